@@ -1,0 +1,93 @@
+"""What an executor is: the server's view of it, and what it may ask of the server.
+
+An executor serves some actions of one AWS service for real. The server has already parsed the request, verified its
+signature and found its caller; the executor authorises what it handles, does the work and returns AWS's reply as a dict.
+Actions it does not list go to the emulator unchanged (``passes_through``) or are refused by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import boto3
+
+from local.settings import Settings
+
+Payload = dict[str, Any]
+
+
+class AwsError(Exception):
+    """An error as AWS words it; becomes ``__type`` and ``message`` of a JSON reply."""
+
+    def __init__(self, code: str, message: str, status: int = 400, **fields: Any) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code, self.message, self.status, self.fields = code, message, status, fields
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who signed the request.
+
+    ``arn`` is the identity as AWS prints it (an assumed-role session, a user, root); ``principal_arn`` the role or user
+    whose policies decide.
+    """
+
+    arn: str
+    principal_arn: str
+    access_key: str
+
+    @property
+    def is_root(self) -> bool:
+        """The account's root, whom no policy binds."""
+        return self.arn.endswith(":root")
+
+
+@dataclass(frozen=True)
+class Request:
+    """One API call. ``payload`` is the JSON body (JSON protocols) or the form fields (query protocol)."""
+
+    service: str
+    action: str
+    payload: Payload
+    caller: Caller
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Services(Protocol):
+    """What the server offers its executors."""
+
+    settings: Settings
+
+    def root(self, service: str) -> Any:
+        """A boto3 client under the root caller, straight at the emulator: for the home's own upkeep only."""
+
+    def session(self, role_arn: str, name: str) -> boto3.Session:
+        """A session under a role that renews itself; raises AwsError AccessDenied when it cannot be assumed.
+
+        Its clients reach the emulator, or our server for the services in ``local.environment.SERVED``.
+        """
+
+    def authorize(self, caller: Caller, action: str, *resources: str) -> None:
+        """Raise AwsError AccessDeniedException in AWS's words unless the caller may do ``action`` on every resource."""
+
+    def forward(self, request: Request) -> Payload:
+        """Send this very call to the emulator under its caller's own signature and return the reply."""
+
+
+Handler = Callable[[Request], Payload]
+
+
+class Executor(Protocol):
+    """One AWS service, or part of one."""
+
+    service: str  # SigV4 service name: dms, firehose, glue, athena, cloudformation
+    passes_through: bool  # whether actions without a handler go to the emulator
+    actions: Mapping[str, Handler]
+
+    def start(self) -> None:
+        """Load state and start background work; called once, before the first request."""
+
+    def stop(self) -> None:
+        """Stop background work; called once. A kill instead of it must lose nothing."""
