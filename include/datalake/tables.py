@@ -1,0 +1,195 @@
+"""Every table of the lake: database, zone, folder, columns. Readers declare these types and never infer them.
+
+The Sakila tables are what versions 0.8 and 1.5 have in common (``address.location`` is left out), each type the wider.
+"""
+
+from __future__ import annotations
+
+from datalake.names import (
+    CLEAN,
+    CURATED,
+    CURATED_DATABASE,
+    LANDING,
+    LANDING_DATABASE,
+    SAKILA_DATABASE,
+    STREAMING_PREFIX,
+)
+from datalake.schemas import Column, Table
+
+
+def _columns(*definitions: str) -> tuple[Column, ...]:
+    """Columns from ``name type`` texts."""
+    return tuple(Column(*definition.split()) for definition in definitions)
+
+
+_LAST_UPDATE = "last_update timestamp"
+
+_SAKILA_COLUMNS = {
+    "actor": ("actor_id bigint", "first_name string", "last_name string", _LAST_UPDATE),
+    "address": (
+        "address_id bigint",
+        "address string",
+        "address2 string",
+        "district string",
+        "city_id bigint",
+        "postal_code string",
+        "phone string",
+        _LAST_UPDATE,
+    ),
+    "category": ("category_id bigint", "name string", _LAST_UPDATE),
+    "city": ("city_id bigint", "city string", "country_id bigint", _LAST_UPDATE),
+    "country": ("country_id bigint", "country string", _LAST_UPDATE),
+    "customer": (
+        "customer_id bigint",
+        "store_id bigint",
+        "first_name string",
+        "last_name string",
+        "email string",
+        "address_id bigint",
+        "active bigint",
+        "create_date timestamp",
+        _LAST_UPDATE,
+    ),
+    "film": (
+        "film_id bigint",
+        "title string",
+        "description string",
+        "release_year bigint",
+        "language_id bigint",
+        "original_language_id bigint",
+        "rental_duration bigint",
+        "rental_rate decimal(4,2)",
+        "length bigint",
+        "replacement_cost decimal(5,2)",
+        "rating string",
+        "special_features string",
+        _LAST_UPDATE,
+    ),
+    "film_actor": ("actor_id bigint", "film_id bigint", _LAST_UPDATE),
+    "film_category": ("film_id bigint", "category_id bigint", _LAST_UPDATE),
+    "film_text": ("film_id bigint", "title string", "description string"),
+    "inventory": ("inventory_id bigint", "film_id bigint", "store_id bigint", _LAST_UPDATE),
+    "language": ("language_id bigint", "name string", _LAST_UPDATE),
+    "payment": (
+        "payment_id bigint",
+        "customer_id bigint",
+        "staff_id bigint",
+        "rental_id bigint",
+        "amount decimal(5,2)",
+        "payment_date timestamp",
+        _LAST_UPDATE,
+    ),
+    "rental": (
+        "rental_id bigint",
+        "rental_date timestamp",
+        "inventory_id bigint",
+        "customer_id bigint",
+        "return_date timestamp",
+        "staff_id bigint",
+        _LAST_UPDATE,
+    ),
+    "staff": (
+        "staff_id bigint",
+        "first_name string",
+        "last_name string",
+        "address_id bigint",
+        "picture binary",
+        "email string",
+        "store_id bigint",
+        "active bigint",
+        "username string",
+        "password string",
+        _LAST_UPDATE,
+    ),
+    "store": ("store_id bigint", "manager_staff_id bigint", "address_id bigint", _LAST_UPDATE),
+}
+
+# Clean zone: one table for each MySQL table, by its MySQL name
+SAKILA: dict[str, Table] = {
+    name: Table(SAKILA_DATABASE, name, CLEAN, f"sakila/{name}/", _columns(*columns))
+    for name, columns in _SAKILA_COLUMNS.items()
+}
+
+# The arrival month in Firehose's prefix, UTC; named as Glue's crawler names folders without key=value
+_ARRIVAL_YEAR = Column("partition_0", "string", "year of arrival, yyyy (UTC)")
+_ARRIVAL_MONTH = Column("partition_1", "string", "month of arrival, MM (UTC)")
+ARRIVAL_MONTH = (_ARRIVAL_YEAR, _ARRIVAL_MONTH)
+
+# Raw events for ad-hoc queries; the crawler makes this table
+LANDED_EVENTS = Table(
+    LANDING_DATABASE,
+    "streaming",
+    LANDING,
+    STREAMING_PREFIX,
+    _columns(
+        "timestamp string",
+        "eventtype string",
+        "film_id int",
+        "distributor string",
+        "platform string",
+        "state string",
+        "event_id string",
+    ),
+    partition_keys=ARRIVAL_MONTH,
+)
+
+FILM_CATEGORY = Table(
+    CURATED_DATABASE,
+    "film_category",
+    CURATED,
+    "film_category/",
+    (
+        Column("film_id", "bigint"),
+        Column("title", "string"),
+        Column("description", "string"),
+        Column("release_year", "bigint"),
+        Column("language_id", "bigint"),
+        Column("original_language_id", "double", "double as in the original system, where it was inferred from NULLs"),
+        Column("length", "bigint", "minutes"),
+        Column("rating", "string"),
+        Column("special_features", "string", "MySQL SET: values joined by commas"),
+        Column("category_id", "bigint"),
+        Column("category_name", "string"),
+    ),
+)
+
+_SOURCE = (
+    Column("source_file", "string", "key of the landed object, without its bucket"),
+    Column("source_line", "int", "1-based line in the landed object; blank lines count"),
+)
+
+STREAMING_FILMS = Table(
+    CURATED_DATABASE,
+    "streaming_films",
+    CURATED,
+    "streaming_films/",
+    (
+        Column("timestamp", "string", "as the partner wrote it: ISO-8601 with offset"),
+        Column("eventtype", "string", "rent, buy or trailer"),
+        Column("film_id_streaming", "int", "film_id of the event"),
+        Column("distributor", "string"),
+        Column("platform", "string"),
+        Column("state", "string"),
+        *ARRIVAL_MONTH,
+        *FILM_CATEGORY.columns,
+        Column("event_id", "string", "UUID that the producer gave; NULL when it gave none"),
+        Column("event_time", "string", "timestamp in UTC, yyyy-MM-ddTHH:mm:ssZ"),
+        *_SOURCE,
+    ),
+    partition_keys=ARRIVAL_MONTH,
+)
+
+QUARANTINE = Table(
+    CURATED_DATABASE,
+    "streaming_events_quarantine",
+    CURATED,
+    "streaming_events_quarantine/",
+    (
+        Column("reason", "string", "why the line is no row of streaming_films"),
+        Column("raw", "string", "the landed line, encoded as raw_encoding says"),
+        Column("raw_encoding", "string", "utf-8, or base64 for bytes that are no UTF-8"),
+        *_SOURCE,
+        *ARRIVAL_MONTH,
+    ),
+    partition_keys=ARRIVAL_MONTH,
+)
