@@ -1,0 +1,45 @@
+"""What every test gets: no real AWS, no home of the developer's own, an Airflow home that is thrown away.
+
+Tests without a marker need no service and are fast:
+``pytest -m "not services and not spark and not trino and not journey"``.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+# Set before any test module is imported: Airflow and boto3 read the environment at import time.
+_AIRFLOW_HOME = Path(tempfile.mkdtemp(prefix="airflow-home-"))
+for _name in [name for name in os.environ if name.startswith(("AIRFLOW", "AWS_", "LAKE_", "MYSQL_"))]:
+    if _name != "AWS_CA_BUNDLE":
+        del os.environ[_name]
+os.environ.update(
+    {
+        "AIRFLOW_HOME": str(_AIRFLOW_HOME),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__UNIT_TEST_MODE": "True",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{_AIRFLOW_HOME}/airflow.db",
+        # Whatever forgets to name its endpoint and keys is refused at once instead of reaching AWS.
+        "AWS_ACCESS_KEY_ID": "unit-test",
+        "AWS_SECRET_ACCESS_KEY": "unit-test",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "LAKE_ENVIRONMENT": "test",
+        "LAKE_SUFFIX": "unit",
+        "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
+    }
+)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the Airflow home."""
+    shutil.rmtree(_AIRFLOW_HOME, ignore_errors=True)
