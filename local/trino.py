@@ -1,0 +1,195 @@
+"""Trino 406, the engine behind Athena's front: installed from Maven artifacts, configured and started for one home.
+
+It listens on 127.0.0.1 only. Its Glue calls and its AssumeRole go through our server, its S3 calls to the emulator; the
+user whose keys it holds may do nothing but assume the analysts' role.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from string import Template
+
+import requests
+
+from datalake.names import Lake
+from local.settings import ACCOUNT, ENVIRONMENT, HOST, REGION, SUFFIX, TOOLS, Settings
+
+VERSION = "406"
+JARS = Path(__file__).resolve().parent / "jars"
+ENGINE_USER = "athena-engine"  # IAM user that assumes the analysts' role
+
+# Big jars that nothing here calls (each was taken away and every kind of statement tried).
+SUPERFLUOUS = ("calcite-core", "coral-trino-parser", "jdbi3", "postgresql", "rubix-presto")
+PLUGINS = {"hive": "LocalHivePlugin", "iceberg": "io.trino.plugin.iceberg.IcebergPlugin"}
+# The single-threaded collector and the first compiler stage halve memory and start-up; queries here are small.
+JVM = (
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-Xmx768m",
+    "-Xss512k",
+    "-XX:+ExitOnOutOfMemoryError",
+    "-Djdk.attach.allowAttachSelf=true",
+    "-Djdk.nio.maxCachedBufferSize=2000000",
+    "-Dfile.encoding=UTF-8",
+    "-Duser.timezone=UTC",
+)
+
+Progress = Callable[[str], None]
+
+
+def install(tools: Path, progress: Progress) -> None:
+    """Put Trino into ``tools``/trino unless it is there already; about 40 s and 290 MB of download the first time.
+
+    Raises subprocess.CalledProcessError, with Maven's or javac's words in its output, when a step fails.
+    """
+    tools = tools.resolve()  # Maven would take a relative folder from its pom on
+    target = tools / "trino"
+    sources = [*sorted(JARS.glob("trino-*.pom.xml")), *sorted(JARS.glob("*.java"))]
+    stamp = _digest(sources)
+    if _stamp(target) == stamp:
+        return
+    fresh = _empty(tools / "trino.new")
+    progress("Trino: downloading the server")
+    _download(JARS / "trino-main.pom.xml", fresh / "lib")
+    _run(["javac", "-d", str(fresh / "start"), str(JARS / "Start.java")], "-cp", f"{fresh}/lib/*")
+    for plugin, service in PLUGINS.items():
+        progress(f"Trino: downloading the {plugin} connector")
+        folder = fresh / "plugin" / plugin
+        _download(JARS / f"trino-{plugin}.pom.xml", folder)
+        services = folder / "zz-services"  # a folder among the jars is on the plugin's class path too
+        (services / "META-INF/services").mkdir(parents=True)
+        (services / "META-INF/services/io.trino.spi.Plugin").write_text(f"{service}\n")
+        if plugin == "hive":
+            _run(["javac", "-d", str(services), str(JARS / "LocalHivePlugin.java")], "-cp", f"{folder}/*")
+    for jar in fresh.rglob("*.jar"):
+        if jar.name.startswith(SUPERFLUOUS):
+            jar.unlink()
+    _share(fresh)
+    _publish(fresh, target, stamp)
+
+
+def install_spark_jars(tools: Path, progress: Progress) -> None:
+    """Put the jars that Glue 5.1 has and pyspark lacks into ``tools``/spark-jars; about 10 s and 120 MB once."""
+    tools = tools.resolve()
+    target = tools / "spark-jars"
+    stamp = _digest([JARS / "spark.pom.xml"])
+    if _stamp(target) == stamp:
+        return
+    progress("Spark: downloading Iceberg and S3A")
+    fresh = _empty(tools / "spark-jars.new")
+    _download(JARS / "spark.pom.xml", fresh)
+    _publish(fresh, target, stamp)
+
+
+def configure(settings: Settings, access_key: str, secret_key: str) -> None:
+    """Write Trino's settings for this home; the keys are those of ENGINE_USER."""
+    home = _home(settings)
+    lake = Lake(ENVIRONMENT, SUFFIX)
+    values = {
+        "port": settings.trino_port,
+        "etc": home / "etc",
+        "plugins": TOOLS / "trino" / "plugin",
+        "metastore": home / "unload",
+        "temporary": home / "tmp",
+        "server_url": settings.server_url,
+        "emulator_url": settings.emulator_url,
+        "region": REGION,
+        "role": f"arn:aws:iam::{ACCOUNT}:role/{lake.role('analyst')}",
+        "warehouse": f"s3://{lake.results_bucket}/warehouse",
+        "access_key": access_key,
+        "secret_key": secret_key,
+    }
+
+    def write(name: str, *templates: str) -> None:
+        text = "".join(Template((JARS / "trino" / template).read_text()).substitute(values) for template in templates)
+        path = home / "etc" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(text)
+
+    write("config.properties", "config.properties")
+    write("log.properties", "log.properties")
+    write("catalog/awsdatacatalog.properties", "awsdatacatalog.properties", "glue.properties", "s3.properties")
+    write("catalog/iceberg.properties", "iceberg.properties", "glue.properties", "s3.properties")
+    write("catalog/unload.properties", "unload.properties", "s3.properties")
+
+
+def command(settings: Settings) -> list[str]:
+    """The process to start, in any working folder; it needs no environment of its own."""
+    home = _home(settings)
+    for folder in ("tmp", "unload"):
+        (home / folder).mkdir(parents=True, exist_ok=True)
+    trino = TOOLS / "trino"
+    return [
+        "java",
+        *JVM,
+        f"-Djava.io.tmpdir={home / 'tmp'}",
+        f"-Dconfig={home / 'etc' / 'config.properties'}",
+        f"-Dlog.levels-file={home / 'etc' / 'log.properties'}",
+        "-cp",
+        f"{trino / 'start'}:{trino / 'lib'}/*",
+        "Start",
+        VERSION,
+    ]
+
+
+def healthy(settings: Settings) -> bool:
+    """Whether Trino itself answers at its port and has finished starting."""
+    try:
+        reply = requests.get(f"http://{HOST}:{settings.trino_port}/v1/info", timeout=2)
+        return reply.ok and reply.json().get("starting") is False
+    except (requests.RequestException, ValueError):
+        return False
+
+
+def _home(settings: Settings) -> Path:
+    return settings.data / "trino"
+
+
+def _digest(files: list[Path]) -> str:
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def _stamp(target: Path) -> str:
+    try:
+        return (target / "stamp").read_text()
+    except FileNotFoundError:
+        return ""
+
+
+def _empty(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _publish(fresh: Path, target: Path, stamp: str) -> None:
+    (fresh / "stamp").write_text(stamp)
+    shutil.rmtree(target, ignore_errors=True)
+    fresh.rename(target)
+
+
+def _download(pom: Path, folder: Path) -> None:
+    _run(
+        ["mvn", "-q", "-B", "-f", str(pom), "dependency:copy-dependencies", "-DincludeScope=runtime"],
+        f"-DoutputDirectory={folder}",
+    )
+
+
+def _run(arguments: list[str], *more: str) -> None:
+    subprocess.run([*arguments, *more], check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def _share(folder: Path) -> None:
+    """Hard-link equal jars: the connectors need most of the same ones."""
+    seen: dict[str, Path] = {}
+    for jar in sorted(folder.rglob("*.jar")):
+        first = seen.setdefault(f"{jar.name}-{_digest([jar])}", jar)
+        if first is not jar:
+            jar.unlink()
+            os.link(first, jar)
