@@ -1,0 +1,84 @@
+r"""Cut a script written for the mysql client into the statements that a server takes one at a time.
+
+``DELIMITER`` is a command of the client, so drivers cannot run such scripts whole. Work is on bytes: Sakila 0.8 holds
+raw image bytes inside its SQL, which no text encoding survives.
+
+Rules (MySQL manual, "mysql Client Commands" and "Comments"): quotes '..', ".." and `..` with doubled quotes, and with
+backslashes inside the first two; ``#`` and ``-- `` to the line's end; ``/* .. */``; ``/*! .. */`` and ``/*+ .. */`` are
+part of the statement. Left out: the client's other commands (source, \G ...), sql_mode NO_BACKSLASH_ESCAPES.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+class ScriptError(Exception):
+    """The script cannot be cut up, or a statement of it failed; the message names the line."""
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement without its delimiter. ``line`` is where it begins (1-based), ``end`` the bytes read so far."""
+
+    text: bytes
+    line: int
+    end: int
+
+
+_QUOTED = rb"""'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+"|`[^`]*+`"""
+_VERSIONED = rb"/\*[!+](?:" + _QUOTED + rb"|(?!\*/).)*+\*/"
+_COMMENT = rb"\#[^\n]*+|--(?=\s|\Z)[^\n]*+|/\*(?![!+]).*?\*/"
+_BETWEEN = re.compile(rb"(?:\s++|" + _COMMENT + rb")*+", re.DOTALL)
+_DELIMITER = re.compile(rb"delimiter[ \t]+([^\s\\]+)[ \t]*(?:\r?\n|\Z)", re.IGNORECASE)
+_NEWLINE = b"\n"
+_OPENERS = {b"'": "quote '", b'"': 'quote "', b"`": "quote `", b"/*": "comment /*"}
+
+
+def _end_of_statement(delimiter: bytes) -> re.Pattern[bytes]:
+    """Everything up to the delimiter; group 1 is an opener that never closes."""
+    end, first = re.escape(delimiter), re.escape(delimiter[:1])
+    plain = rb"[^'\"`/#\-" + first + rb"]++"
+    inside = rb"|".join((plain, _QUOTED, _VERSIONED, _COMMENT, rb"(?!" + end + rb"|/\*|['\"`])."))
+    return re.compile(rb"(?:" + inside + rb")*+(?:" + end + rb"|\Z|(/\*|['\"`]))", re.DOTALL)
+
+
+def statements(script: bytes) -> Iterator[Statement]:
+    """Yield the statements of ``script`` in order; comments between them are dropped.
+
+    Raises:
+        ScriptError: a quote or comment that never closes, named with its line.
+    """
+    delimiter = b";"
+    scan = _end_of_statement(delimiter)
+    position, line = 0, 1
+    while True:
+        begin = _matched_end(_BETWEEN, script, position)
+        line += script.count(_NEWLINE, position, begin)
+        if begin == len(script):
+            return
+        command = _DELIMITER.match(script, begin)
+        if command:
+            delimiter = command[1]
+            scan = _end_of_statement(delimiter)
+            position = command.end()
+            line += script.count(_NEWLINE, begin, position)
+            continue
+        found = scan.match(script, begin)
+        if found is None or found[1]:
+            at = found.start(1) if found else begin
+            opener = _OPENERS.get(script[at : at + 2], _OPENERS.get(script[at : at + 1], "statement"))
+            raise ScriptError(f"line {line + script.count(_NEWLINE, begin, at)}: the {opener} is never closed")
+        position = found.end()
+        text = script[begin:position].removesuffix(delimiter).rstrip()
+        if text:
+            yield Statement(text, line, position)
+        line += script.count(_NEWLINE, begin, position)
+
+
+def _matched_end(pattern: re.Pattern[bytes], script: bytes, position: int) -> int:
+    """Where a pattern that always matches ends."""
+    found = pattern.match(script, position)
+    return found.end() if found else position

@@ -1,0 +1,184 @@
+"""The MySQL that holds Sakila: connect by its secret, load a script, prove what was loaded.
+
+A load that failed without a word is the classic fault of this design, so ``verify_sakila`` looks at everything that
+replication relies on before it may start.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pymysql
+from pymysql.connections import Connection
+
+from datalake.mysql_script import ScriptError, statements
+from datalake.names import SAKILA_SCHEMA
+from datalake.tables import SAKILA
+
+# What both versions hold; payment differs: 16044 rows in 1.5, 16049 in 0.8 and 1.2
+SAKILA_ROWS: dict[str, frozenset[int]] = {
+    "actor": frozenset({200}),
+    "address": frozenset({603}),
+    "category": frozenset({16}),
+    "city": frozenset({600}),
+    "country": frozenset({109}),
+    "customer": frozenset({599}),
+    "film": frozenset({1000}),
+    "film_actor": frozenset({5462}),
+    "film_category": frozenset({1000}),
+    "film_text": frozenset({1000}),
+    "inventory": frozenset({4581}),
+    "language": frozenset({6}),
+    "payment": frozenset({16044, 16049}),
+    "rental": frozenset({16044}),
+    "staff": frozenset({2}),
+    "store": frozenset({2}),
+}
+SAKILA_OBJECTS = {"views": 7, "triggers": 6, "routines": 6}
+
+_OBJECT_COUNTS = {
+    "views": "SELECT COUNT(*) FROM information_schema.views WHERE table_schema = %s",
+    "triggers": "SELECT COUNT(*) FROM information_schema.triggers WHERE trigger_schema = %s",
+    "routines": "SELECT COUNT(*) FROM information_schema.routines WHERE routine_schema = %s",
+}
+_TEXT_COLUMNS = """
+    SELECT c.table_name, c.column_name
+    FROM information_schema.columns AS c
+    JOIN information_schema.tables AS t ON t.table_schema = c.table_schema AND t.table_name = c.table_name
+    WHERE c.table_schema = %s AND t.table_type = 'BASE TABLE' AND c.character_set_name IS NOT NULL
+    ORDER BY c.table_name, c.ordinal_position
+"""
+NULL_TOKEN = "\\N"  # noqa: S105 - how DMS writes NULL into its CSV files
+
+
+class SakilaError(Exception):
+    """MySQL does not hold the Sakila it should; the message names every difference."""
+
+
+def connect(secret: Mapping[str, Any], ca: str | None, database: str | None) -> Connection[Any]:
+    """Open a connection over TLS, the server's certificate and name checked, time zone UTC.
+
+    Args:
+        secret: host, port, username and password, as RDS's own secrets name them.
+        ca: file of the authority that signed the server's certificate; None takes the system's authorities.
+        database: schema to work in, or None.
+
+    Raises:
+        ConnectionError: names host and port; the server is down, refuses the login or its certificate.
+    """
+    host, port = secret["host"], int(secret["port"])
+    if ca and not Path(ca).is_file():
+        raise ConnectionError(f"MySQL at {host}:{port} cannot be used: the file of its authority, {ca}, does not exist")
+    try:
+        return pymysql.connect(
+            host=host,
+            port=port,
+            user=secret["username"],
+            password=secret["password"],
+            database=database,
+            charset="utf8mb4",
+            init_command="SET time_zone = '+00:00'",  # TIMESTAMP literals of a script mean UTC on every server
+            ssl=ssl.create_default_context(cafile=ca),
+            connect_timeout=10,
+        )
+    except (pymysql.MySQLError, OSError) as error:
+        raise ConnectionError(f"MySQL at {host}:{port} cannot be used: {error}") from error
+
+
+def run_script(connection: Connection[Any], data: bytes, progress: Callable[[int, int], None] | None = None) -> int:
+    """Run a script of the mysql client, commit, and return how many statements ran.
+
+    ``progress`` is called after each statement with the bytes done and the bytes there are. The script may leave its
+    session altered (Sakila 0.8 switches key checks off): close the connection afterwards.
+
+    Raises:
+        ScriptError: a statement failed or the script cannot be cut up; says at which line. Nothing after it is run.
+    """
+    count = 0
+    with connection.cursor() as cursor:
+        for statement in statements(data):
+            try:
+                cursor.execute(statement.text)
+                while cursor.nextset():
+                    pass
+            except pymysql.MySQLError as error:
+                beginning = statement.text[:80].decode("utf-8", "replace")
+                raise ScriptError(f"line {statement.line}: {error}; the statement begins: {beginning}") from error
+            count += 1
+            if progress:
+                progress(statement.end, len(data))
+    connection.commit()
+    return count
+
+
+def count_rows(connection: Connection[Any], tables: Iterable[str]) -> dict[str, int]:
+    """Rows of each table (``table`` or ``schema.table``), counted one by one."""
+    counts = {}
+    with connection.cursor() as cursor:
+        for table in tables:
+            cursor.execute(f"SELECT COUNT(*) FROM {_quoted(table)}")  # noqa: S608 - quoted as an identifier
+            counts[table] = _one(cursor)
+    return counts
+
+
+def verify_sakila(connection: Connection[Any]) -> dict[str, int]:
+    """Prove that the schema ``sakila`` is complete and can be replicated; return the rows of its 16 base tables.
+
+    Raises:
+        SakilaError: names each table or kind of object with what was expected and found, and each text column that
+            holds a value which the CSV files cannot tell from NULL.
+    """
+    faults = []
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = %s AND table_type = 'BASE TABLE'",
+            (SAKILA_SCHEMA,),
+        )
+        found = {row[0] for row in cursor.fetchall()}
+        faults += [f"table {name}: expected, not found" for name in sorted(SAKILA.keys() - found)]
+        faults += [f"table {name}: found, not expected" for name in sorted(found - SAKILA.keys())]
+        for kind, expected in SAKILA_OBJECTS.items():
+            cursor.execute(_OBJECT_COUNTS[kind], (SAKILA_SCHEMA,))
+            if (number := _one(cursor)) != expected:
+                faults.append(f"{kind}: expected {expected}, found {number}")
+    present = sorted(SAKILA.keys() & found)
+    counts = dict(
+        zip(present, count_rows(connection, [f"{SAKILA_SCHEMA}.{name}" for name in present]).values(), strict=True)
+    )
+    for name, number in counts.items():
+        if number not in SAKILA_ROWS[name]:
+            expected_rows = " or ".join(str(rows) for rows in sorted(SAKILA_ROWS[name]))
+            faults.append(f"table {name}: expected {expected_rows} rows, found {number}")
+    faults += find_null_token(connection)
+    if faults:
+        raise SakilaError("MySQL does not hold a complete Sakila: " + "; ".join(faults))
+    return counts
+
+
+def find_null_token(connection: Connection[Any], schema: str = SAKILA_SCHEMA) -> list[str]:
+    r"""Name each text column of the schema in which some value is exactly ``\N``, which the CSV files use for NULL."""
+    faults = []
+    with connection.cursor() as cursor:
+        cursor.execute(_TEXT_COLUMNS, (schema,))
+        for table, column in cursor.fetchall():
+            cursor.execute(
+                f"SELECT COUNT(*) FROM {_quoted(f'{schema}.{table}')} "  # noqa: S608 - quoted as identifiers
+                f"WHERE CAST(CONVERT({_quoted(column)} USING utf8mb4) AS BINARY) = %s",
+                (NULL_TOKEN,),
+            )
+            if number := _one(cursor):
+                faults.append(f"column {table}.{column}: {number} values are the text {NULL_TOKEN}, which means NULL")
+    return faults
+
+
+def _quoted(name: str) -> str:
+    """``schema.table`` as identifiers."""
+    return ".".join("`" + part.replace("`", "``") + "`" for part in name.split("."))
+
+
+def _one(cursor: Any) -> int:
+    """The single number of a result."""
+    return int(cursor.fetchone()[0])
