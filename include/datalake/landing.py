@@ -1,0 +1,152 @@
+"""Landed event objects: what their keys say, and which of them are new. Job and DAG ask the same functions.
+
+Firehose names an object ``<prefix><stream>-<version>-YYYY-MM-DD-HH-MM-SS-<uuid>`` (Firehose Developer Guide, "Amazon S3
+object name format"; UTC) and delivers at least once, retrying for up to 24 hours. The prefix here is
+``streaming/yyyy/MM/``, the month in which the object's oldest record arrived.
+
+A repair is an object that lies beside the landed ones, under ``streaming-repaired/yyyy/MM/``: folder and time in its
+name are those of the object whose lines it supersedes, only the uuid is its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from datalake.names import REPAIRED_PREFIX, STREAMING_PREFIX
+
+# Firehose retries for 24 hours, so an object may appear that long after one with a later name.
+LOOK_BACK = timedelta(hours=24)
+# Folder and name stem from different moments of one delivery; what lies further apart was not written by Firehose.
+FOLDER_TOLERANCE = timedelta(hours=48)
+# partition_0 and partition_1 of an object outside every month's folder
+UNKNOWN = "unknown"
+
+_NAME_TIME = "%Y-%m-%d-%H-%M-%S"
+_FOLDER = re.compile(rf"(?:{STREAMING_PREFIX}|{REPAIRED_PREFIX})([0-9]{{4}})/(0[1-9]|1[0-2])/")
+_NAME = re.compile(
+    r"(?P<stream>[^/]+-[0-9]+-)(?P<time>[0-9]{4}(?:-[0-9]{2}){5})-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+)
+
+
+@dataclass(frozen=True)
+class LandedObject:
+    """One landed object, as its key describes it."""
+
+    key: str
+    partition_0: str  # yyyy of the folder, or UNKNOWN
+    partition_1: str  # MM of the folder, or UNKNOWN
+    series: str  # the key up to its time, alike for all of one stream's objects of a month; else the key itself
+    time: datetime | None  # UTC; None when the name is not one of Firehose's, or contradicts its folder
+    size: int = 0  # bytes
+
+    @property
+    def month(self) -> str:
+        """yyyy-MM of the folder; ``unknown-unknown`` outside every month's folder."""
+        return f"{self.partition_0}-{self.partition_1}"
+
+    @property
+    def is_repair(self) -> bool:
+        """Whether its lines supersede others."""
+        return self.key.startswith(REPAIRED_PREFIX)
+
+
+def parse_key(key: str, size: int = 0) -> LandedObject:
+    """Read month and time from a key; never fails: an odd key has no time, and UNKNOWN for a month it does not name."""
+    folder = _FOLDER.match(key)
+    if not folder:
+        return LandedObject(key, UNKNOWN, UNKNOWN, key, None, size)
+    year, month = folder.groups()
+    name = _NAME.fullmatch(key, folder.end())
+    time = _name_time(name["time"], year, month) if name else None
+    series = key[: name.start("time")] if name and time else key
+    return LandedObject(key, year, month, series, time, size)
+
+
+def _name_time(text: str, year: str, month: str) -> datetime | None:
+    """The time in a name, or None when there is no such time or it lies far outside the folder's month."""
+    try:
+        time = datetime.strptime(text, _NAME_TIME).replace(tzinfo=UTC)
+        near = {f"{time + shift:%Y-%m}" for shift in (-FOLDER_TOLERANCE, timedelta(0), FOLDER_TOLERANCE)}
+    except (ValueError, OverflowError):
+        return None
+    return time if f"{year}-{month}" in near else None
+
+
+def key_at(series: str, time: datetime) -> str:
+    """The smallest key that an object of this series and time could have."""
+    return series + time.strftime(_NAME_TIME)
+
+
+def watermark(newest_done: str | None, now: datetime) -> datetime | None:
+    """The earliest time in a name that the hourly listing still looks at; None means everything.
+
+    ``newest_done`` is the key with the latest time among the objects already in the tables. A name from the future does
+    not move the watermark past ``now``.
+    """
+    time = parse_key(newest_done).time if newest_done else None
+    return min(time, now.replace(microsecond=0)) - LOOK_BACK if time else None
+
+
+def first_month(since: datetime) -> tuple[str, str]:
+    """Year and month of the earliest folder that may hold a name from ``since`` on."""
+    folder = since - FOLDER_TOLERANCE
+    return f"{folder:%Y}", f"{folder:%m}"
+
+
+def landed_objects(s3: Any, bucket: str, prefix: str, since: datetime | None = None) -> Iterator[LandedObject]:
+    """List the objects under ``prefix``, in key order; empty ones hold no line and are left out.
+
+    With ``since``, names from before it are jumped over: each ``<prefix>yyyy/MM/<stream>-<version>-`` costs one request
+    more, however many old objects it holds. Objects without a time in their name are always listed.
+    ``since`` is in whole seconds, as names are. ``s3`` is a boto3 S3 client; its errors pass through.
+    """
+    start_after = prefix + "/".join(first_month(since)) if since else ""
+    while True:
+        page = s3.list_objects_v2(Bucket=bucket, Prefix=prefix, StartAfter=start_after)
+        contents = page.get("Contents", [])
+        for entry in contents:
+            landed = parse_key(entry["Key"], entry["Size"])
+            if since and landed.time and landed.time < since:
+                start_after = key_at(landed.series, since)
+                break
+            start_after = landed.key
+            if landed.size:
+                yield landed
+        else:
+            if not page.get("IsTruncated"):
+                return
+
+
+def month_objects(s3: Any, bucket: str, month: str) -> list[LandedObject]:
+    """Every landed and every repaired object of one month (yyyy-MM)."""
+    folder = month.replace("-", "/") + "/"
+    return [o for root in (STREAMING_PREFIX, REPAIRED_PREFIX) for o in landed_objects(s3, bucket, root + folder)]
+
+
+def find_new(
+    s3: Any, bucket: str, done: Collection[str], newest_done: str | None, now: datetime | None = None
+) -> list[LandedObject]:
+    """Objects of the landing bucket that are not ``done``, in key order: see ``new_objects``."""
+    since = watermark(newest_done, now or datetime.now(UTC))
+    landed = [
+        *landed_objects(s3, bucket, REPAIRED_PREFIX),  # few, and named after the objects they repair: no watermark
+        *landed_objects(s3, bucket, STREAMING_PREFIX, since),
+    ]
+    return [o for o in landed if o.key not in done]
+
+
+def new_objects(
+    s3: Any, bucket: str, done: Collection[str], newest_done: str | None, now: datetime | None = None
+) -> list[str]:
+    """Keys of landed and repaired objects that the next hourly run would take.
+
+    ``done``: keys that are in ``streaming_films``, or all of whose lines are in quarantine. Needed are those whose time
+    is not before ``watermark(newest_done, now)``, those without a time, and the repairs; more do no harm.
+    ``newest_done``: the key with the latest time among all that are done; None lists the whole bucket.
+    Objects that appear more than 24 hours late are found by the sweep (``newest_done=None``) or by a rebuild.
+    """
+    return [landed.key for landed in find_new(s3, bucket, done, newest_done, now)]
