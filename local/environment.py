@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 from local.settings import ENVIRONMENT, REGION, SUFFIX, Settings
 
 # Services whose endpoint is our server; all others are the emulator's own.
 SERVED = ("athena", "cloudformation", "database_migration_service", "firehose", "glue", "iam", "sts")
+# Who may fetch a role's credentials from our server: component x gets the role ``Lake.role(x)``.
+COMPONENTS = ("lambda", "firehose", "dms", "crawler", "jobs", "airflow", "analyst", "producer")
 
 
 def endpoints(settings: Settings) -> dict[str, str]:
@@ -19,3 +24,27 @@ def endpoints(settings: Settings) -> dict[str, str]:
         "LAKE_ENVIRONMENT": ENVIRONMENT,
         "LAKE_SUFFIX": SUFFIX,
     }
+
+
+def component(settings: Settings, name: str) -> dict[str, str]:
+    """The environment of a component's process: the endpoints, and its role's credentials, renewed by every SDK.
+
+    The process must not inherit AWS_ACCESS_KEY_ID, which SDKs prefer. Raises FileNotFoundError before the server's
+    first start and KeyError for a component that is none of COMPONENTS.
+    """
+    tokens = json.loads(component_tokens_path(settings).read_text())
+    return {
+        **endpoints(settings),
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{settings.server_url}/credentials/{name}",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN": tokens[name],
+    }
+
+
+def component_tokens_path(settings: Settings) -> Path:
+    """The file of the components' tokens; the server makes it."""
+    return settings.secrets / "component-tokens.json"
+
+
+def home_token_path(settings: Settings) -> Path:
+    """The file of the token for the server's internal calls, such as ``POST /internal/replay``; the server makes it."""
+    return settings.secrets / "home-token"

@@ -1,7 +1,7 @@
 """What an executor is: the server's view of it, and what it may ask of the server.
 
 An executor serves some actions of one AWS service for real. The server has already parsed the request, verified its
-signature and found its caller; the executor authorises what it handles, does the work and returns AWS's reply as a dict.
+signature and found its caller; the executor authorises what it handles, does the work and returns AWS's reply.
 Actions it does not list go to the emulator unchanged (``passes_through``) or are refused by name.
 """
 
@@ -45,14 +45,32 @@ class Caller:
 
 
 @dataclass(frozen=True)
+class RawRequest:
+    """An HTTP request as it arrived: nothing decoded, so its signature still fits. ``target`` is path and query."""
+
+    method: str
+    target: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+    def header(self, name: str) -> str:
+        """The value of a header (its first, if repeated), or an empty text."""
+        return next((value for key, value in self.headers if key.lower() == name), "")
+
+
+@dataclass(frozen=True)
 class Request:
-    """One API call. ``payload`` is the JSON body (JSON protocols) or the form fields (query protocol)."""
+    """One API call. ``payload`` is the JSON body (JSON protocols) or the form fields (query protocol).
+
+    ``raw`` is the call as it arrived, which ``Services.forward`` sends on; a test may leave it out.
+    """
 
     service: str
     action: str
     payload: Payload
     caller: Caller
     headers: Mapping[str, str] = field(default_factory=dict)
+    raw: RawRequest | None = None
 
 
 class Services(Protocol):
@@ -72,19 +90,40 @@ class Services(Protocol):
     def authorize(self, caller: Caller, action: str, *resources: str) -> None:
         """Raise AwsError AccessDeniedException in AWS's words unless the caller may do ``action`` on every resource."""
 
-    def forward(self, request: Request) -> Payload:
-        """Send this very call to the emulator under its caller's own signature and return the reply."""
+    def forward(self, request: Request) -> Any:
+        """Send this very call to the emulator under its caller's own signature and return the reply.
+
+        A dict for a JSON protocol, the XML body as text for the query protocol; raises the AwsError it answers.
+        """
+
+    def forward_as_root(self, request: Request, payload: Payload, action: str = "") -> Payload:
+        """Send a JSON call to the emulator under root: for an executor that has authorised the caller itself.
+
+        ``action`` (default: the request's) and ``payload`` may differ from what the caller sent.
+        """
+
+    def credentials_environment(self, role_arn: str) -> dict[str, str]:
+        """The environment that gives a child process a role's credentials, renewed for as long as it runs."""
 
 
-Handler = Callable[[Request], Payload]
+# A dict becomes the JSON reply (datetimes as epoch seconds); a str is a complete XML body (query protocol).
+Handler = Callable[[Request], "Payload | str"]
 
 
 class Executor(Protocol):
     """One AWS service, or part of one."""
 
-    service: str  # SigV4 service name: dms, firehose, glue, athena, cloudformation
-    passes_through: bool  # whether actions without a handler go to the emulator
-    actions: Mapping[str, Handler]
+    @property
+    def service(self) -> str:
+        """SigV4 service name: dms, firehose, glue, athena, cloudformation."""
+
+    @property
+    def passes_through(self) -> bool:
+        """Whether actions without a handler go to the emulator; all executors of a service must agree."""
+
+    @property
+    def actions(self) -> Mapping[str, Handler]:
+        """Handlers by action name."""
 
     def start(self) -> None:
         """Load state and start background work; called once, before the first request."""

@@ -1,0 +1,325 @@
+"""The home's own AWS endpoint: executors for what the emulator only pretends to do, a pass-through for all else.
+
+``python -m local.executors.server`` serves on 127.0.0.1, port LAKE_PORT. A call to a service of EXECUTORS is verified
+(SigV4) and goes to the executor that lists its action; other actions, and other services, go to the emulator unchanged.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hmac
+import json
+import logging
+import os
+import secrets
+import sys
+import uuid
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import datetime
+from functools import cache
+from typing import Any
+from urllib.parse import parse_qsl
+from xml.sax.saxutils import escape
+
+import anyio
+import anyio.to_thread
+import boto3
+import uvicorn
+from botocore.config import Config
+from botocore.credentials import Credentials
+from starlette.applications import Starlette
+from starlette.requests import Request as HttpRequest
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from local.environment import home_token_path
+from local.executors.auth import Authorization, Authorizer, Key, KeyRing, learn, verify
+from local.executors.credentials import SESSION_SECONDS, CredentialsEndpoint, RoleSession, Sessions, function_key
+from local.executors.passthrough import Emulator, RawReply
+from local.executors.protocol import AwsError, Caller, Executor, Payload, RawRequest, Request, Services
+from local.executors.state import write_atomically
+from local.settings import HOST, REGION, ROOT_ACCESS_KEY, Settings
+
+log = logging.getLogger("server")
+
+EXECUTORS: tuple[Callable[[Services], Executor], ...] = ()
+
+HANDLER_THREADS = 128  # a handler may call this server again, so there must be threads to spare
+# Names of the JSON protocols' errors in the query protocol.
+QUERY_CODES = {
+    "AccessDeniedException": "AccessDenied",
+    "ExpiredTokenException": "ExpiredToken",
+    "IncompleteSignatureException": "IncompleteSignature",
+    "InvalidSignatureException": "SignatureDoesNotMatch",
+    "MissingAuthenticationTokenException": "MissingAuthenticationToken",
+    "UnknownOperationException": "InvalidAction",
+    "UnrecognizedClientException": "InvalidClientTokenId",
+}
+
+
+class Server:
+    """What executors are offered (``protocol.Services``), and the way of a request through them."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        executors: Sequence[Callable[[Services], Executor]] = EXECUTORS,
+        session_seconds: int = SESSION_SECONDS,
+    ) -> None:
+        self.settings = settings
+        self.emulator = Emulator(settings.emulator_url)
+        self.root: Callable[[str], Any] = cache(self._root_client)
+        self.ring = KeyRing(
+            settings.secrets / "access-keys.json", lambda access_key: function_key(self.root("lambda"), access_key)
+        )
+        sts = self._root_client("sts", parameter_validation=False)  # a test's sessions are shorter than AWS's 900 s
+        self._sessions = Sessions(sts, self.ring, session_seconds)
+        self.credentials = CredentialsEndpoint(settings, self._sessions, self._emulator_knows)
+        self._authorizer = Authorizer(self.root("iam"))
+        self.executors = [executor(self) for executor in executors]
+        self.home_token = _home_token(settings)
+
+    # what executors ask for
+
+    def session(self, role_arn: str, name: str) -> boto3.Session:
+        """A session under a role that renews itself; raises AwsError when the role cannot be assumed."""
+        return RoleSession(self.settings, self._sessions, role_arn, name)
+
+    def credentials_environment(self, role_arn: str) -> dict[str, str]:
+        """The environment that gives a child process a role's credentials."""
+        return self.credentials.environment(role_arn)
+
+    def authorize(self, caller: Caller, action: str, *resources: str) -> None:
+        """Raise AccessDeniedException unless the caller may do ``action`` on every resource."""
+        self._authorizer.authorize(caller, action, *resources)
+
+    def forward(self, request: Request) -> Any:
+        """Send a call to the emulator as it came; its reply as a dict (JSON) or text (XML), or the AwsError."""
+        reply = self._send(request)
+        if reply.status >= 300:
+            raise reply.error()
+        text = reply.body.decode()
+        return json.loads(text or "{}") if _is_json(request) else text
+
+    def forward_as_root(self, request: Request, payload: Payload, action: str = "") -> Payload:
+        """Send a JSON call to the emulator under root."""
+        target = request.headers["x-amz-target"].partition(".")[0]
+        return self.emulator.call(request.service, f"{target}.{action or request.action}", payload)
+
+    # the way of a request
+
+    def start(self) -> None:
+        """Start the executors, in their order."""
+        for executor in self.executors:
+            executor.start()
+
+    def stop(self) -> None:
+        """Stop them, the last first."""
+        for executor in reversed(self.executors):
+            executor.stop()
+
+    def serve(self, raw: RawRequest) -> RawReply:
+        """Answer one AWS call."""
+        try:
+            authorization = Authorization.of(raw)
+        except AwsError as error:
+            return error_reply(error, as_json=bool(raw.header("x-amz-target")))
+        service = authorization.service if authorization else ""
+        action, payload = _parse(raw)
+        request = Request(service, action, payload, _NOBODY, {k.lower(): v for k, v in raw.headers}, raw)
+        try:
+            executors = [executor for executor in self.executors if executor.service == service]
+            if not executors:
+                return self._pass(request)
+            caller = verify(raw, authorization, self.ring).caller
+            request = Request(service, action, payload, caller, request.headers, raw)
+            for executor in executors:
+                if handler := executor.actions.get(action):
+                    return _reply(handler(request))
+            if action and all(executor.passes_through for executor in executors):
+                return self._send(request)
+            raise AwsError(
+                "UnknownOperationException", f"The local home does not serve {service}:{action or raw.target}"
+            )
+        except AwsError as error:
+            return error_reply(error, _is_json(request))
+        except Exception:
+            log.exception("%s:%s", service, action)
+            failure = AwsError("InternalFailure", f"{service}:{action} failed in the local home; see server.log", 500)
+            return error_reply(failure, _is_json(request))
+
+    def _pass(self, request: Request) -> RawReply:
+        """A service without executor: the emulator verifies and decides; new access keys are noted."""
+        reply = self._send(request)
+        if reply.status < 300 and not _is_json(request):
+            learn(self.ring, self.root("iam"), request, reply.body.decode())
+        return reply
+
+    def _send(self, request: Request) -> RawReply:
+        if request.raw is None:
+            raise ValueError("a request without its raw form cannot be sent on")
+        return self.emulator.send(request.raw)
+
+    def _root_client(self, service: str, **options: Any) -> Any:
+        return boto3.client(
+            service,
+            region_name=REGION,
+            endpoint_url=self.settings.emulator_url,
+            aws_access_key_id=ROOT_ACCESS_KEY,
+            aws_secret_access_key=ROOT_ACCESS_KEY,
+            config=Config(max_pool_connections=32, retries={"mode": "standard", "max_attempts": 3}, **options),
+        )
+
+    def _emulator_knows(self, key: Key) -> bool:
+        return self.emulator.knows(Credentials(key.access_key, key.secret_key, key.token))
+
+
+_NOBODY = Caller(arn="", principal_arn="", access_key="")
+
+
+def _parse(raw: RawRequest) -> tuple[str, Payload]:
+    """Action and parameters of a JSON call (X-Amz-Target) or of a form (query protocol); no action: neither."""
+    target = raw.header("x-amz-target")
+    if target:
+        try:
+            payload = json.loads(raw.body or b"{}")
+        except ValueError:
+            payload = {}
+        return target.rpartition(".")[2], payload
+    form = dict(parse_qsl(raw.body.decode("utf-8", "replace"), keep_blank_values=True))
+    return form.get("Action", ""), form
+
+
+def _is_json(request: Request) -> bool:
+    return "x-amz-target" in request.headers
+
+
+def _reply(result: Payload | str) -> RawReply:
+    if isinstance(result, str):
+        return _made(200, "text/xml", result)
+    return _made(200, "application/x-amz-json-1.1", json.dumps(result, default=_plain))
+
+
+def error_reply(error: AwsError, as_json: bool) -> RawReply:
+    """An error as the caller's protocol words it."""
+    if as_json:
+        body = json.dumps({"__type": error.code, "message": error.message, **error.fields}, default=_plain)
+        return _made(error.status, "application/x-amz-json-1.1", body, ("x-amzn-errortype", error.code))
+    code = QUERY_CODES.get(error.code, error.code)
+    request_id = uuid.uuid4()
+    body = (
+        f"<ErrorResponse><Error><Type>Sender</Type><Code>{escape(code)}</Code><Message>{escape(error.message)}</Message>"
+        f"</Error><RequestId>{request_id}</RequestId></ErrorResponse>"
+    )
+    status = 403 if error.status == 400 and error.code in QUERY_CODES else error.status
+    return _made(status, "text/xml", body)
+
+
+def _made(status: int, content_type: str, body: str, *headers: tuple[str, str]) -> RawReply:
+    request_id = ("x-amzn-requestid", str(uuid.uuid4()))
+    return RawReply(status, (("content-type", content_type), request_id, *headers), body.encode())
+
+
+def _plain(value: Any) -> Any:
+    """JSON forms of what AWS replies hold: datetimes are epoch seconds, blobs base64."""
+    if isinstance(value, datetime):
+        return value.timestamp()
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def _home_token(settings: Settings) -> str:
+    path = home_token_path(settings)
+    if not path.exists():
+        write_atomically(path, secrets.token_urlsafe(32))
+    return path.read_text()
+
+
+def application(server: Server) -> Starlette:
+    """The HTTP face: ``/health``, ``/credentials/...``, ``/internal/...``, and AWS calls on every other path."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = HANDLER_THREADS
+        await anyio.to_thread.run_sync(server.start)
+        yield
+        await anyio.to_thread.run_sync(server.stop)
+
+    def health(_: HttpRequest) -> Response:
+        services = sorted({executor.service for executor in server.executors})
+        return JSONResponse({"pid": os.getpid(), "home": str(server.settings.home), "services": services})
+
+    def credentials(request: HttpRequest) -> Response:
+        try:
+            answer = server.credentials.answer(request.path_params["name"], request.headers.get("authorization", ""))
+        except AwsError as error:
+            return JSONResponse({"code": error.code, "message": error.message}, error.status)
+        return JSONResponse(answer)
+
+    def internal(request: HttpRequest) -> Response:
+        token = request.headers.get("authorization", "")
+        if not hmac.compare_digest(token.encode(), server.home_token.encode()):
+            return JSONResponse({"message": "the home's own token is needed"}, 403)
+        name = request.path_params["name"]
+        done = {
+            type(executor).__name__: getattr(executor, name)()
+            for executor in server.executors
+            if name in getattr(executor, "internal", ())
+        }
+        return JSONResponse(done, 200 if done else 404)
+
+    async def aws(request: HttpRequest) -> Response:
+        query = request.scope["query_string"].decode("latin-1")
+        raw = RawRequest(
+            request.method,
+            request.scope["raw_path"].decode("latin-1") + (f"?{query}" if query else ""),
+            tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.scope["headers"]),
+            await request.body(),
+        )
+        reply = await anyio.to_thread.run_sync(server.serve, raw)
+        response = Response(reply.body, reply.status)
+        own = [(name, value) for name, value in response.raw_headers if name == b"content-length"]
+        kept = [
+            (name.encode("latin-1"), value.encode("latin-1"))
+            for name, value in reply.headers
+            if name.lower() != "content-length"
+        ]
+        response.raw_headers = own + kept
+        return response
+
+    return Starlette(
+        lifespan=lifespan,
+        routes=[
+            Route("/health", health, methods=["GET"]),
+            Route("/credentials/{name:path}", credentials, methods=["GET"]),
+            Route("/internal/{name}", internal, methods=["POST"]),
+            Route("/{path:path}", aws, methods=["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]),
+        ],
+    )
+
+
+def main() -> int:
+    """Serve until SIGTERM."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        settings = Settings.from_environment()
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    uvicorn.run(
+        application(Server(settings)),
+        host=HOST,
+        port=settings.server_port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        timeout_graceful_shutdown=10,
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

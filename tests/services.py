@@ -1,0 +1,197 @@
+"""Real services for tests: the emulator under AUTH=true, and our server in front of it, on free ports.
+
+Fixtures ``emulator`` and ``lake_server`` are shared by a whole test session; tests keep apart by the names they use.
+A test that kills or restarts something takes the context managers instead, which give a home of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+import uvicorn
+
+from local.executors.credentials import SESSION_SECONDS
+from local.executors.protocol import Executor, Services
+from local.executors.server import EXECUTORS, Server, application
+from local.settings import ACCOUNT, HOST, REGION, ROOT_ACCESS_KEY, TOOLS, Settings
+from tests.ports import free_ports
+
+START_SECONDS = 60
+
+
+def free_settings(home: Path) -> Settings:
+    """Settings of a home whose ten ports are free now."""
+    return Settings(home=home, port=free_ports(10))
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = START_SECONDS, what: str = "condition") -> None:
+    """Poll until a condition holds; fails the test after ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not within {seconds} s")
+        time.sleep(0.05)
+
+
+def answers(url: str) -> bool:
+    """Whether an HTTP server answers 200 there."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as reply:
+            return bool(reply.status == 200)
+    except OSError:
+        return False
+
+
+@dataclass
+class Emulator:
+    """A running emulator of one home."""
+
+    settings: Settings
+    process: subprocess.Popen[bytes]
+
+    def client(self, service: str) -> Any:
+        """A root client, straight at the emulator."""
+        return root_client(self.settings.emulator_url, service)
+
+    def stop(self) -> None:
+        """A clean stop: the state is saved."""
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(30)
+
+    def kill(self) -> None:
+        """SIGKILL: all but S3 falls back to the last saved state."""
+        self.process.kill()
+        self.process.wait(30)
+
+    def start(self) -> None:
+        """Start (again) on the same state."""
+        self.process = _start_emulator(self.settings)
+
+
+def _start_emulator(settings: Settings) -> subprocess.Popen[bytes]:
+    state = settings.data / "emulator"
+    for folder in (state / "state", state / "s3", state / "tmp", settings.logs):
+        folder.mkdir(parents=True, exist_ok=True)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "GATEWAY_PORT": str(settings.emulator_port),
+        "BIND_HOST": HOST,
+        "MINISTACK_ACCOUNT_ID": ACCOUNT,
+        "PERSIST_STATE": "1",
+        "STATE_DIR": str(state / "state"),
+        "S3_PERSIST": "1",
+        "S3_DATA_DIR": str(state / "s3"),
+        "TMPDIR": str(state / "tmp"),
+        "AUTH": "true",
+        "AWS_ENDPOINT_URL_GLUE": settings.server_url,  # handed to Lambda functions, whose catalog writes we journal
+    }
+    with (settings.logs / "emulator.log").open("ab") as log:
+        process = subprocess.Popen([TOOLS / "emulator/bin/ministack"], env=environment, stdout=log, stderr=log)
+    wait_until(lambda: answers(f"{settings.emulator_url}/_ministack/health"), what="the emulator")
+    return process
+
+
+def root_client(url: str, service: str, **options: Any) -> Any:
+    """A boto3 client under root."""
+    return boto3.client(
+        service,
+        endpoint_url=url,
+        region_name=REGION,
+        aws_access_key_id=ROOT_ACCESS_KEY,
+        aws_secret_access_key=ROOT_ACCESS_KEY,
+        **options,
+    )
+
+
+@contextmanager
+def running_emulator(home: Path) -> Iterator[Emulator]:
+    """An emulator with its own state under ``home``."""
+    settings = free_settings(home)
+    running = Emulator(settings, _start_emulator(settings))
+    try:
+        yield running
+    finally:
+        running.process.kill()
+        running.process.wait(30)
+
+
+@dataclass
+class LakeServer:
+    """Our server, run inside the test's process so that tests may look into it, and its emulator."""
+
+    settings: Settings
+    emulator: Emulator
+    server: Server
+
+    def client(self, service: str, **options: Any) -> Any:
+        """A root client at our server."""
+        return root_client(self.settings.server_url, service, **options)
+
+    def session(self, role_arn: str, name: str = "test") -> boto3.Session:
+        """A session under a role, as executors get it."""
+        return self.server.session(role_arn, name)
+
+    def role(self, name: str, *statements: dict[str, Any], trusted: str = f"arn:aws:iam::{ACCOUNT}:root") -> str:
+        """Make (or replace) a role with these policy statements and return its ARN."""
+        iam = self.emulator.client("iam")
+        trust = {"Effect": "Allow", "Principal": {"AWS": trusted}, "Action": "sts:AssumeRole"}
+        policy = {"Version": "2012-10-17", "Statement": list(statements)}
+        with suppress(iam.exceptions.EntityAlreadyExistsException):
+            iam.create_role(RoleName=name, AssumeRolePolicyDocument=_document(trust))
+        iam.put_role_policy(RoleName=name, PolicyName="test", PolicyDocument=json.dumps(policy))
+        return f"arn:aws:iam::{ACCOUNT}:role/{name}"
+
+
+def _document(statement: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+@contextmanager
+def running_server(
+    emulator: Emulator,
+    executors: Sequence[Callable[[Services], Executor]] = EXECUTORS,
+    session_seconds: int = SESSION_SECONDS,
+) -> Iterator[LakeServer]:
+    """Our server in front of an emulator, with these executors (default: all there are)."""
+    server = Server(emulator.settings, executors, session_seconds)
+    config = uvicorn.Config(
+        application(server), host=HOST, port=emulator.settings.server_port, log_config=None, access_log=False
+    )
+    http = uvicorn.Server(config)
+    thread = threading.Thread(target=http.run, daemon=True)
+    thread.start()
+    try:
+        wait_until(lambda: http.started or not thread.is_alive(), what="our server")
+        if not http.started:
+            raise RuntimeError("our server did not start")
+        yield LakeServer(emulator.settings, emulator, server)
+    finally:
+        http.should_exit = True
+        thread.join(30)
+
+
+@pytest.fixture(scope="session")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """One emulator for the whole test session."""
+    with running_emulator(tmp_path_factory.mktemp("home")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def lake_server(emulator: Emulator) -> Iterator[LakeServer]:
+    """One server for the whole test session, with every executor."""
+    with running_server(emulator) as running:
+        yield running
