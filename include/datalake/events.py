@@ -1,0 +1,253 @@
+"""From a landed object's bytes to events: every line that is not blank is one event or has one reason against it.
+
+The event is the partners' format: ``timestamp`` (ISO-8601 with offset), ``eventtype``, ``film_id``, ``distributor``,
+``platform``, ``state``, and optionally ``event_id`` (UUID). Names match whatever their case. Partners bring new
+distributors and platforms, so any text is one; unknown fields are drift, never an error.
+
+A line of a repair is ``{"supersedes": {"source_file": KEY, "source_line": N}, "event": {...}}``.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from datalake.landing import LandedObject, parse_key
+
+EVENT_TYPES = frozenset({"rent", "buy", "trailer"})
+# How far an event's time may lie from the time in its object's name; never compared with the clock, so that a rebuild
+# judges a line as the first run did.
+TOO_EARLY = timedelta(days=400)
+TOO_LATE = timedelta(hours=1)
+# Firehose takes records of at most 1,000 KiB (Firehose quotas): a longer line is no record
+MAX_LINE_BYTES = 1_024_000
+OVERLONG_KEPT_BYTES = 65_536
+
+OBJECT_NAME = "object name"
+OVERLONG = "line too long"
+NOT_UTF8 = "not UTF-8"
+NOT_JSON = "not JSON"
+NOT_AN_OBJECT = "not a JSON object"
+DUPLICATE_KEY = "duplicate key"
+MISSING = "missing field: {}"
+IMPOSSIBLE = "impossible value: {}"
+EARLY = "too early"
+LATE = "too late"
+# Reasons that only a comparison with other lines can give
+DUPLICATE = "duplicate"
+CONFLICT = "conflicting event_id"
+SUPERSEDED = "superseded"
+
+UTF8, BASE64, BASE64_START = "utf-8", "base64", "base64-start"
+
+_MAX_INT = 2**31 - 1
+_TEXT_FIELDS = ("distributor", "platform", "state")
+_KNOWN = frozenset({"timestamp", "eventtype", "film_id", "event_id", *_TEXT_FIELDS})
+_ISO_8601 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:?[0-9]{2})"
+)
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+class Supersedes(NamedTuple):
+    """The landed line that a repair replaces."""
+
+    source_file: str
+    source_line: int
+
+
+class Event(NamedTuple):
+    """One well-formed event."""
+
+    timestamp: str  # as written
+    eventtype: str
+    film_id: int
+    distributor: str
+    platform: str
+    state: str
+    event_id: str | None  # lower case
+    event_time: str  # UTC, yyyy-MM-ddTHH:mm:ssZ
+    unknown_fields: tuple[str, ...]  # lower case
+    supersedes: Supersedes | None
+
+
+class Rejection(NamedTuple):
+    """Why a line is no event; reasons are few, so that they can be counted."""
+
+    reason: str
+
+
+class Line(NamedTuple):
+    """One line that is not blank."""
+
+    source_line: int  # 1-based; blank lines count
+    raw: bytes  # without its \n
+    outcome: Event | Rejection
+
+
+class _RejectedError(Exception):
+    """Carries the reason."""
+
+
+class _Clash:
+    """Stands for a JSON object in which two keys are equal but for their case."""
+
+
+def split_lines(body: bytes) -> Iterator[tuple[int, bytes]]:
+    r"""Split at \n alone; give each line that is not blank with its 1-based number."""
+    for number, line in enumerate(body.split(b"\n"), start=1):
+        if line.strip():
+            yield number, line
+
+
+def parse_object(key: str, body: bytes) -> Iterator[Line]:
+    """Every line of a landed object that is not blank, exactly once, in order. Never fails, whatever the bytes."""
+    parser = LineParser(parse_key(key))
+    for number, line in split_lines(body):
+        yield Line(number, line, parser.parse(line))
+
+
+def quarantine_text(line: bytes) -> tuple[str, str]:
+    """The columns ``raw`` and ``raw_encoding`` of a rejected line.
+
+    utf-8: the line itself; base64: the bytes of a line that is no UTF-8; base64-start: the first 64 KiB of an over-long
+    line, which is whole in the landing zone only.
+    """
+    if len(line) > MAX_LINE_BYTES:
+        return base64.b64encode(line[:OVERLONG_KEPT_BYTES]).decode(), BASE64_START
+    try:
+        return line.decode("utf-8"), UTF8
+    except UnicodeDecodeError:
+        return base64.b64encode(line).decode(), BASE64
+
+
+class LineParser:
+    """Parses the lines of one object; keeps what is constant for the object, and the times it has already read."""
+
+    def __init__(self, landed: LandedObject) -> None:
+        self._landed = landed
+        self._times: dict[str, str] = {}
+        if landed.time:
+            # The sums stay within datetime's range only for sane years; a name from year 1 is judged by its folder.
+            self._latest = landed.time + min(TOO_LATE, datetime.max.replace(tzinfo=UTC) - landed.time)
+            self._earliest = landed.time - min(TOO_EARLY, landed.time - datetime.min.replace(tzinfo=UTC))
+
+    def parse(self, line: bytes) -> Event | Rejection:
+        """One line that is not blank; never fails."""
+        try:
+            if not self._landed.time:
+                return Rejection(OBJECT_NAME)
+            fields = _json_object(line)
+            if self._landed.is_repair:
+                return self._repair(fields)
+            return self._event(fields, None)
+        except _RejectedError as rejected:
+            return Rejection(str(rejected))
+
+    def _event(self, fields: dict[str, Any], supersedes: Supersedes | None) -> Event:
+        timestamp = _text(fields, "timestamp")
+        event_time = self._times.get(timestamp)
+        if event_time is None:
+            event_time = self._times[timestamp] = self._event_time(timestamp)
+        eventtype = _text(fields, "eventtype")
+        if eventtype not in EVENT_TYPES:
+            raise _RejectedError(IMPOSSIBLE.format("eventtype"))
+        film_id = fields.get("film_id")
+        if film_id is None:
+            raise _RejectedError(MISSING.format("film_id"))
+        if type(film_id) is not int or not 1 <= film_id <= _MAX_INT:  # a bool is an int, too
+            raise _RejectedError(IMPOSSIBLE.format("film_id"))
+        distributor, platform, state = (_text(fields, name) for name in _TEXT_FIELDS)
+        event_id = fields.get("event_id")
+        if event_id is not None:
+            if not isinstance(event_id, str) or not _UUID.fullmatch(event_id):
+                raise _RejectedError(IMPOSSIBLE.format("event_id"))
+            event_id = event_id.lower()
+        unknown = () if fields.keys() <= _KNOWN else tuple(sorted(map(_printable, fields.keys() - _KNOWN)))
+        return Event(
+            timestamp, eventtype, film_id, distributor, platform, state, event_id, event_time, unknown, supersedes
+        )
+
+    def _event_time(self, timestamp: str) -> str:
+        if not _ISO_8601.fullmatch(timestamp):
+            raise _RejectedError(IMPOSSIBLE.format("timestamp"))
+        try:
+            time = datetime.fromisoformat(timestamp)
+        except ValueError as error:  # the 30th of February, an offset of 25 hours
+            raise _RejectedError(IMPOSSIBLE.format("timestamp")) from error
+        if time > self._latest:
+            raise _RejectedError(LATE)
+        if time < self._earliest:
+            raise _RejectedError(EARLY)
+        return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def _repair(self, fields: dict[str, Any]) -> Event:
+        """A repair speaks of a line of the same month and time, so its event is judged as that line's was."""
+        line, event = fields.get("supersedes"), fields.get("event")
+        if not isinstance(line, dict):
+            raise _RejectedError(MISSING.format("supersedes"))
+        if not isinstance(event, dict):
+            raise _RejectedError(MISSING.format("event"))
+        key, number = line.get("source_file"), line.get("source_line")
+        if not isinstance(key, str) or type(number) is not int or not 1 <= number <= _MAX_INT:
+            raise _RejectedError(IMPOSSIBLE.format("supersedes"))
+        superseded = parse_key(key)
+        if (superseded.month, superseded.time) != (self._landed.month, self._landed.time):
+            raise _RejectedError(IMPOSSIBLE.format("supersedes"))
+        return self._event(event, Supersedes(key, number))
+
+
+def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any] | _Clash:
+    fields = {name.lower(): value for name, value in pairs}
+    return fields if len(fields) == len(pairs) else _Clash()
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+_DECODE = json.JSONDecoder(object_pairs_hook=_fields, parse_constant=_no_constant).decode
+
+
+def _json_object(line: bytes) -> dict[str, Any]:
+    """The line's fields by lower-case name; raises _RejectedError for anything but one JSON object."""
+    if len(line) > MAX_LINE_BYTES:
+        raise _RejectedError(OVERLONG)
+    try:
+        fields = _DECODE(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise _RejectedError(NOT_UTF8) from error
+    except (ValueError, RecursionError) as error:  # also two records in one line, half a record, 5000 digits
+        raise _RejectedError(NOT_JSON) from error
+    if isinstance(fields, _Clash):
+        raise _RejectedError(DUPLICATE_KEY)
+    if not isinstance(fields, dict):
+        raise _RejectedError(NOT_AN_OBJECT)
+    return fields
+
+
+def _text(fields: dict[str, Any], name: str) -> str:
+    """A text that says something and that UTF-8 can hold (JSON can escape half a surrogate pair)."""
+    value = fields.get(name)
+    if value is None:
+        raise _RejectedError(MISSING.format(name))
+    if not isinstance(value, str) or not value.strip() or not (value.isascii() or _is_unicode(value)):
+        raise _RejectedError(IMPOSSIBLE.format(name))
+    return value
+
+
+def _is_unicode(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _printable(name: str) -> str:
+    """A field's name as it may stand in a report."""
+    return name[:100].encode("unicode_escape").decode()
