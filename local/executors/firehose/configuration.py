@@ -1,0 +1,137 @@
+"""What a stream's S3 destination is told to do: AWS's ExtendedS3DestinationConfiguration, checked and made usable."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, tzinfo
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from local.executors.firehose.prefix import Prefix, PrefixError, read_prefixes
+from local.executors.protocol import AwsError
+
+MIB = 1024 * 1024
+DEFAULT_HINTS = {"SizeInMBs": 5, "IntervalInSeconds": 300}
+NO_ENCRYPTION = {"NoEncryptionConfig": "NoEncryption"}
+
+_ROLE_ARN = re.compile(r"arn:.*:iam::\d{12}:role/[a-zA-Z_0-9+=,.@\-_/]+")
+_BUCKET_ARN = re.compile(r"arn:.*:s3:::([\w.\-]{1,255})")
+_EXTENSION = re.compile(r"\.[0-9a-z!\-_.*'()]+")
+
+
+def invalid(message: str) -> AwsError:
+    """AWS's error for an argument that is well formed but not allowed."""
+    return AwsError("InvalidArgumentException", message)
+
+
+@dataclass(frozen=True)
+class Destination:
+    """One stream's delivery: where, how large (bytes), how often (seconds), in what shape."""
+
+    role_arn: str
+    bucket: str
+    prefix: Prefix
+    size: int
+    interval: int
+    gzip: bool
+    extension: str
+    zone: tzinfo
+    delimiter: bytes
+    kms_key: str | None
+
+    @classmethod
+    def read(cls, configuration: Mapping[str, Any]) -> Destination:
+        """Check a configuration; raises InvalidArgumentException as AWS does, or naming what is not supported."""
+        _refuse_unsupported(configuration)
+        role_arn, bucket_arn = configuration.get("RoleARN", ""), configuration.get("BucketARN", "")
+        bucket = _BUCKET_ARN.fullmatch(bucket_arn)
+        if not _ROLE_ARN.fullmatch(role_arn):
+            raise invalid(f"RoleARN {role_arn!r} is not the ARN of a role")
+        if not bucket:
+            raise invalid(f"BucketARN {bucket_arn!r} is not the ARN of a bucket")
+        try:
+            prefix = read_prefixes(configuration.get("Prefix") or "", configuration.get("ErrorOutputPrefix") or "")
+        except PrefixError as error:
+            raise invalid(str(error)) from error
+        size, interval = _hints(configuration.get("BufferingHints"))
+        gzip = configuration.get("CompressionFormat", "UNCOMPRESSED") == "GZIP"
+        extension = configuration.get("FileExtension") or ""
+        if extension and not _EXTENSION.fullmatch(extension):
+            raise invalid(f"FileExtension {extension!r} must begin with a dot and hold only 0-9a-z!-_.*'()")
+        encryption = configuration.get("EncryptionConfiguration") or {}
+        return cls(
+            role_arn=role_arn,
+            bucket=bucket[1],
+            prefix=prefix,
+            size=size,
+            interval=interval,
+            gzip=gzip,
+            extension=extension or (".gz" if gzip else ""),
+            zone=_zone(configuration.get("CustomTimeZone") or "UTC"),
+            delimiter=_delimiter(configuration.get("ProcessingConfiguration") or {}),
+            kms_key=encryption.get("KMSEncryptionConfig", {}).get("AWSKMSKeyARN"),
+        )
+
+
+def describe(configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration as DescribeDeliveryStream words it: with AWS's defaults filled in."""
+    return {
+        "BufferingHints": DEFAULT_HINTS,
+        "CompressionFormat": "UNCOMPRESSED",
+        "EncryptionConfiguration": NO_ENCRYPTION,
+        "CloudWatchLoggingOptions": {"Enabled": False},
+        "S3BackupMode": "Disabled",
+        **configuration,
+    }
+
+
+def _refuse_unsupported(configuration: Mapping[str, Any]) -> None:
+    enabled = {
+        "data format conversion": configuration.get("DataFormatConversionConfiguration", {}).get("Enabled", False),
+        "dynamic partitioning": configuration.get("DynamicPartitioningConfiguration", {}).get("Enabled", False),
+        "S3 backup": configuration.get("S3BackupMode") == "Enabled" or "S3BackupConfiguration" in configuration,
+    }
+    for feature, on in enabled.items():
+        if on:
+            raise invalid(f"{feature} is not supported by the local Firehose")
+    compression = configuration.get("CompressionFormat", "UNCOMPRESSED")
+    if compression not in ("UNCOMPRESSED", "GZIP"):
+        raise invalid(
+            f"CompressionFormat {compression} is not supported by the local Firehose (UNCOMPRESSED and GZIP are)"
+        )
+
+
+def _hints(hints: Mapping[str, int] | None) -> tuple[int, int]:
+    """Buffer size in bytes and interval in seconds; AWS wants both or neither."""
+    if hints and set(hints) != set(DEFAULT_HINTS):
+        raise invalid("BufferingHints: SizeInMBs and IntervalInSeconds must be given together")
+    chosen = hints or DEFAULT_HINTS
+    if not 1 <= chosen["SizeInMBs"] <= 128:
+        raise invalid(f"BufferingHints: SizeInMBs must be from 1 to 128, got {chosen['SizeInMBs']}")
+    if not 0 <= chosen["IntervalInSeconds"] <= 900:
+        raise invalid(f"BufferingHints: IntervalInSeconds must be from 0 to 900, got {chosen['IntervalInSeconds']}")
+    return chosen["SizeInMBs"] * MIB, chosen["IntervalInSeconds"]
+
+
+def _zone(name: str) -> tzinfo:
+    if name == "UTC":
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise invalid(f"CustomTimeZone {name!r} is not a time zone") from error
+
+
+def _delimiter(processing: Mapping[str, Any]) -> bytes:
+    r"""What AppendDelimiterToRecord puts after each record; the console's default is a newline, spelled ``\\n``."""
+    delimiter = b""
+    if not processing.get("Enabled", False):
+        return delimiter
+    for processor in processing.get("Processors", []):
+        if processor["Type"] != "AppendDelimiterToRecord":
+            raise invalid(f"processor {processor['Type']} is not supported by the local Firehose")
+        values = {p["ParameterName"]: p["ParameterValue"] for p in processor.get("Parameters", [])}
+        delimiter = values.get("Delimiter", r"\n").replace(r"\n", "\n").encode()
+    return delimiter
