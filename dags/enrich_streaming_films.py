@@ -1,0 +1,68 @@
+"""### Landed events + curated.film_category --Glue--> curated.streaming_films, hourly, only what is new
+
+Every landed line that is not in the tables yet ends as one row: in `streaming_films` with its film's title and
+category, or in `streaming_events_quarantine` with the reason.
+
+**Reads** new objects under `streaming/` and `streaming-repaired/` in the landing bucket; `curated.film_category`.
+
+**Writes** `curated.streaming_films`, `curated.streaming_events_quarantine`, the run's report under
+`runs/streaming_films/`. Emits an asset event for each arrival month it touched, which starts `report_film_popularity`.
+
+**Schedule** hourly, at five past. What a run takes depends on what has landed, not on its hour: a run that is late, by
+hand, or the only one after a day's pause takes all there is. An hour with nothing new ends at `find_new_objects`.
+It is created paused: unpause it when `curate_film_category` has succeeded.
+
+**When it fails**
+
+* `find_new_objects`: the landing bucket or the tables could not be read.
+* `run_job`: the Glue job failed; the message is Glue's own. The same objects are taken by the next try or hour.
+* `reconcile_lines`: landed is not enriched + quarantined (the numbers are given). Rebuild the months named with
+  `rebuild_streaming_films`.
+"""
+
+from __future__ import annotations
+
+from airflow.providers.standard.operators.python import PythonOperator, ShortCircuitOperator
+from airflow.sdk import CronTriggerTimetable, chain, dag
+
+from lake_airflow import new_events, run_reports
+from lake_airflow.assets import STREAMING_FILMS
+from lake_airflow.athena import ATHENA
+from lake_airflow.defaults import DEFAULT_ARGS, GLUE_JOB, LAKE, START_DATE, STREAMING_FILMS_POOL, Tag
+from lake_operators.glue import GlueJobRunOperator
+
+
+@dag(
+    schedule=CronTriggerTimetable("5 * * * *", timezone="UTC"),
+    start_date=START_DATE,
+    catchup=False,
+    max_active_runs=1,
+    is_paused_upon_creation=True,
+    tags=[Tag.EVENTS, Tag.CURATION],
+    default_args=DEFAULT_ARGS,
+    doc_md=__doc__,
+)
+def enrich_streaming_films() -> None:
+    find_new_objects = ShortCircuitOperator(
+        task_id="find_new_objects",
+        python_callable=new_events.count_new_objects,
+        retry_policy=ATHENA["retry_policy"],
+    )
+    run_job = GlueJobRunOperator(
+        task_id="run_job",
+        job_name=LAKE.streaming_films_job,
+        script_args={"--mode": "hourly"},
+        pool=STREAMING_FILMS_POOL,
+        **GLUE_JOB,
+    )
+    reconcile_lines = PythonOperator(
+        task_id="reconcile_lines",
+        python_callable=run_reports.reconcile_lines,
+        op_args=[run_job.output],
+        outlets=[STREAMING_FILMS],
+    )
+
+    chain(find_new_objects, run_job, reconcile_lines)
+
+
+enrich_streaming_films()

@@ -1,0 +1,68 @@
+"""### One arrival month of events + curated.film_category --Glue--> that month of curated.streaming_films, anew
+
+Reads all objects of one month and replaces that month in both tables, in one commit each: the monthly close, the answer
+to changed rules or films, and **the DAG to backfill**. It gives the same rows as the hourly runs did.
+
+**Reads** every object under `streaming/yyyy/MM/` and `streaming-repaired/yyyy/MM/` of its month;
+`curated.film_category`.
+
+**Writes** the month in `curated.streaming_films` and `curated.streaming_events_quarantine`, the run's report under
+`runs/streaming_films/`. Emits an asset event for the month, which starts `report_film_popularity`.
+
+**Schedule** on the 2nd of each month at 02:00 UTC for the month before (Firehose may deliver up to 24 hours late).
+It is created paused: unpause it when `curate_film_category` has succeeded. The month is the run's partition key:
+
+* backfill: `airflow backfill create --dag-id rebuild_streaming_films --from-date 2026-08-01 --to-date 2026-10-31`
+  makes 2026-08, 2026-09 and 2026-10; add `--reprocess-behavior completed` for months that had a run before;
+* by hand: trigger it with a partition key, or with the parameter `month`.
+
+**When it fails**
+
+* `choose_month`: the run has neither key nor parameter, or no month is meant.
+* `run_job`: the Glue job failed; the message is Glue's own. The month is as it was before.
+* `reconcile_lines`: landed is not enriched + quarantined (the numbers are given).
+"""
+
+from __future__ import annotations
+
+from airflow.providers.standard.operators.python import PythonOperator
+from airflow.sdk import CronPartitionTimetable, chain, dag
+
+from lake_airflow import months, run_reports
+from lake_airflow.assets import STREAMING_FILMS
+from lake_airflow.defaults import DEFAULT_ARGS, GLUE_JOB, LAKE, START_DATE, STREAMING_FILMS_POOL, Tag
+from lake_airflow.months import MONTH_PARAM
+from lake_operators.glue import GlueJobRunOperator
+
+
+@dag(
+    schedule=CronPartitionTimetable("0 2 2 * *", timezone="UTC", run_offset=-1, key_format="%Y-%m"),
+    start_date=START_DATE,
+    catchup=False,
+    max_active_runs=1,
+    is_paused_upon_creation=True,
+    tags=[Tag.EVENTS, Tag.CURATION],
+    default_args=DEFAULT_ARGS,
+    params={"month": MONTH_PARAM},
+    doc_md=__doc__,
+)
+def rebuild_streaming_films() -> None:
+    choose_month = PythonOperator(task_id="choose_month", python_callable=months.choose_month)
+    run_job = GlueJobRunOperator(
+        task_id="run_job",
+        job_name=LAKE.streaming_films_job,
+        script_args={"--mode": "rebuild", "--month": choose_month.output},
+        pool=STREAMING_FILMS_POOL,
+        **GLUE_JOB,
+    )
+    reconcile_lines = PythonOperator(
+        task_id="reconcile_lines",
+        python_callable=run_reports.reconcile_lines,
+        op_args=[run_job.output],
+        outlets=[STREAMING_FILMS],
+    )
+
+    chain(choose_month, run_job, reconcile_lines)
+
+
+rebuild_streaming_films()

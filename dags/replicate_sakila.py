@@ -1,0 +1,91 @@
+"""### MySQL --DMS--> landing (CSV) --Lambda--> clean (Parquet), reconciled row by row
+
+DMS loads every Sakila table in full into the landing bucket. Each CSV object makes S3 call the Lambda, which writes one
+Parquet object of the same name into the clean bucket and keeps the catalog's table. This DAG starts the load and
+accepts nothing but evidence that all of it has arrived.
+
+**Reads** the MySQL schema `sakila`; DMS's statistics; CSV objects under `dms/sakila/` in the landing bucket.
+
+**Writes** the tables of database `sakila` (by DMS and Lambda). A table without rows gets a CSV of its header alone, as
+DMS writes none. Parquet that this load's CSV objects do not stand behind is removed, after theirs is published.
+
+**Schedule** after `load_sakila` has verified MySQL. It starts `curate_film_category`.
+
+**When it fails**
+
+* `run_full_load`: the task failed, or DMS skipped rows or tables; the message names them. A retry loads again.
+* `wait_for_parquet`: CSV objects were not converted; the message names them. Look at the queue of dead letters and at
+  the Lambda's log. Notifications that were lost are sent again meanwhile.
+* `reconcile_rows`: rows of MySQL, DMS and the clean zone differ; the message names table and numbers. If MySQL was
+  written to during the load, clear the DAG run.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.providers.amazon.aws.operators.athena import AthenaOperator
+from airflow.providers.standard.operators.python import PythonOperator
+from airflow.sdk import chain, dag
+
+from lake_airflow import replication
+from lake_airflow.assets import CLEAN_TABLES, MYSQL_SAKILA
+from lake_airflow.athena import ATHENA
+from lake_airflow.defaults import DEFAULT_ARGS, LAKE, SQL_PATH, START_DATE, Tag, poll_seconds
+from lake_operators.dms import DmsFullLoadOperator
+from lake_operators.s3 import CsvConvertedSensor
+
+LOAD_STARTED = "{{ ti.xcom_pull(task_ids='run_full_load')['started'] }}"
+
+
+@dag(
+    schedule=[MYSQL_SAKILA],
+    start_date=START_DATE,
+    catchup=False,
+    max_active_runs=1,
+    tags=[Tag.SAKILA, Tag.INGESTION],
+    default_args=DEFAULT_ARGS,
+    template_searchpath=SQL_PATH,
+    doc_md=__doc__,
+)
+def replicate_sakila() -> None:
+    run_full_load = DmsFullLoadOperator(
+        task_id="run_full_load",
+        replication_task_id=LAKE.dms_task,
+        poll_interval=poll_seconds(30),
+    )
+    put_headers_for_empty_tables = PythonOperator(
+        task_id="put_headers_for_empty_tables",
+        python_callable=replication.put_headers_for_empty_tables,
+        op_args=[LOAD_STARTED],
+    )
+    wait_for_parquet = CsvConvertedSensor(
+        task_id="wait_for_parquet",
+        started=LOAD_STARTED,
+        poke_interval=poll_seconds(15),
+        timeout=timedelta(minutes=30).total_seconds(),
+    )
+    remove_superseded_parquet = PythonOperator(
+        task_id="remove_superseded_parquet",
+        python_callable=replication.remove_superseded_parquet,
+        op_args=[LOAD_STARTED],
+    )
+    count_clean_rows = AthenaOperator(task_id="count_clean_rows", query="sakila_row_counts.sql", **ATHENA)
+    reconcile_rows = PythonOperator(
+        task_id="reconcile_rows",
+        python_callable=replication.reconcile_rows,
+        op_args=[run_full_load.output, count_clean_rows.output],
+        outlets=list(CLEAN_TABLES.values()),
+    )
+
+    chain(
+        run_full_load,
+        put_headers_for_empty_tables,
+        wait_for_parquet,
+        remove_superseded_parquet,
+        count_clean_rows,
+        reconcile_rows,
+    )
+
+
+replicate_sakila()

@@ -1,0 +1,70 @@
+"""### curated.streaming_films --Athena--> reports: which genres, where, and how each title did in the month
+
+Runs the two saved queries over all months, and one over the month that has changed, all in the analysts' workgroup,
+and publishes their results as CSV.
+
+**Reads** `curated.streaming_films`.
+
+**Writes** in the results bucket: `reports/overall_top_streaming_categories.csv`,
+`reports/overall_top_streaming_states.csv`, `reports/<yyyy>/<MM>/film_popularity.csv`; each replaced whole.
+
+**Schedule** once for each month of `curated.streaming_films` that `enrich_streaming_films` or `rebuild_streaming_films`
+has changed; the month is the run's partition key. By hand: trigger it with a partition key or the parameter `month`.
+
+**When it fails**
+
+* `choose_month`: the run has neither key nor parameter.
+* a query: the message is Athena's own. A query over the workgroup's limit is CANCELLED with "Bytes scanned limit was
+  exceeded" and not tried again, for each try is billed: narrow the query, or raise the limit in the template.
+"""
+
+from __future__ import annotations
+
+from airflow.providers.amazon.aws.operators.athena import AthenaOperator
+from airflow.providers.amazon.aws.operators.s3 import S3CopyObjectOperator
+from airflow.providers.standard.operators.python import PythonOperator
+from airflow.sdk import IdentityMapper, PartitionedAssetTimetable, chain, dag
+
+from datalake.names import QUERY_RESULTS_PREFIX, REPORTS_PREFIX
+from lake_airflow import months
+from lake_airflow.assets import STREAMING_FILMS
+from lake_airflow.athena import ATHENA
+from lake_airflow.defaults import DEFAULT_ARGS, LAKE, SQL_PATH, START_DATE, Tag
+from lake_airflow.months import MONTH_PARAM
+
+MONTH_FOLDER = "{{ ti.xcom_pull(task_ids='choose_month').replace('-', '/') }}/"
+# Query (a file under include/sql/athena) --> folder of its report
+REPORTS = {
+    "overall_top_streaming_categories": "",
+    "overall_top_streaming_states": "",
+    "film_popularity_of_month": MONTH_FOLDER,
+}
+
+
+@dag(
+    schedule=PartitionedAssetTimetable(assets=STREAMING_FILMS, default_partition_mapper=IdentityMapper()),
+    start_date=START_DATE,
+    catchup=False,
+    max_active_runs=1,
+    tags=[Tag.EVENTS, Tag.REPORTING],
+    default_args=DEFAULT_ARGS,
+    params={"month": MONTH_PARAM},
+    template_searchpath=SQL_PATH,
+    doc_md=__doc__,
+)
+def report_film_popularity() -> None:
+    choose_month = PythonOperator(task_id="choose_month", python_callable=months.choose_month)
+    for name, folder in REPORTS.items():
+        query = AthenaOperator(task_id=f"query_{name}", query=f"{name}.sql", **ATHENA)
+        publish = S3CopyObjectOperator(
+            task_id=f"publish_{name}",
+            source_bucket_name=LAKE.results_bucket,
+            source_bucket_key=f"{QUERY_RESULTS_PREFIX}{query.output}.csv",
+            dest_bucket_name=LAKE.results_bucket,
+            dest_bucket_key=f"{REPORTS_PREFIX}{folder}{name.removesuffix('_of_month')}.csv",
+            acl_policy="no-acl",  # buckets of the lake have no ACLs
+        )
+        chain(choose_month, query, publish)
+
+
+report_film_popularity()

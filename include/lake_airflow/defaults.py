@@ -1,0 +1,59 @@
+"""What all DAGs of the lake share: its names, default arguments, tags, where SQL lies, how often to poll."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from datalake.names import Lake
+
+LAKE = Lake.from_environment()
+
+# Before the oldest month anybody may rebuild: Airflow ends a run that lies before its DAG's start without any task.
+START_DATE = datetime(2020, 1, 1, tzinfo=UTC)
+
+# template_searchpath of every DAG: queries are named by their file, e.g. query="overall_top_streaming_states.sql"
+SQL_PATH = [str(Path(__file__).resolve().parent.parent / "sql" / dialect) for dialect in ("athena", "mysql")]
+
+# One slot, deferred tasks included: the Glue job that writes streaming_films runs once at a time (MaxConcurrentRuns=1),
+# so the others may as well wait here, where the queue is seen.
+STREAMING_FILMS_POOL = "streaming_films"
+
+DEFAULT_ARGS: dict[str, Any] = {
+    "owner": "lake",
+    "retries": 2,
+    "retry_delay": timedelta(seconds=30),
+    "execution_timeout": timedelta(hours=1),
+}
+
+
+class Tag(StrEnum):
+    """The tags a DAG may carry; a test allows no other."""
+
+    SAKILA = "sakila"  # works on the film company's own tables
+    EVENTS = "events"  # works on the partners' streaming events
+    INGESTION = "ingestion"  # brings data into the landing or clean zone
+    CURATION = "curation"  # makes curated tables
+    REPORTING = "reporting"  # answers questions
+
+
+def poll_seconds(provider_default: int) -> int:
+    """Seconds between two looks at a service: LAKE_POLL_SECONDS, or else what the provider's operator would take."""
+    return int(os.environ.get("LAKE_POLL_SECONDS") or provider_default)
+
+
+def poll_attempts(seconds_between: int) -> int:
+    """Looks that fit in a task's execution_timeout, which shall decide, not the operators' own count of attempts."""
+    timeout: timedelta = DEFAULT_ARGS["execution_timeout"]
+    return max(1, int(timeout.total_seconds()) // seconds_between)
+
+
+# Arguments of every GlueJobRunOperator: the provider polls with the one when it blocks, with the others when it defers.
+GLUE_JOB: dict[str, Any] = {
+    "job_poll_interval": poll_seconds(6),
+    "waiter_delay": poll_seconds(60),
+    "waiter_max_attempts": poll_attempts(poll_seconds(60)),
+}

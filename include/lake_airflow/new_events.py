@@ -1,0 +1,102 @@
+"""Which landed objects the tables do not know yet: the hourly run ends without a job when there are none."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from airflow.providers.amazon.aws.hooks.athena import AthenaHook
+from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
+from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+from jinja2 import Template
+
+from datalake import landing, tables
+from datalake.names import CURATED_DATABASE, STREAMING_PREFIX
+from datalake.schemas import Table
+from lake_airflow.athena import query_rows
+from lake_airflow.defaults import LAKE, SQL_PATH, poll_seconds
+
+log = logging.getLogger(__name__)
+
+Month = tuple[str, str]  # partition_0 and partition_1: yyyy, MM
+
+_MONTH_FOLDER = re.compile(rf"{STREAMING_PREFIX}(\d{{4}})/(\d{{2}})/")
+
+
+def landed_months(s3: S3Hook) -> list[Month]:
+    """The month folders in which events have landed, oldest first."""
+    years = s3.list_prefixes(LAKE.landing_bucket, STREAMING_PREFIX, "/")
+    folders = [folder for year in years for folder in s3.list_prefixes(LAKE.landing_bucket, year, "/")]
+    found = (_MONTH_FOLDER.fullmatch(folder) for folder in folders)
+    return sorted((match[1], match[2]) for match in found if match)
+
+
+def table_exists(glue: Any, table: Table) -> bool:
+    """Whether the Glue catalog knows the table. ``glue`` is a boto3 client."""
+    try:
+        glue.get_table(DatabaseName=table.database, Name=table.name)
+    except glue.exceptions.EntityNotFoundException:
+        return False
+    return True
+
+
+def count_new_objects() -> int:
+    """How many landed objects the next hourly run would take."""
+    new = find_new_objects(S3Hook(), AthenaHook(), GlueCatalogHook().conn)
+    log.info("%d new objects: %s", len(new), ", ".join(new[:10]) + (" ..." if len(new) > 10 else ""))
+    return len(new)
+
+
+def find_new_objects(s3: S3Hook, athena: AthenaHook, glue: Any) -> list[str]:
+    """Keys of landed objects that the next hourly run would take; the job asks the same rule (``datalake.landing``).
+
+    What is done is asked of the tables: one Athena query over the last two landed months, which hold the newest done
+    object and the 24 hours before it whenever nothing is new. Only when an object of another month is left (a repair,
+    an odd name) are those months asked for too. Before the first run there are no tables, and all is new.
+    """
+    landed = landed_months(s3)
+    if not landed:
+        return []
+    if not all(table_exists(glue, table) for table in (tables.STREAMING_FILMS, tables.QUARANTINE)):
+        return landing.new_objects(s3.conn, LAKE.landing_bucket, (), None)
+    asked = set(landed[-2:])
+    done = done_objects(s3, athena, asked)
+    newest = max(done, key=_name_time, default=None)
+    new = landing.new_objects(s3.conn, LAKE.landing_bucket, done, newest)
+    elsewhere = {(o.partition_0, o.partition_1) for o in map(landing.parse_key, new)} - asked
+    if elsewhere:
+        done |= done_objects(s3, athena, elsewhere)
+    return [key for key in new if key not in done]
+
+
+def _name_time(key: str) -> tuple[bool, Any]:
+    """Order keys by the time in their name; those without one come first."""
+    time = landing.parse_key(key).time
+    return time is not None, time or 0
+
+
+def done_objects(s3: S3Hook, athena: AthenaHook, months: Collection[Month]) -> set[str]:
+    """Keys of the objects of these months that are done: in streaming_films, or wholly in quarantine.
+
+    Quarantine is committed first, so an object that is only there may be half done: its lines are counted.
+    """
+    template = (Path(SQL_PATH[0]) / "done_objects.sql").read_text(encoding="utf-8")
+    sql = Template(template).render(months=sorted(months))
+    query = athena.run_query(sql, {"Database": CURATED_DATABASE}, {}, workgroup=LAKE.workgroup)
+    state = athena.poll_query_status(query, sleep_time=poll_seconds(30))
+    if state != "SUCCEEDED":
+        raise RuntimeError(f"Query {query} ended {state}: {athena.get_state_change_reason(query)}")
+    return {
+        str(row["source_file"])
+        for row in query_rows(athena, query)
+        if int(row["enriched"] or 0) or _lines(s3, str(row["source_file"])) == int(row["quarantined"] or 0)
+    }
+
+
+def _lines(s3: S3Hook, key: str) -> int:
+    """Lines of a landed object that are not blank."""
+    body: bytes = s3.get_key(key, LAKE.landing_bucket).get()["Body"].read()
+    return sum(1 for line in body.split(b"\n") if line.strip())
