@@ -14,8 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 from string import Template
 
-import requests
-
 from datalake.names import Lake
 from local.settings import ACCOUNT, ENVIRONMENT, HOST, REGION, SUFFIX, TOOLS, Settings
 
@@ -140,6 +138,8 @@ def command(settings: Settings) -> list[str]:
 
 def healthy(settings: Settings) -> bool:
     """Whether Trino itself answers at its port and has finished starting."""
+    import requests  # noqa: PLC0415  set-up and the supervisor have the standard library alone
+
     try:
         reply = requests.get(f"http://{HOST}:{settings.trino_port}/v1/info", timeout=2)
         return reply.ok and reply.json().get("starting") is False
