@@ -11,7 +11,7 @@ from lake_airflow.defaults import LAKE
 
 
 def table_asset(table: Table) -> Asset:
-    """The asset of a table, e.g. ``curated.film_category`` at ``s3://<curated bucket>/film_category/``."""
+    """The asset of a table, e.g. ``curated.film_category`` at ``s3://<curated bucket>/film_category``."""
     return Asset(name=table.full_name, uri=table.location(LAKE))
 
 

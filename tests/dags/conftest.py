@@ -1,19 +1,25 @@
-"""One parse of the DAG folder for all tests of its shape."""
+"""One parse of the DAG folder, and one metadata database, for all tests of the DAGs."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk import DAG
 
-ROOT = Path(__file__).parents[2]
-os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(ROOT / "dags")
-os.environ["AIRFLOW__CORE__PLUGINS_FOLDER"] = str(ROOT / "plugins")
+DAGS = Path(__file__).parents[2] / "dags"
+DAG_IDS = sorted(file.stem for file in DAGS.glob("*.py"))
 
 
 @pytest.fixture(scope="session")
-def dagbag():
-    from airflow.dag_processing.dagbag import DagBag
+def dagbag() -> DagBag:
+    """The DAGs as Airflow parses them."""
+    return DagBag(DAGS, bundle_path=DAGS)
 
-    return DagBag(ROOT / "dags")
+
+@pytest.fixture(params=DAG_IDS)
+def dag(request: pytest.FixtureRequest, dagbag: DagBag) -> DAG:
+    """Each DAG in turn."""
+    found: DAG = dagbag.dags[request.param]
+    return found
