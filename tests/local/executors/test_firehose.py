@@ -104,12 +104,18 @@ class Api:
         self.firehose.start()
 
     def __call__(self, action: str, **payload: Any) -> dict[str, Any]:
-        return self.firehose.actions[action](Request("firehose", action, payload, CALLER))
+        reply = self.firehose.actions[action](Request("firehose", action, payload, CALLER))
+        assert isinstance(reply, dict)
+        return reply
 
     def create(self, name: str = "events", **changes: Any) -> None:
         self(
             "CreateDeliveryStream", DeliveryStreamName=name, ExtendedS3DestinationConfiguration=CONFIGURATION | changes
         )
+
+    def update(self, version: str, **changes: Any) -> None:
+        self("UpdateDestination", DeliveryStreamName="events", CurrentDeliveryStreamVersionId=version,
+             DestinationId="destinationId-000000000001", ExtendedS3DestinationUpdate=changes)  # fmt: skip
 
     def put(self, *records: bytes, name: str = "events") -> dict[str, Any]:
         data = [{"Data": base64.b64encode(record).decode()} for record in records]
@@ -133,7 +139,7 @@ def services(tmp_path: Path) -> FakeServices:
 
 @pytest.fixture
 def api(services: FakeServices, monkeypatch: pytest.MonkeyPatch) -> Api:
-    monkeypatch.setattr(Stream, "start", lambda self: None)
+    monkeypatch.setattr(Stream, "start", lambda _: None)
     return Api(services)
 
 
@@ -291,8 +297,7 @@ class TestObjects:
     def test_an_update_closes_the_buffer_and_raises_the_version(self, api: Api) -> None:
         api.create()
         api.put(b"old")
-        api("UpdateDestination", DeliveryStreamName="events", CurrentDeliveryStreamVersionId="1",
-            DestinationId="destinationId-000000000001", ExtendedS3DestinationUpdate={"Prefix": "new/!{timestamp:yyyy/}"})  # fmt: skip
+        api.update("1", Prefix="new/!{timestamp:yyyy/}")
         api.put(b"new")
         api.tick(60)
         old, new = sorted(api.s3.objects, key=lambda key: api.s3.objects[key], reverse=True)
@@ -300,9 +305,9 @@ class TestObjects:
         assert new.startswith("new/2026/events-2-")
         described = api("DescribeDeliveryStream", DeliveryStreamName="events")["DeliveryStreamDescription"]
         assert described["VersionId"] == "2"
-        stale = api.error("UpdateDestination", DeliveryStreamName="events", CurrentDeliveryStreamVersionId="1",
-                          DestinationId="destinationId-000000000001", ExtendedS3DestinationUpdate={})  # fmt: skip
-        assert stale.code == "ConcurrentModificationException"
+        with pytest.raises(AwsError) as stale:
+            api.update("1", Prefix="x/")
+        assert stale.value.code == "ConcurrentModificationException"
 
 
 class TestDeliveryFailures:
@@ -442,15 +447,15 @@ class TestLimitsAndErrors:
         assert api.services.asked == [("firehose:CreateDeliveryStream", arn), ("iam:PassRole", ROLE)]
         api.services.denied = {f"firehose:{action}" for action in api.firehose.actions}
         for action in api.firehose.actions:
-            payload: dict[str, Any] = {} if action == "ListDeliveryStreams" else {"DeliveryStreamName": "events"}
-            payload |= {
+            more: dict[str, dict[str, Any]] = {
                 "PutRecord": {"Record": {"Data": "eA=="}},
                 "PutRecordBatch": {"Records": [{"Data": "eA=="}]},
                 "UpdateDestination": {"CurrentDeliveryStreamVersionId": "1", "DestinationId": "d"},
                 "TagDeliveryStream": {"Tags": [{"Key": "k"}]},
                 "UntagDeliveryStream": {"TagKeys": ["k"]},
-            }.get(action, {})
-            assert api.error(action, **payload).code == "AccessDeniedException", action
+            }
+            stream = {} if action == "ListDeliveryStreams" else {"DeliveryStreamName": "events"}
+            assert api.error(action, **stream, **more.get(action, {})).code == "AccessDeniedException", action
         assert api.firehose.streams["events"].pending() == 0
 
 
@@ -489,8 +494,7 @@ class TestStreams:
 
     def test_streams_and_undelivered_records_come_back_after_a_restart(self, api: Api) -> None:
         api.create()
-        api("UpdateDestination", DeliveryStreamName="events", CurrentDeliveryStreamVersionId="1",
-            DestinationId="destinationId-000000000001", ExtendedS3DestinationUpdate={"Prefix": "p/!{timestamp:MM/}"})  # fmt: skip
+        api.update("1", Prefix="p/!{timestamp:MM/}")
         api.put(b"a\n", b"b\n")
         again = Api(api.services)
         again.tick()
@@ -505,8 +509,8 @@ class TestStreams:
 
 class TestPartialFailure:
     def test_only_the_records_that_failed_say_so(self, services: FakeServices, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(Stream, "start", lambda self: None)
-        api = Api(services, fault=lambda stream, count: {1: "ServiceUnavailableException", 3: "InternalFailure"})
+        monkeypatch.setattr(Stream, "start", lambda _: None)
+        api = Api(services, fault=lambda _name, _count: {1: "ServiceUnavailableException", 3: "InternalFailure"})
         api.create()
         reply = api.put(b"0", b"1", b"2", b"3", b"4")
         assert reply["FailedPutCount"] == 2
