@@ -96,10 +96,10 @@ class Services(Protocol):
         A dict for a JSON protocol, the XML body as text for the query protocol; raises the AwsError it answers.
         """
 
-    def forward_as_root(self, request: Request, payload: Payload, action: str = "") -> Payload:
-        """Send a JSON call to the emulator under root: for an executor that has authorised the caller itself.
+    def call_as_root(self, service: str, target: str, payload: Payload) -> Payload:
+        """A JSON call to the emulator under root, in plain JSON: ``call_as_root("glue", "AWSGlue.GetTable", {...})``.
 
-        ``action`` (default: the request's) and ``payload`` may differ from what the caller sent.
+        For an executor that has authorised its caller itself. Raises the AwsError that the emulator answers.
         """
 
     def credentials_environment(self, role_arn: str) -> dict[str, str]:
@@ -111,7 +111,10 @@ Handler = Callable[[Request], "Payload | str"]
 
 
 class Executor(Protocol):
-    """One AWS service, or part of one."""
+    """One AWS service, or part of one.
+
+    Methods named in an attribute ``internal`` (a tuple) also answer ``POST /internal/<name>`` with the home's token.
+    """
 
     @property
     def service(self) -> str:

@@ -36,6 +36,7 @@ from starlette.routing import Route
 from local.environment import home_token_path
 from local.executors.auth import Authorization, Authorizer, Key, KeyRing, learn, verify
 from local.executors.credentials import SESSION_SECONDS, CredentialsEndpoint, RoleSession, Sessions, function_key
+from local.executors.glue_catalog import GlueCatalog
 from local.executors.passthrough import Emulator, RawReply
 from local.executors.protocol import AwsError, Caller, Executor, Payload, RawRequest, Request, Services
 from local.executors.state import write_atomically
@@ -43,7 +44,7 @@ from local.settings import HOST, REGION, ROOT_ACCESS_KEY, Settings
 
 log = logging.getLogger("server")
 
-EXECUTORS: tuple[Callable[[Services], Executor], ...] = ()
+EXECUTORS: tuple[Callable[[Services], Executor], ...] = (GlueCatalog,)
 
 HANDLER_THREADS = 128  # a handler may call this server again, so there must be threads to spare
 # Names of the JSON protocols' errors in the query protocol.
@@ -102,10 +103,9 @@ class Server:
         text = reply.body.decode()
         return json.loads(text or "{}") if _is_json(request) else text
 
-    def forward_as_root(self, request: Request, payload: Payload, action: str = "") -> Payload:
-        """Send a JSON call to the emulator under root."""
-        target = request.headers["x-amz-target"].partition(".")[0]
-        return self.emulator.call(request.service, f"{target}.{action or request.action}", payload)
+    def call_as_root(self, service: str, target: str, payload: Payload) -> Payload:
+        """A JSON call to the emulator under root."""
+        return self.emulator.call(service, target, payload)
 
     # the way of a request
 
