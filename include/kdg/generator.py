@@ -1,0 +1,103 @@
+"""Makes events from a template: the same seed and run give the same events, each with an id that no other event has."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import NamedTuple
+from uuid import UUID
+
+from kdg.template import Template
+
+UNKNOWN_FILMS = range(1001, 10_000)  # Sakila's films are 1 to 1000
+LATE = (3600, 35 * 86_400)  # seconds by which a late event's timestamp lies back: an hour to 35 days
+_VARIANTS = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+
+
+class Event(NamedTuple):
+    """An event as it is sent: its id, and its JSON line with the line's end."""
+
+    event_id: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Faults:
+    """Shares (0 to 1) of events that are made faulty on purpose.
+
+    late          the timestamp lies an hour to 35 days back
+    duplicate     the same line is handed out again by the next ``take``
+    malformed     the line lacks its closing brace, so it is no JSON; the id can still be read
+    unknown_film  film_id is one that Sakila does not have
+    """
+
+    late: float = 0.0
+    duplicate: float = 0.0
+    malformed: float = 0.0
+    unknown_film: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, share in vars(self).items():
+            if not 0 <= share <= 1:
+                raise ValueError(f"{name} is a share from 0 to 1, not {share}")
+
+
+def event_ids(run_id: UUID, first: int, count: int) -> list[str]:
+    """UUIDv5(run_id, n) for n from ``first``, as texts: ``str(uuid.uuid5(run_id, str(n)))``, but faster."""
+    base = hashlib.sha1(run_id.bytes, usedforsecurity=False)
+    ids = []
+    for n in range(first, first + count):
+        digest = base.copy()
+        digest.update(b"%d" % n)
+        h = digest.hexdigest()
+        ids.append(f"{h[:8]}-{h[8:12]}-5{h[13:16]}-{_VARIANTS[h[16]]}{h[17:20]}-{h[20:32]}")
+    return ids
+
+
+class Generator:
+    """An endless series of events. How many are taken at a time does not change them."""
+
+    def __init__(self, template: Template, *, seed: int, run_id: UUID, faults: Faults | None = None) -> None:
+        if faults and faults.unknown_film and "film_id" not in template.fields:
+            raise ValueError("unknown_film needs a template with a field film_id")
+        self._template, self._run_id = template, run_id
+        self._faults = faults if faults != Faults() else None
+        # one source of chance for each place in the template
+        self._columns = [(draw, Random(f"{seed}/{i}")) for i, draw in enumerate(template.draws)]  # noqa: S311
+        self._chance = {name: Random(f"{seed}/{name}") for name in vars(Faults())}  # noqa: S311
+        self._made = 0
+        self._again: list[Event] = []
+
+    def take(self, times: Sequence[float]) -> list[Event]:
+        """One new event for each time (epoch seconds), after the duplicates of the last take, if any."""
+        if self._faults and self._faults.late:
+            times = self._late(times, self._faults.late)
+        ids = event_ids(self._run_id, self._made, len(times))
+        self._made += len(times)
+        columns = [draw(times, rng) for draw, rng in self._columns]
+        row = self._template.row
+        events = [Event(values[-1], (row % values).encode()) for values in zip(*columns, ids, strict=True)]
+        return self._with_faults(events, self._faults) if self._faults else events
+
+    def _late(self, times: Sequence[float], share: float) -> list[float]:
+        rng = self._chance["late"]
+        return [time - rng.uniform(*LATE) if rng.random() < share else time for time in times]
+
+    def _with_faults(self, events: list[Event], faults: Faults) -> list[Event]:
+        for i, event in enumerate(events):
+            if self._hits("unknown_film", faults.unknown_film):
+                fields = json.loads(event.data)
+                fields["film_id"] = self._chance["unknown_film"].choice(UNKNOWN_FILMS)
+                event = Event(event.event_id, json.dumps(fields, separators=(",", ":")).encode() + b"\n")  # noqa: PLW2901
+            if self._hits("malformed", faults.malformed):
+                event = Event(event.event_id, event.data[:-2] + b"\n")  # noqa: PLW2901
+            events[i] = event
+        repeated = [event for event in events if self._hits("duplicate", faults.duplicate)]
+        out, self._again = self._again + events, repeated
+        return out
+
+    def _hits(self, fault: str, share: float) -> bool:
+        return share > 0 and self._chance[fault].random() < share

@@ -1,0 +1,35 @@
+"""``make stream``: the partners' events into the home's delivery stream, under the role of the producer.
+
+Takes the options of ``python -m kdg`` but --stream and --ledger: the stream is the lake's, and acknowledged event ids
+are appended to <LAKE_HOME>/ledgers/live.ids.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from datalake.names import Lake
+from kdg.__main__ import main as kdg
+from local.environment import component
+from local.settings import ENVIRONMENT, SUFFIX, Settings
+
+
+def main(argv: list[str]) -> int:
+    """Run the generator; its exit status, or 1 when the home has never been started."""
+    settings = Settings.from_environment()
+    try:
+        producer = component(settings, "producer")
+    except FileNotFoundError:
+        print(f"the home {settings.home} has never been started: run make up first", file=sys.stderr)
+        return 1
+    # keys or profiles of the caller's own would come before the role's credentials
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ.update(producer)
+    ledger = settings.home / "ledgers" / "live.ids"
+    return kdg(["--stream", Lake(ENVIRONMENT, SUFFIX).delivery_stream, "--ledger", str(ledger), *argv])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
