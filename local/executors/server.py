@@ -36,6 +36,7 @@ from starlette.routing import Route
 from local.environment import home_token_path
 from local.executors.auth import Authorization, Authorizer, Key, KeyRing, learn, verify
 from local.executors.credentials import SESSION_SECONDS, CredentialsEndpoint, RoleSession, Sessions, function_key
+from local.executors.firehose import Firehose
 from local.executors.glue_catalog import GlueCatalog
 from local.executors.passthrough import Emulator, RawReply
 from local.executors.protocol import AwsError, Caller, Executor, Payload, RawRequest, Request, Services
@@ -44,7 +45,7 @@ from local.settings import HOST, REGION, ROOT_ACCESS_KEY, Settings
 
 log = logging.getLogger("server")
 
-EXECUTORS: tuple[Callable[[Services], Executor], ...] = (GlueCatalog,)
+EXECUTORS: tuple[Callable[[Services], Executor], ...] = (Firehose, GlueCatalog)
 
 HANDLER_THREADS = 128  # a handler may call this server again, so there must be threads to spare
 # Names of the JSON protocols' errors in the query protocol.
