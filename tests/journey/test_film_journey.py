@@ -1,0 +1,262 @@
+"""The whole lake, as a newcomer gets it: the demo in a home of its own, then recounted without its help.
+
+The recount reads the raw landed objects and MySQL; it never asks the tables, Spark or Trino what should be in them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pymysql
+import pytest
+
+from datalake.names import Lake
+from local.settings import ENVIRONMENT, ROOT, SUFFIX, Settings
+from tests.ports import free_ports
+
+pytestmark = pytest.mark.journey
+LAKE = Lake(ENVIRONMENT, SUFFIX)
+
+
+class Home:
+    """A running home and what its clients see of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.settings = Settings(home=folder, port=free_ports(10))
+        self.variables = {**os.environ, "LAKE_HOME": str(folder), "LAKE_PORT": str(self.settings.port)}
+        self.printed = ""
+
+    def run(self, *arguments: str, seconds: float = 900) -> str:
+        """`python -m local ...` in this home; its output."""
+        done = subprocess.run(
+            [sys.executable, "-m", "local", *arguments],
+            cwd=ROOT,
+            env=self.variables,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+        assert done.returncode == 0, f"local {arguments} exited with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def client_environment(self) -> dict[str, str]:
+        """What `make -s env` exports."""
+        lines = self.run("env").splitlines()
+        assert all(line.startswith("export ") for line in lines)
+        pairs = (re.fullmatch(r"export (\w+)='?(.*?)'?", line) for line in lines)
+        return {m[1]: m[2] for m in pairs if m}
+
+    def processes(self) -> list[int]:
+        """Every process whose environment names this home."""
+        needle = f"LAKE_HOME={self.settings.home}".encode()
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                if needle in (folder / "environ").read_bytes().split(b"\0") and int(folder.name) != os.getpid():
+                    found.append(int(folder.name))
+            except (FileNotFoundError, PermissionError, ProcessLookupError):
+                continue
+        return found
+
+    def pid(self, service: str) -> int:
+        """Process id of a service, as `status` knows it."""
+        states = json.loads(self.run("status", "--json"))
+        return int(next(s["pid"] for s in states if s["service"] == service))
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    running = Home(tmp_path_factory.mktemp("journey") / "home")
+    try:
+        running.printed = running.run("demo", seconds=1200)
+        yield running
+    finally:
+        running.run("down")
+    assert running.processes() == [], "`down` left processes"
+
+
+@pytest.fixture(scope="module")
+def exported(home: Home) -> dict[str, str]:
+    return home.client_environment()
+
+
+@pytest.fixture(scope="module")
+def session(exported: dict[str, str]) -> Iterator[boto3.Session]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in exported.items():
+            patch.setenv(name, value)
+        yield boto3.Session()
+
+
+def films(exported: dict[str, str]) -> dict[int, str]:
+    """Category of each film, from MySQL itself."""
+    connection = pymysql.connect(
+        host=exported["MYSQL_HOST"],
+        port=int(exported["MYSQL_PORT"]),
+        user=exported["MYSQL_USER"],
+        password=exported["MYSQL_PASSWORD"],
+        database=exported["MYSQL_DATABASE"],
+        ssl={"ca": exported["MYSQL_SSL_CA"]},
+    )
+    with connection, connection.cursor() as cursor:
+        cursor.execute(
+            "select film_id, name from film join film_category using (film_id) join category using (category_id)"
+        )
+        return dict(cursor.fetchall())
+
+
+def landed(session: boto3.Session) -> list[dict[str, Any]]:
+    """Every landed event, parsed with nothing but json."""
+    s3 = session.client("s3")
+    events = []
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=LAKE.landing_bucket, Prefix="streaming/"):
+        for item in page.get("Contents", []):
+            body = s3.get_object(Bucket=LAKE.landing_bucket, Key=item["Key"])["Body"].read()
+            events += [json.loads(line) for line in body.split(b"\n") if line.strip()]
+    return events
+
+
+def query(session: boto3.Session, sql: str) -> list[list[str | None]]:
+    """Rows of a statement in the analysts' workgroup."""
+    athena = session.client("athena")
+    started = athena.start_query_execution(
+        QueryString=sql, WorkGroup=LAKE.workgroup, QueryExecutionContext={"Database": "curated"}
+    )["QueryExecutionId"]
+    deadline = time.monotonic() + 60
+    while True:
+        status = athena.get_query_execution(QueryExecutionId=started)["QueryExecution"]["Status"]
+        if status["State"] in ("SUCCEEDED", "FAILED", "CANCELLED"):
+            break
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert status["State"] == "SUCCEEDED", status
+    pages = athena.get_paginator("get_query_results").paginate(QueryExecutionId=started)
+    rows = [[c.get("VarCharValue") for c in r["Data"]] for page in pages for r in page["ResultSet"]["Rows"]]
+    return rows[1:]
+
+
+def saved(session: boto3.Session, name: str) -> str:
+    athena = session.client("athena")
+    ids = athena.list_named_queries(WorkGroup=LAKE.workgroup)["NamedQueryIds"]
+    queries = athena.batch_get_named_query(NamedQueryIds=ids)["NamedQueries"]
+    return str(next(q["QueryString"] for q in queries if q["Name"] == name))
+
+
+def test_saved_queries_equal_a_recount_of_the_raw_events(
+    home: Home, session: boto3.Session, exported: dict[str, str]
+) -> None:
+    events, category = landed(session), films(exported)
+    assert len(category) == 1000
+    by_category = Counter(category[e["film_id"]] for e in events)
+    by_state = Counter(e["state"] for e in events)
+    shown = json.loads((home.settings.home / "demo.json").read_text())
+    for name, expected in (
+        ("Overall-Top-Streaming-Categories", by_category),
+        ("Overall-Top-Streaming-States", by_state),
+    ):
+        rows = query(session, saved(session, name))
+        assert {str(r[0]): int(r[1] or 0) for r in rows} == dict(expected)
+        assert [int(r[1] or 0) for r in rows] == sorted(expected.values(), reverse=True)
+        assert rows == shown[name], "the demo printed something else"
+        assert str(rows[0][0]) in home.printed
+
+
+def test_every_landed_event_is_one_row(session: boto3.Session) -> None:
+    events = landed(session)
+    ids = Counter(e["event_id"] for e in events)
+    assert max(ids.values()) == 1
+    rows = query(
+        session,
+        "select count(*), count(distinct event_id),"
+        " count(distinct source_file || ':' || cast(source_line as varchar)) from streaming_films",
+    )
+    assert rows == [[str(len(events))] * 3]
+    assert query(session, "select count(*) from streaming_events_quarantine") == [["0"]]
+
+
+def test_every_acknowledged_event_has_landed(home: Home, session: boto3.Session) -> None:
+    ledger = [line for p in (home.settings.home / "ledgers").glob("*") for line in p.read_text().split()]
+    assert len(ledger) == len(set(ledger)) > 80_000
+    assert set(ledger) == {e["event_id"] for e in landed(session)}
+
+
+def test_rows_carry_the_film_that_mysql_names(session: boto3.Session, exported: dict[str, str]) -> None:
+    category = films(exported)
+    rows = query(session, "select distinct film_id, film_id_streaming, category_name from streaming_films")
+    assert {int(r[0] or 0): r[2] for r in rows} == {
+        k: v for k, v in category.items() if k in {int(r[0] or 0) for r in rows}
+    }
+    assert all(r[0] == r[1] for r in rows)
+
+
+def test_the_film_table_that_the_lambda_made(session: boto3.Session) -> None:
+    import awswrangler as wr
+
+    frame = wr.s3.read_parquet_table(database="sakila", table="film", boto3_session=session)
+    assert len(frame) == 1000
+    assert str(frame["film_id"].dtype) in ("int64", "Int64")
+    assert frame["original_language_id"].isna().all()
+
+
+def test_awswrangler_reads_in_all_three_modes(session: boto3.Session) -> None:
+    import awswrangler as wr
+
+    sql = "select category_name, count(*) as films from film_category group by category_name"
+    results = s3_results = f"s3://{LAKE.results_bucket}/athena/"
+    frames = [
+        wr.athena.read_sql_query(sql, "curated", workgroup=LAKE.workgroup, boto3_session=session, **mode)
+        for mode in (
+            {"ctas_approach": True},
+            {"ctas_approach": False, "unload_approach": True, "s3_output": results + "unload/"},
+            {"ctas_approach": False, "s3_output": s3_results},
+        )
+    ]
+    as_sets = [set(zip(f["category_name"], f["films"].astype(int), strict=True)) for f in frames]
+    assert as_sets[0] == as_sets[1] == as_sets[2]
+    assert sum(n for _, n in as_sets[0]) == 1000
+
+
+def test_replication_again_gives_the_same_counts(session: boto3.Session) -> None:
+    dms = session.client("dms")
+    only = [{"Name": "replication-task-id", "Values": [LAKE.dms_task]}]
+    arn = dms.describe_replication_tasks(Filters=only)["ReplicationTasks"][0]["ReplicationTaskArn"]
+
+    def rows() -> dict[str, int]:
+        found = dms.describe_table_statistics(ReplicationTaskArn=arn)["TableStatistics"]
+        return {t["TableName"]: t["FullLoadRows"] for t in found}
+
+    before = rows()
+    assert len(before) == 16
+    assert before["film"] == 1000
+    dms.start_replication_task(ReplicationTaskArn=arn, StartReplicationTaskType="reload-target")
+    dms.get_waiter("replication_task_stopped").wait(Filters=only, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    assert rows() == before
+
+
+def test_a_killed_service_comes_back_with_nothing_lost(home: Home, session: boto3.Session) -> None:
+    before = query(session, "select count(*) from streaming_films")
+    for service in ("emulator", "server", "mysql", "trino"):
+        killed = home.pid(service)
+        os.kill(killed, signal.SIGKILL)
+        home.run("up")
+        assert home.pid(service) != killed
+        assert query(session, "select count(*) from streaming_films") == before, service
+        assert {t["Name"] for t in session.client("glue").get_tables(DatabaseName="sakila")["TableList"]} >= {"film"}
+
+
+def test_airflow_has_no_import_errors(home: Home) -> None:
+    from local.airflow_api import AirflowApi
+
+    assert AirflowApi(f"http://127.0.0.1:{home.settings.airflow_port}").import_errors() == []
