@@ -79,14 +79,9 @@ def _status(settings: Settings, arguments: Sequence[str]) -> int:
     if not pid:
         print(f"not running (home {settings.home}); start it with make up")
         return 0
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-
-    table = Table(title=f"home {settings.home}, supervisor pid {pid}", title_justify="left")
-    for column in ("service", "state", "pid", "port", "memory", "restarts", "since", "log"):
-        table.add_column(column, justify="right" if column in ("pid", "port", "memory", "restarts") else "left")
-    for row in rows:
-        table.add_row(
+    table = [("service", "state", "pid", "port", "memory", "restarts", "since", "log")]
+    table += [
+        (
             row["service"],
             row["state"],
             str(row["pid"] or ""),
@@ -94,14 +89,17 @@ def _status(settings: Settings, arguments: Sequence[str]) -> int:
             f"{row['memory'] / 1e6:.0f} MB" if row["memory"] else "",
             str(row["restarts"]),
             time.strftime("%H:%M:%S", time.localtime(row["since"])),
-            os.path.relpath(row["log"]),
+            os.path.relpath(row["log"], settings.home),
         )
-    console = Console()
-    console.print(table)
-    console.print(f"memory of the whole home: {processes.memory(pid) / 1e6:.0f} MB (proportional set size)")
+        for row in rows
+    ]
+    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+    print(f"home {settings.home}, supervisor pid {pid}, {processes.memory(pid) / 1e6:.0f} MB in all (PSS)")
+    for line in table:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
     for row in rows:
         if row["message"]:
-            console.print(f"{row['service']}: {row['message']}", markup=False)
+            print(f"{row['service']}: {row['message']}")
     return 0
 
 
@@ -156,6 +154,12 @@ def _module(name: str) -> Callable[[Settings, Sequence[str]], int]:
     return run
 
 
+def _checks(what: str) -> int:
+    from local import checks  # noqa: PLC0415
+
+    return checks.main([what])
+
+
 COMMANDS: dict[str, Callable[[Settings, Sequence[str]], int]] = {
     "up": _up,
     "down": _down,
@@ -165,8 +169,8 @@ COMMANDS: dict[str, Callable[[Settings, Sequence[str]], int]] = {
     "demo": _module("local.demo"),
     "stream": _module("local.stream"),
     "history": _module("local.history"),
-    "test": _module("local.checks"),
-    "lint": _module("local.checks"),
+    "test": lambda _settings, _arguments: _checks("test"),
+    "lint": lambda _settings, _arguments: _checks("lint"),
 }
 
 

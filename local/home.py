@@ -128,7 +128,9 @@ def stop(settings: Settings) -> bool:
         with contextlib.suppress(ProcessLookupError):
             os.kill(found, signal.SIGTERM)
         _wait(lambda: not supervisor(settings), 3 * GRACE_SECONDS, "the supervisor does not stop")
-    return sweep(settings) or bool(found)
+    left = sweep(settings)
+    (settings.home / "state.json").unlink(missing_ok=True)
+    return left or bool(found)
 
 
 def sweep(settings: Settings) -> bool:

@@ -1,0 +1,59 @@
+# The lake on one machine. A bare `make` lists the targets; docs/ has more.
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+PYTHON := $(shell command -v python3.11 || command -v python3)
+UV := .local/tools/airflow/bin/uv
+LAKE := .local/tools/airflow/bin/python -m local
+
+# LAKE_HOME and LAKE_PORT choose another home; SAKILA_DIR a folder with Sakila's two scripts.
+RATE ?= 100
+SECONDS ?= 60
+MONTHS ?= 3
+EVENTS ?= 20000
+
+.PHONY: help setup demo up down status clean stream history env test lint format lock
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+
+setup:  ## install what is missing (Debian packages, Python environments, jars, Sakila)
+	@$(if $(PYTHON),,$(error Python 3.11 is needed: there is neither python3.11 nor python3 on the PATH))$(PYTHON) -B -m local.setup
+
+demo: setup  ## start, deploy, load, stream, enrich, query: the whole journey, then its results
+	@$(LAKE) demo
+
+up: setup  ## start the home and deploy what is missing or has changed
+	@$(LAKE) up
+
+down:  ## stop everything; what is stored stays
+	@$(PYTHON) -B -m local down
+
+status:  ## services, their states, ports, memory and logs
+	@$(PYTHON) -B -m local status
+
+clean:  ## stop everything and remove all that was installed and stored in .local
+	@$(PYTHON) -B -m local clean
+
+stream: setup  ## send live events: RATE= a second (0: as fast as it goes), for SECONDS=
+	@$(LAKE) stream --rate $(RATE) --seconds $(SECONDS)
+
+history: setup  ## lay down MONTHS= past months of EVENTS= synthetic events each
+	@$(LAKE) history --months $(MONTHS) --events $(EVENTS)
+
+env:  ## print export lines for clients: eval "$(make -s env)"
+	@$(PYTHON) -B -m local env
+
+test: setup  ## lint, then every test: fast, services, Spark, Trino, the journey
+	@$(LAKE) test
+
+lint: setup  ## ruff, mypy, sqlfluff, cfn-lint
+	@$(LAKE) lint
+
+format: setup  ## format the Python files
+	@.local/tools/airflow/bin/ruff check --fix-only --quiet . && .local/tools/airflow/bin/ruff format .
+
+lock: setup  ## compile the requirements anew (production's and the local ones together)
+	@for lock in local/requirements requirements local/emulator/requirements; do \
+	  constraint=$$(test $$lock = requirements && echo "--constraint local/requirements.txt"); \
+	  $(UV) pip compile --quiet --no-header --generate-hashes --python-version 3.11 $$constraint \
+	    --output-file $$lock.txt $$lock.in || exit; done

@@ -1,0 +1,263 @@
+"""Installs what the home needs and this machine lacks, and nothing else. Standard library only: it runs first.
+
+``python3 -m local.setup``: Debian packages by apt-get (as root or by passwordless sudo, else it prints the command and
+stops); then, side by side, the two locked Python environments, Spark's jars, Trino and the Sakila scripts into
+``.local/tools``. Each has a stamp, the hash of what it is made from, so a second run needs no network and no second.
+What the steps print is in ``.local/logs/setup-<step>.log``.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from local.parallel import SetupError, Step, perform
+from local.processes import end
+from local.reaper import descendants_of
+
+ROOT = Path(__file__).resolve().parent.parent
+TOOLS = ROOT / ".local" / "tools"
+LOGS = ROOT / ".local" / "logs"
+WANTED = (3, 11)
+
+
+# Python
+
+
+def python() -> str:
+    """A Python 3.11: this one, or the path's python3.11; raises SetupError."""
+    if sys.version_info[:2] == WANTED:
+        return sys.executable
+    found = shutil.which("python3.11")
+    if found and subprocess.run([found, "-c", ""], check=False, capture_output=True).returncode == 0:
+        return found
+    raise SetupError(
+        f"Python 3.11 is needed (Glue 5.1 runs it, and the locked requirements are made for it); this is "
+        f"{sys.version.split()[0]} and there is no python3.11 on the PATH. On Debian 12: apt-get install python3"
+    )
+
+
+# Debian packages
+
+
+def missing_packages() -> list[str]:
+    """Debian packages whose programs are not there."""
+    from local import java  # noqa: PLC0415
+
+    def lacks_java() -> bool:
+        try:
+            java.home()
+        except FileNotFoundError:
+            return True
+        return False
+
+    def lacks_venv() -> bool:
+        return (
+            subprocess.run([python(), "-c", "import ensurepip, venv"], check=False, capture_output=True).returncode != 0
+        )
+
+    found = shutil.which
+    lacking = {
+        "mariadb-server-core": not (found("mariadbd") or Path("/usr/sbin/mariadbd").exists()),
+        "mariadb-client-core": not found("mariadb"),
+        "postgresql-15": not list(Path("/usr/lib/postgresql").glob("*/bin/initdb")),
+        "openjdk-17-jdk-headless": lacks_java(),
+        "maven": not found("mvn"),
+        "make": not found("make"),
+        "python3-venv": not (TOOLS / "airflow" / "bin" / "python").exists() and lacks_venv(),
+    }
+    return [package for package, lacks in lacking.items() if lacks]
+
+
+def install_script(packages: list[str]) -> str:
+    """Shell lines, for root, that install packages and start nothing.
+
+    PostgreSQL's package would make and start a cluster. Debian's own switch against that is a file in createcluster.d
+    (see pg_createcluster, section 1); it is there only while the packages are installed.
+    """
+    lines = ["set -e", "export DEBIAN_FRONTEND=noninteractive"]
+    if any(package.startswith("postgresql") for package in packages):
+        switch = "/etc/postgresql-common/createcluster.d/sakila-streams.conf"
+        lines += [
+            "mkdir -p /etc/postgresql-common/createcluster.d",
+            f"echo 'create_main_cluster = false' > {switch}",
+            f"trap 'rm -f {switch}; rmdir --ignore-fail-on-non-empty /etc/postgresql-common/createcluster.d' EXIT",
+        ]
+    options = "-q -y --no-install-recommends -o DPkg::Lock::Timeout=120"
+    return "\n".join([*lines, "apt-get -q update", f"apt-get {options} install {' '.join(packages)}"])
+
+
+def install_packages(packages: list[str], log: Path) -> None:
+    """Install Debian packages; raises SetupError with the exact command when we may not."""
+    script = install_script(packages)
+    if not shutil.which("apt-get"):
+        raise SetupError(f"this machine has no apt-get; install by other means: {', '.join(packages)}")
+    command = ["sh", "-c", script]
+    if os.geteuid() != 0:
+        if (
+            not shutil.which("sudo")
+            or subprocess.run(["sudo", "-n", "true"], check=False, capture_output=True).returncode
+        ):
+            raise SetupError(
+                f"these Debian packages are missing: {', '.join(packages)}\n"
+                f"and only root may install them. Run this once, then try again:\n\nsudo sh -c '\n"
+                + script.replace("'", "'\\''")
+                + "\n'"
+            )
+        command = ["sudo", "-n", *command]
+    run(command, log)
+
+
+# Python environments
+
+
+def locked(environment: str) -> Path:
+    """The lock file of an environment."""
+    return ROOT / "local" / ("requirements.txt" if environment == "airflow" else "emulator/requirements.txt")
+
+
+def stamp(environment: str) -> str:
+    """What an environment is made from."""
+    from local.stamp import digest  # noqa: PLC0415
+
+    return digest([locked(environment)])
+
+
+def environment_needed(environment: str) -> bool:
+    """Whether an environment is missing or made from another lock."""
+    folder = TOOLS / environment
+    made = folder / "stamp"
+    return not ((folder / "bin" / "python").exists() and made.exists() and made.read_text() == stamp(environment))
+
+
+def make_uv(log: Path) -> None:
+    """The environment that Airflow will be in, with uv as locked."""
+    folder = TOOLS / "airflow"
+    shutil.rmtree(folder, ignore_errors=True)
+    run([python(), "-m", "venv", str(folder)], log)
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as only_uv:
+        only_uv.write(requirement("uv", locked("airflow").read_text()))
+        only_uv.flush()
+        run([str(folder / "bin/python"), "-m", "pip", "install", "-q", "--require-hashes", "-r", only_uv.name], log)
+
+
+def make_environment(environment: str, log: Path) -> None:
+    """Make or bring up to date an environment from its lock, every file checked by its hash and compiled."""
+    folder, uv = TOOLS / environment, str(TOOLS / "airflow" / "bin" / "uv")
+    interpreter = folder / "bin" / "python"
+    (folder / "stamp").unlink(missing_ok=True)
+    if not interpreter.exists():
+        run([uv, "venv", "--clear", "--no-project", "--python", python(), str(folder)], log)
+    sync = [uv, "pip", "sync", "--require-hashes", "--compile-bytecode", "--python", str(interpreter)]
+    run([*sync, str(locked(environment))], log)
+    (folder / "stamp").write_text(stamp(environment))
+
+
+def requirement(name: str, lock: str) -> str:
+    """The lines of one package in a lock file; raises SetupError."""
+    lines: list[str] = []
+    for line in lock.splitlines():
+        if line.startswith(f"{name}==") or (lines and line.startswith("    --hash")):
+            lines.append(line)
+        elif lines:
+            return "\n".join(lines).rstrip(" \\") + "\n"
+    raise SetupError(f"the lock file does not name {name}; run make lock")
+
+
+# Steps
+
+
+def run(command: list[str], log: Path) -> None:
+    """A command whose output goes to a log; raises CalledProcessError."""
+    # Without bytecode each of Airflow's processes would compile its thousands of modules anew.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    with log.open("ab") as output:
+        subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment)
+
+
+def steps() -> list[Step]:
+    """Everything but the packages, which come first."""
+    from local import sakila, trino  # noqa: PLC0415
+    from local.stamp import digest  # noqa: PLC0415
+
+    poms = digest([ROOT / "local" / "jars"])
+
+    def into_tools(install: Callable[[Path, Callable[[str], None]], None]) -> Callable[[Path], None]:
+        """A step of another module: what it says and what its commands print goes to the log."""
+
+        def install_logged(log: Path) -> None:
+            with log.open("a") as output:
+                try:
+                    install(TOOLS, lambda text: print(text, file=output, flush=True))
+                except subprocess.CalledProcessError as error:
+                    output.write(f"{error.output or ''}\n")
+                    raise
+
+        return install_logged
+
+    def java_step(name: str, install: Callable[[Path, Callable[[str], None]], None], *after: str) -> Step:
+        made = TOOLS / f"{name}.stamp"
+
+        def needed() -> bool:
+            return not (TOOLS / name).is_dir() or not made.exists() or made.read_text() != poms
+
+        def install_stamped(log: Path) -> None:
+            into_tools(install)(log)
+            made.write_text(poms)
+
+        return Step(name, needed, install_stamped, after)
+
+    def environment_step(name: str) -> Step:
+        return Step(name, lambda: environment_needed(name), lambda log: make_environment(name, log), ("uv",))
+
+    return [
+        Step("uv", lambda: not (TOOLS / "airflow" / "bin" / "uv").exists(), make_uv),
+        environment_step("airflow"),
+        environment_step("emulator"),
+        java_step("spark-jars", trino.install_spark_jars),
+        java_step("trino", trino.install, "spark-jars"),  # one Maven at a time: they share a repository
+        Step("sakila", lambda: not sakila.installed(TOOLS), into_tools(sakila.install)),
+    ]
+
+
+def main() -> int:
+    """Install what is missing; 0 when all is there."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for signum in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, interrupted)
+    try:
+        if sys.version_info[:2] != WANTED:
+            os.execv(python(), [python(), "-m", "local.setup"])  # noqa: S606
+        LOGS.mkdir(parents=True, exist_ok=True)
+        TOOLS.mkdir(parents=True, exist_ok=True)
+        sys.path.insert(0, str(ROOT / "include"))
+        if packages := missing_packages():
+            print(f"installing {', '.join(packages)}", flush=True)
+            perform([Step("packages", lambda: True, lambda log: install_packages(packages, log))], LOGS)
+        from local import java  # noqa: PLC0415
+
+        os.environ.update(java.environment())
+        if wanted := [step for step in steps() if step.needed()]:
+            print(f"installing into {TOOLS}: {', '.join(step.name for step in wanted)}", flush=True)
+            perform(wanted, LOGS)
+    except (SetupError, FileNotFoundError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        end(descendants_of(os.getpid()))
+        print("interrupted; the next run takes up where this one stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
