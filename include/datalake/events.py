@@ -41,6 +41,7 @@ LATE = "too late"
 DUPLICATE = "duplicate"
 CONFLICT = "conflicting event_id"
 SUPERSEDED = "superseded"
+REPAIRED_TWICE = "already repaired"
 
 UTF8, BASE64, BASE64_START = "utf-8", "base64", "base64-start"
 

@@ -24,6 +24,7 @@ LOOK_BACK = timedelta(hours=24)
 FOLDER_TOLERANCE = timedelta(hours=48)
 # partition_0 and partition_1 of an object outside every month's folder
 UNKNOWN = "unknown"
+UNKNOWN_MONTH = f"{UNKNOWN}-{UNKNOWN}"
 
 _NAME_TIME = "%Y-%m-%d-%H-%M-%S"
 _FOLDER = re.compile(rf"(?:{STREAMING_PREFIX}|{REPAIRED_PREFIX})([0-9]{{4}})/(0[1-9]|1[0-2])/")
@@ -45,7 +46,7 @@ class LandedObject:
 
     @property
     def month(self) -> str:
-        """yyyy-MM of the folder; ``unknown-unknown`` outside every month's folder."""
+        """yyyy-MM of the folder; UNKNOWN_MONTH outside every month's folder."""
         return f"{self.partition_0}-{self.partition_1}"
 
     @property
@@ -81,6 +82,11 @@ def key_at(series: str, time: datetime) -> str:
     return series + time.strftime(_NAME_TIME)
 
 
+def key_span(series: str) -> tuple[str, str]:
+    """Every key of the series with a time lies in [first, second)."""
+    return series + "0", series + ":"  # the character after 9
+
+
 def watermark(newest_done: str | None, now: datetime) -> datetime | None:
     """The earliest time in a name that the hourly listing still looks at; None means everything.
 
@@ -97,21 +103,25 @@ def first_month(since: datetime) -> tuple[str, str]:
     return f"{folder:%Y}", f"{folder:%m}"
 
 
-def landed_objects(s3: Any, bucket: str, prefix: str, since: datetime | None = None) -> Iterator[LandedObject]:
+def landed_objects(
+    s3: Any, bucket: str, prefix: str, since: datetime | None = None, until: datetime | None = None
+) -> Iterator[LandedObject]:
     """List the objects under ``prefix``, in key order; empty ones hold no line and are left out.
 
-    With ``since``, names from before it are jumped over: each ``<prefix>yyyy/MM/<stream>-<version>-`` costs one request
-    more, however many old objects it holds. Objects without a time in their name are always listed.
-    ``since`` is in whole seconds, as names are. ``s3`` is a boto3 S3 client; its errors pass through.
+    Names from before ``since`` or after ``until`` (whole seconds, both inclusive) are jumped over: each
+    ``streaming/yyyy/MM/<stream>-<version>-`` costs one request more, however many such objects it holds. Objects
+    without a time in their name are always listed. ``s3`` is a boto3 S3 client; its errors pass through.
     """
-    start_after = prefix + "/".join(first_month(since)) if since else ""
+    start_after = f"{prefix.partition('/')[0]}/{'/'.join(first_month(since))}" if since else ""
     while True:
         page = s3.list_objects_v2(Bucket=bucket, Prefix=prefix, StartAfter=start_after)
-        contents = page.get("Contents", [])
-        for entry in contents:
+        for entry in page.get("Contents", []):
             landed = parse_key(entry["Key"], entry["Size"])
             if since and landed.time and landed.time < since:
                 start_after = key_at(landed.series, since)
+                break
+            if until and landed.time and landed.time > until:
+                start_after = key_span(landed.series)[1]
                 break
             start_after = landed.key
             if landed.size:
@@ -122,9 +132,21 @@ def landed_objects(s3: Any, bucket: str, prefix: str, since: datetime | None = N
 
 
 def month_objects(s3: Any, bucket: str, month: str) -> list[LandedObject]:
-    """Every landed and every repaired object of one month (yyyy-MM)."""
-    folder = month.replace("-", "/") + "/"
-    return [o for root in (STREAMING_PREFIX, REPAIRED_PREFIX) for o in landed_objects(s3, bucket, root + folder)]
+    """Every landed and every repaired object of one month (yyyy-MM, or UNKNOWN_MONTH)."""
+    folder = "" if month == UNKNOWN_MONTH else month.replace("-", "/") + "/"
+    listed = (o for root in (STREAMING_PREFIX, REPAIRED_PREFIX) for o in landed_objects(s3, bucket, root + folder))
+    return [landed for landed in listed if landed.month == month]
+
+
+def neighbours(s3: Any, bucket: str, month: str, since: datetime, until: datetime) -> Iterator[LandedObject]:
+    """Landed and repaired objects of other months than ``month`` (yyyy-MM) whose name's time is in [since, until]."""
+    first = (since - FOLDER_TOLERANCE).replace(day=1)
+    while first <= until + FOLDER_TOLERANCE:
+        if f"{first:%Y-%m}" != month:
+            for root in (STREAMING_PREFIX, REPAIRED_PREFIX):
+                listed = landed_objects(s3, bucket, f"{root}{first:%Y/%m}/", since, until)
+                yield from (landed for landed in listed if landed.time)
+        first = (first + timedelta(days=31)).replace(day=1)
 
 
 def find_new(

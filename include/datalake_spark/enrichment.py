@@ -1,0 +1,226 @@
+"""The enrichment's order of steps: find objects, parse, settle, commit; a month at a time.
+
+A month's new objects are added beside what the tables hold. The month is written anew from all its landed objects
+instead where adding is not exact: a repair, a key inside the bounds of an existing data file, an object that a broken
+run left in quarantine only, a late copy that precedes one already counted.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from typing import Any
+
+from pyspark.sql import Column, DataFrame, Row, SparkSession
+from pyspark.sql import functions as fn
+
+from datalake.landing import UNKNOWN_MONTH, LandedObject, find_new, month_objects, neighbours, parse_key, watermark
+from datalake.schemas import Table
+from datalake.tables import FILM_CATEGORY, QUARANTINE, STREAMING_FILMS
+from datalake_spark import iceberg, settling
+from datalake_spark.held import Held, in_month, of_objects
+from datalake_spark.landed_lines import read_lines, read_raw
+from datalake_spark.redelivery import COPY, WINDOW_SECONDS, judge, shared_copies
+from datalake_spark.report import Report
+
+WINDOW = timedelta(seconds=WINDOW_SECONDS)
+_log = logging.getLogger(__name__)
+
+
+class UnusableFilms(Exception):
+    """curated.film_category has no row, or a film twice."""
+
+
+class LandingIncomplete(Exception):
+    """Objects whose rows the tables hold are gone from the landing zone: a month written anew would lose those rows."""
+
+
+class Enrichment:
+    """One run of the job; ``report`` grows with every commit.
+
+    Args:
+        spark: with the Iceberg catalog ``glue_catalog``.
+        s3: a boto3 client; the workers make their own.
+        landing_bucket: where the objects are.
+        curated_bucket: where the tables are made, if they do not exist.
+        run_id: kept with every commit.
+
+    Raises:
+        UnusableFilms: at once, before anything is read or written.
+    """
+
+    def __init__(self, spark: SparkSession, s3: Any, landing_bucket: str, curated_bucket: str, run_id: str) -> None:
+        self._spark, self._s3, self._bucket = spark, s3, landing_bucket
+        spark.conf.set("spark.sql.session.timeZone", "UTC")  # times in names are UTC
+        for table in (STREAMING_FILMS, QUARANTINE, FILM_CATEGORY):
+            iceberg.create_table(spark, table, curated_bucket)
+        snapshot = iceberg.current_snapshot(spark, FILM_CATEGORY)
+        self._films = iceberg.read_snapshot(spark, FILM_CATEGORY, snapshot).cache()
+        films = self._films.count()
+        if snapshot is None or not films or films != self._films.select("film_id").distinct().count():
+            raise UnusableFilms(f"{FILM_CATEGORY.full_name} has {films} rows, not one for each film: run film_category")
+        self.report = Report(snapshot)
+        self._properties = {"run-id": run_id, "film-category-snapshot-id": str(snapshot)}
+
+    def take_new(self, everything: bool = False) -> None:
+        """Commit every landed object that the tables do not hold; ``everything`` looks beyond the last day of names.
+
+        Months that adding cannot do exactly are written anew, see the module's docstring and ``rebuild``.
+        """
+        iceberg.retried(lambda: self._take_new(everything))
+
+    def rebuild(self, month: str) -> None:
+        """Replace one month (yyyy-MM) in both tables by what its landed objects say, and nothing else.
+
+        Raises:
+            LandingIncomplete: some of its objects are gone.
+        """
+        iceberg.retried(lambda: self._rebuild(month))
+
+    def _take_new(self, everything: bool) -> None:
+        held = self._held()
+        now = datetime.now(UTC)
+        newest = None if everything else held.newest()
+        done, broken = held.done(self._bucket, watermark(newest, now))
+        new = sorted(find_new(self._s3, self._bucket, done, newest, now), key=lambda landed: landed.month)
+        fresh = {landed.key for landed in new}
+        anew: set[str] = set()
+        for month, group in groupby(new, key=lambda landed: landed.month):
+            objects = list(group)
+            if month in anew:
+                continue
+            repaired = any(landed.is_repair or landed.key in broken for landed in objects)
+            if repaired or held.surrounds(objects) or not self._add(month, objects, held, anew, fresh):
+                self._write_anew(month, fresh, anew)
+
+    def _rebuild(self, month: str) -> None:
+        held = self._held()
+        fresh = {landed.key for landed in month_objects(self._s3, self._bucket, month)} - held.month_keys(month)
+        self._write_anew(month, fresh, None)
+
+    def _held(self) -> Held:
+        held = Held(self._spark)
+        self.report.snapshot_id = held.snapshots[STREAMING_FILMS.name]
+        return held
+
+    def _add(
+        self, month: str, objects: Sequence[LandedObject], held: Held, anew: set[str], fresh: Collection[str]
+    ) -> bool:
+        """Commit these objects beside the month's rows; False, and nothing done, if it must be written anew."""
+        lines = read_lines(self._spark, self._bucket, objects, fresh).persist()
+        # What this run has committed since is compared with, too; the commit is still validated from ``held`` on.
+        copies = (Held(self._spark) if self.report.months else held).copies(objects, WINDOW)
+        settled, displaced = self._settle(lines, copies)
+        if month in displaced:
+            lines.unpersist()
+            return False
+        # Before the older copies are committed: should the run break off here, the next one still finds them new.
+        for other in sorted(displaced - anew):
+            self._write_anew(other, fresh, anew)
+        conditions = {
+            table.name: in_month(month) & of_objects(landed.key for landed in objects)
+            if held.has_files(table, month)
+            else in_month(month)
+            for table in (STREAMING_FILMS, QUARANTINE)
+        }
+        self._commit(month, objects, settled, held, conditions)
+        lines.unpersist()
+        return True
+
+    def _write_anew(self, month: str, fresh: Collection[str], anew: set[str] | None) -> None:
+        """Replace a month; and first those months, unless in ``anew`` already, whose counted copies are none any more.
+
+        With ``anew`` None no other month is touched: they are reported.
+        """
+        held = self._held()
+        objects = month_objects(self._s3, self._bucket, month)
+        gone = held.month_keys(month) - {landed.key for landed in objects}
+        if gone:
+            raise LandingIncomplete(
+                f"{month}: {len(gone)} objects of the tables are not in {self._bucket} any more, e.g. {min(gone)}"
+            )
+        _log.info("%s is written anew from %d objects", month, len(objects))
+        lines = self._repaired(objects, fresh).persist()
+        settled, displaced = self._settle(lines, self._neighbour_copies(month, objects, fresh))
+        displaced.discard(month)
+        if anew is None:
+            self.report.stale_months |= displaced
+        else:
+            anew.add(month)
+            for other in sorted(displaced - anew):
+                self._write_anew(other, fresh, anew)
+        self._commit(month, objects, settled, held, dict.fromkeys(held.snapshots, in_month(month)))
+        lines.unpersist()
+
+    def _repaired(self, objects: Sequence[LandedObject], fresh: Collection[str]) -> DataFrame:
+        lines = read_lines(self._spark, self._bucket, objects, fresh)
+        return settling.apply_repairs(lines) if any(landed.is_repair for landed in objects) else lines
+
+    def _neighbour_copies(self, month: str, objects: Sequence[LandedObject], fresh: Collection[str]) -> DataFrame:
+        """Copies from landed objects of other months, within 48 hours of these."""
+        times = [landed.time for landed in objects if landed.time]
+        around = (
+            list(neighbours(self._s3, self._bucket, month, min(times) - WINDOW, max(times) + WINDOW)) if times else []
+        )
+        lines = self._repaired(around, fresh).where("reason IS NULL AND event_id IS NOT NULL")
+        return lines.withColumn("mine", fn.lit(False)).select(*COPY)
+
+    def _settle(self, lines: DataFrame, others: DataFrame) -> tuple[DataFrame, set[str]]:
+        """Lines with the reasons that other copies give them, and the months in which a copy counts no longer."""
+        mine = lines.where("reason IS NULL").withColumn("mine", fn.lit(True)).select(*COPY)
+        judged = judge(shared_copies(mine, others)).where("verdict IS NOT NULL OR displaced").persist()
+        verdicts = judged.where("mine AND verdict IS NOT NULL").select(*settling.LINE, "verdict")
+        found = judged.selectExpr(
+            "count_if(mine AND verdict IS NOT NULL) AS verdicts",
+            "collect_set(CASE WHEN displaced AND NOT mine THEN source_file END) AS displaced",
+        ).collect()[0]
+        settled = settling.settle(lines, verdicts) if found.verdicts else lines
+        return settled, {parse_key(key).month for key in found.displaced}
+
+    def _commit(
+        self,
+        month: str,
+        objects: Sequence[LandedObject],
+        lines: DataFrame,
+        held: Held,
+        conditions: dict[str, Column],
+    ) -> None:
+        """Quarantine first: an object counts as done only when it is in streaming_films, or all in quarantine."""
+        counts = settling.count_lines(lines, self._films).collect()
+        if any(row.reason for row in counts) or held.has_files(QUARANTINE, month):
+            self._replace(QUARANTINE, self._quarantine(month, objects, lines), held, conditions)
+        if any(not row.reason for row in counts) or held.has_files(STREAMING_FILMS, month):
+            enriched = settling.enrich(lines, self._films, month)
+            self.report.snapshot_id = self._replace(STREAMING_FILMS, enriched, held, conditions)
+        self._count(month, objects, counts)
+
+    def _replace(self, table: Table, rows: DataFrame, held: Held, conditions: dict[str, Column]) -> int:
+        snapshot, condition = held.snapshots[table.name], conditions[table.name]
+        return iceberg.replace_rows(rows, table, condition, snapshot, self._properties)
+
+    def _quarantine(self, month: str, objects: Sequence[LandedObject], lines: DataFrame) -> DataFrame:
+        """The month's quarantine; the text of lines that are bad only beside others is fetched again."""
+        late = lines.where("reason IS NOT NULL AND raw IS NULL")
+        keys = {row.source_file for row in late.select("source_file").distinct().collect()}
+        bad = lines.where("raw IS NOT NULL")
+        if keys:
+            landed = read_raw(self._spark, self._bucket, [landed for landed in objects if landed.key in keys])
+            bad = bad.union(settling.with_raw(late, landed))
+        return settling.quarantine(bad, month)
+
+    def _count(self, month: str, objects: Sequence[LandedObject], counts: Sequence[Row]) -> None:
+        report = self.report
+        for row in counts:
+            if row.reason:
+                report.reasons[row.reason] += row["count"]
+            else:
+                report.enriched += row["count"]
+                report.unknown_films += row["count"] if row.unknown_film else 0
+            for name in row.unknown_fields or ():
+                report.unknown_fields[name] += row["count"]
+        if counts:
+            report.objects += len(objects)
+            if month != UNKNOWN_MONTH:
+                report.months.add(month)

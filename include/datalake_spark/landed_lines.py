@@ -1,0 +1,156 @@
+"""Landed objects as a DataFrame of lines: workers fetch whole objects and run the pure parser of ``datalake.events``.
+
+They hand Arrow batches to Spark. Nothing is shuffled, and a partition's rows come from one series of objects, so that
+the files written from it have bounds that later keys of that series lie outside of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import Any
+
+import boto3
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+
+from datalake.events import Event, Line, parse_object, quarantine_text, split_lines
+from datalake.landing import LandedObject
+
+# One task reads this many bytes and writes one file; about 90 MB of Parquet.
+TASK_BYTES = 512 * 2**20
+# Below this an object more in a task is cheaper than a task more.
+SMALL_TASK_BYTES = 32 * 2**20
+_FETCHERS = 8
+
+_EVENT = "timestamp string, eventtype string, film_id_streaming int, distributor string, platform string, state string"
+# One row a line that is not blank. Either the event's columns are set, or reason, raw and raw_encoding.
+# object_time: seconds since 1970 UTC, from the object's name. fresh: whether the object is new to the tables.
+LINES = (
+    f"{_EVENT}, event_id string, event_time string, source_file string, source_line int, object_time bigint, "
+    "fresh boolean, reason string, raw string, raw_encoding string, supersedes_file string, supersedes_line int, "
+    "unknown_fields array<string>"
+)
+RAW = "source_file string, source_line int, raw string, raw_encoding string"
+# What tells two copies of an event from two events
+CONTENT = ("timestamp", "eventtype", "film_id_streaming", "distributor", "platform", "state")
+
+_PARSED_TYPES = [pa.string(), pa.string(), pa.int32(), *[pa.string()] * 5]
+_TAIL_TYPES = [pa.string(), pa.string(), pa.string(), pa.string(), pa.int32(), pa.list_(pa.string())]
+_NO_EVENT = (None,) * len(_PARSED_TYPES)
+_LINE_NAMES = [definition.split()[0] for definition in LINES.split(", ")]
+_RAW_NAMES = [definition.split()[0] for definition in RAW.split(", ")]
+
+
+def read_lines(spark: SparkSession, bucket: str, objects: Sequence[LandedObject], fresh: Collection[str]) -> DataFrame:
+    """Every line of the objects that is not blank, as ``LINES``; ``fresh``: the keys that are new to the tables."""
+    fresh = frozenset(fresh)
+
+    def batch(landed: LandedObject, body: bytes) -> pa.RecordBatch:
+        return line_batch(landed, body, landed.key in fresh)
+
+    return _read(spark, bucket, objects, batch, LINES)
+
+
+def read_raw(spark: SparkSession, bucket: str, objects: Sequence[LandedObject]) -> DataFrame:
+    """Every line of the objects that is not blank, as it landed: ``RAW``."""
+    return _read(spark, bucket, objects, raw_batch, RAW)
+
+
+def _read(
+    spark: SparkSession,
+    bucket: str,
+    objects: Sequence[LandedObject],
+    to_batch: Callable[[LandedObject, bytes], pa.RecordBatch],
+    schema: str,
+) -> DataFrame:
+    tasks = plan_tasks(objects, spark.sparkContext.defaultParallelism)
+    region = boto3.session.Session().region_name  # the driver's; a worker on Glue has no region of its own
+
+    def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for task in batch.column(0).to_pylist():
+                for landed, body in fetch(bucket, region, tasks[task]):
+                    yield to_batch(landed, body)
+
+    return spark.range(0, len(tasks), 1, max(len(tasks), 1)).mapInArrow(read, schema)
+
+
+def plan_tasks(objects: Iterable[LandedObject], parallelism: int) -> list[list[LandedObject]]:
+    """Objects in key order, cut into tasks of one series and at most ``TASK_BYTES`` each.
+
+    There are as many as ``parallelism`` when the work is large enough to be worth it.
+    """
+    ordered = sorted(objects, key=lambda landed: (landed.series, landed.key))
+    share = sum(landed.size for landed in ordered) / max(parallelism, 1)
+    limit = min(TASK_BYTES, max(SMALL_TASK_BYTES, share))
+    tasks: list[list[LandedObject]] = []
+    size = 0
+    for landed in ordered:
+        if not tasks or tasks[-1][-1].series != landed.series or size + landed.size > limit:
+            tasks.append([])
+            size = 0
+        tasks[-1].append(landed)
+        size += landed.size
+    return tasks
+
+
+def fetch(bucket: str, region: str | None, objects: Iterable[LandedObject]) -> Iterator[tuple[LandedObject, bytes]]:
+    """Objects and their bytes, in order; a few are fetched at a time, so latency is paid once for all of them."""
+    s3 = boto3.client("s3", region_name=region)
+
+    def body(landed: LandedObject) -> tuple[LandedObject, bytes]:
+        return landed, s3.get_object(Bucket=bucket, Key=landed.key)["Body"].read()
+
+    rest = iter(objects)
+    with ThreadPoolExecutor(_FETCHERS) as pool:
+        while window := list(islice(rest, _FETCHERS)):
+            yield from pool.map(body, window)
+
+
+def line_batch(landed: LandedObject, body: bytes, fresh: bool) -> pa.RecordBatch:
+    """One object's lines as ``LINES``."""
+    rows = [_row(line) for line in parse_object(landed.key, body)]
+    count = len(rows)
+    columns = list(zip(*rows, strict=True)) or [()] * (len(_PARSED_TYPES) + 1 + len(_TAIL_TYPES))
+    split = len(_PARSED_TYPES)
+    time = pa.scalar(int(landed.time.timestamp()) if landed.time else None, pa.int64())
+    arrays = [
+        *(pa.array(column, kind) for column, kind in zip(columns[:split], _PARSED_TYPES, strict=True)),
+        pa.repeat(landed.key, count),
+        pa.array(columns[split], pa.int32()),
+        pa.repeat(time, count),
+        pa.repeat(fresh, count),
+        *(pa.array(column, kind) for column, kind in zip(columns[split + 1 :], _TAIL_TYPES, strict=True)),
+    ]
+    return pa.RecordBatch.from_arrays(arrays, _LINE_NAMES)
+
+
+def _row(line: Line) -> tuple[Any, ...]:
+    outcome = line.outcome
+    if isinstance(outcome, Event):
+        superseded = outcome.supersedes or (None, None)
+        return (
+            *outcome[: len(_NO_EVENT)],
+            line.source_line,
+            None,
+            None,
+            None,
+            *superseded,
+            outcome.unknown_fields or None,
+        )
+    return (*_NO_EVENT, line.source_line, outcome.reason, *quarantine_text(line.raw), None, None, None)
+
+
+def raw_batch(landed: LandedObject, body: bytes) -> pa.RecordBatch:
+    """One object's lines as ``RAW``."""
+    lines = list(split_lines(body))
+    texts = [quarantine_text(raw) for _, raw in lines]
+    arrays = [
+        pa.repeat(landed.key, len(lines)),
+        pa.array([number for number, _ in lines], pa.int32()),
+        pa.array([text for text, _ in texts], pa.string()),
+        pa.array([encoding for _, encoding in texts], pa.string()),
+    ]
+    return pa.RecordBatch.from_arrays(arrays, _RAW_NAMES)

@@ -1,0 +1,79 @@
+"""Glue job: landed events + curated.film_category -> curated.streaming_films and curated.streaming_events_quarantine.
+
+Every landed line that is not blank ends as exactly one row, in one of the two tables.
+
+Arguments: --landing_bucket, --curated_bucket; AWS adds --JOB_RUN_ID and others.
+  --mode hourly            the objects from the last day of names on that the tables do not hold
+  --mode sweep             the same without a bound: finds stragglers
+  --mode rebuild --month   every object of one month (yyyy-MM); replaces exactly that month
+  --max_bad_share          the run fails, after its commits, when more of its lines are bad (default 0.05)
+Report: s3://<curated>/runs/streaming_films/<run id>.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Sequence
+
+import boto3
+from pyspark.sql import SparkSession
+
+from datalake.run_reports import write_report
+from datalake_spark.enrichment import Enrichment, Report
+
+JOB = "streaming_films"
+# Fewer bad lines than this never fail a run: in an hour of few events a share says little.
+MIN_BAD_LINES = 100
+_log = logging.getLogger(JOB)
+
+
+class TooManyBadLines(Exception):
+    """The run's commits stand, but somebody should look at the quarantine."""
+
+
+def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The job's own arguments; those that AWS adds are passed over."""
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    for name in ("--landing_bucket", "--curated_bucket", "--JOB_RUN_ID"):
+        parser.add_argument(name, required=True)
+    parser.add_argument("--mode", required=True, choices=("hourly", "sweep", "rebuild"))
+    parser.add_argument("--month")
+    parser.add_argument("--max_bad_share", type=float, default=0.05)
+    args, _ = parser.parse_known_args(arguments)
+    if (args.mode == "rebuild") != (args.month is not None):
+        parser.error("--month yyyy-MM goes with --mode rebuild, and only with it")
+    return args
+
+
+def check_bad_share(report: Report, max_bad_share: float) -> None:
+    """Raise TooManyBadLines when too many lines are bad: rejected for what they say, not for being copies."""
+    if report.bad >= MIN_BAD_LINES and report.bad > max_bad_share * report.landed:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in report.bad_reasons.most_common())
+        raise TooManyBadLines(
+            f"{report.bad} of {report.landed} lines are bad, more than {max_bad_share:.1%}: {reasons}. They are in "
+            "curated.streaming_events_quarantine; all that is good was committed"
+        )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run as Glue runs it."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    args = parse_arguments(arguments)
+    s3 = boto3.client("s3")
+    enrichment = Enrichment(
+        SparkSession.builder.getOrCreate(), s3, args.landing_bucket, args.curated_bucket, args.JOB_RUN_ID
+    )
+    if args.mode == "rebuild":
+        enrichment.rebuild(args.month)
+    else:
+        enrichment.take_new(everything=args.mode == "sweep")
+    report = enrichment.report
+    summary = {"job": JOB, "run_id": args.JOB_RUN_ID, "mode": args.mode, **report.as_dict()}
+    write_report(s3, args.curated_bucket, summary)
+    _log.info("%s", summary)
+    check_bad_share(report, args.max_bad_share)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""One Spark session for all tests of the jobs, on the emulator's S3 and Glue catalog, configured as a job's ``--conf``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from local.settings import REGION, ROOT, ROOT_ACCESS_KEY, TOOLS
+from tests.services import Emulator, emulator
+
+__all__ = ["emulator"]
+
+
+@pytest.fixture(scope="session")
+def aws_environment(emulator: Emulator) -> dict[str, str]:
+    """What points an AWS client at the emulator, as root."""
+    return {
+        "AWS_ENDPOINT_URL": emulator.settings.emulator_url,
+        "AWS_ACCESS_KEY_ID": ROOT_ACCESS_KEY,
+        "AWS_SECRET_ACCESS_KEY": ROOT_ACCESS_KEY,
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+    }
+
+
+@pytest.fixture(scope="session")
+def spark(aws_environment: dict[str, str]) -> Iterator[object]:
+    """Local Spark with two cores; the JVM and its Python workers get the environment that a job's process has."""
+    from pyspark.sql import SparkSession
+
+    url = aws_environment["AWS_ENDPOINT_URL"]
+    catalog = "spark.sql.catalog.glue_catalog"
+    settings = {
+        "spark.master": "local[2]",
+        "spark.ui.enabled": "false",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.host": "127.0.0.1",
+        "spark.sql.shuffle.partitions": "2",
+        "spark.jars": ",".join(str(jar) for jar in sorted((TOOLS / "spark-jars").glob("*.jar"))),
+        "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
+        catalog: "org.apache.iceberg.spark.SparkCatalog",
+        f"{catalog}.type": "glue",
+        f"{catalog}.warehouse": "s3://unused/",
+        f"{catalog}.io-impl": "org.apache.iceberg.aws.s3.S3FileIO",
+        f"{catalog}.glue.endpoint": url,
+        f"{catalog}.s3.endpoint": url,
+        f"{catalog}.s3.path-style-access": "true",
+        f"{catalog}.client.region": REGION,
+        "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",
+        "spark.hadoop.fs.s3a.endpoint": url,
+        "spark.hadoop.fs.s3a.path.style.access": "true",
+    }
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in aws_environment.items():
+            environment.setenv(name, value)
+        environment.setenv("PYTHONPATH", os.pathsep.join([str(ROOT / "include"), str(ROOT)]))
+        environment.setenv("PYSPARK_PYTHON", sys.executable)
+        builder = SparkSession.builder
+        for name, value in settings.items():
+            builder = builder.config(name, value)
+        session = builder.getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
+    yield session
+    session.stop()
