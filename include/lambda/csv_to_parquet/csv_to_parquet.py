@@ -1,0 +1,198 @@
+"""Lambda function: each CSV object that DMS lands becomes one Parquet object of the clean zone.
+
+``dms/sakila/film/LOAD00000001.csv`` of the landing bucket -> ``sakila/film/LOAD00000001.parquet`` of the clean bucket,
+and the table ``sakila.film`` stands in the Glue catalog. The name is derived, the bytes depend on the source alone, so
+a repeated or late notification writes what is there already. Nothing is appended and nothing is deleted.
+
+Called by SQS (bodies are S3 notifications; answers partial batch failures) or by S3 itself (raises when one fails).
+Environment: CLEAN_BUCKET. The metadata of each Parquet object say what it was made of: ``source-etag``,
+``source-rows`` and, if the notification had one, ``source-sequencer``.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import os
+import re
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote_plus
+
+import awswrangler as wr
+import boto3
+import pyarrow.parquet as pq
+from botocore.exceptions import ClientError
+
+from datalake.names import DMS_PREFIX, SAKILA_SCHEMA
+from datalake.schemas import Table
+from datalake.tables import SAKILA
+from typed_csv import arrow_schema, buffered, read_batches
+
+logger = logging.getLogger()
+logger.setLevel(logging.INFO)
+
+COMPRESSION = "zstd"
+ATTEMPTS = 5  # a source replaced that often while it is converted is left to the queue's next delivery
+_KEY = re.compile(rf"{re.escape(DMS_PREFIX)}(?P<schema>[^/]+)/(?P<table>[^/]+)/(?P<stem>[^/]+)\.csv")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A CSV object; ``sequencer`` orders the notifications of one key."""
+
+    bucket: str
+    key: str
+    sequencer: str | None = None
+
+    @property
+    def url(self) -> str:
+        """For people."""
+        return f"s3://{self.bucket}/{self.key}"
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
+    """Convert every object that the event names.
+
+    Returns:
+        For SQS the messages to deliver again (ReportBatchItemFailures); for S3 the keys written.
+
+    Raises:
+        RuntimeError: S3's own call: some objects failed; each is named. The others are converted.
+        ValueError: the event is of neither kind.
+    """
+    records = event.get("Records", [])
+    if records and all(record.get("eventSource") == "aws:sqs" for record in records):
+        failed = [record["messageId"] for record in records if _failures(record["body"])]
+        return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
+    written: list[str] = []
+    failures = _failures(event, written)
+    if failures:
+        raise RuntimeError("; ".join(failures))
+    return {"written": written}
+
+
+def sources(notification: dict[str, Any]) -> Iterator[Source]:
+    """The objects that an S3 notification names; none for the test event that S3 sends to a new configuration.
+
+    Raises:
+        ValueError: it is no notification of created objects.
+    """
+    if notification.get("Event") == "s3:TestEvent":
+        return
+    if not notification.get("Records"):
+        raise ValueError(f"not an S3 notification: it has no Records, only {sorted(notification)}")
+    for record in notification["Records"]:
+        name = str(record.get("eventName"))
+        if record.get("eventSource") != "aws:s3" or not name.startswith("ObjectCreated:"):
+            raise ValueError(f"not a notification of a created S3 object: {record.get('eventSource')} {name}")
+        described = record["s3"]["object"]
+        yield Source(record["s3"]["bucket"]["name"], unquote_plus(described["key"]), described.get("sequencer"))
+
+
+def target(key: str) -> tuple[Table, str]:
+    """The declared table of a CSV's key, and the key of its Parquet object.
+
+    Raises:
+        ValueError: the key is not ``dms/sakila/<declared table>/<file>.csv``.
+    """
+    found = _KEY.fullmatch(key)
+    if not found or found["schema"] != SAKILA_SCHEMA:
+        raise ValueError(f"key {key!r} is not {DMS_PREFIX}{SAKILA_SCHEMA}/<table>/<file>.csv")
+    table = SAKILA.get(found["table"])
+    if table is None:
+        raise ValueError(f"key {key!r}: table {found['table']!r} is not declared in datalake/tables.py")
+    return table, f"{table.prefix}{found['stem']}.parquet"
+
+
+def convert(source: Source) -> str:
+    """Write the Parquet object of a CSV object and make sure that its table stands in the catalog; return its key."""
+    table, key = target(source.key)
+    clean_bucket = os.environ["CLEAN_BUCKET"]
+    began = time.monotonic()
+    for _ in range(ATTEMPTS):
+        etag, rows = _write(source, table, clean_bucket, key)
+        if _s3().head_object(Bucket=source.bucket, Key=source.key)["ETag"] == etag:
+            break  # else a newer CSV came while this one was converted: its bytes must win
+    else:
+        raise RuntimeError(f"{source.url} was replaced {ATTEMPTS} times while it was converted")
+    _ensure_table(table, f"s3://{clean_bucket}/{table.prefix}")
+    logger.info("%s: %d rows to %s in %.2f s", source.url, rows, key, time.monotonic() - began)
+    return key
+
+
+def _failures(notification: dict[str, Any] | str, written: list[str] | None = None) -> list[str]:
+    """Convert what a notification (or its JSON text) names; one fault does not keep the other objects waiting."""
+    failures = []
+    try:
+        named = list(sources(json.loads(notification) if isinstance(notification, str) else notification))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        logger.error("cannot read the notification: %r", error)
+        return [str(error)]
+    for source in named:
+        try:
+            key = convert(source)
+        except Exception as error:
+            logger.exception("%s is not converted", source.url)
+            failures.append(f"{source.url}: {error}")
+        else:
+            if written is not None:
+                written.append(key)
+    return failures
+
+
+def _write(source: Source, table: Table, clean_bucket: str, key: str) -> tuple[str, int]:
+    """Convert once; return the ETag of the CSV that was read, and its rows."""
+    try:
+        found = _s3().get_object(Bucket=source.bucket, Key=source.key)
+    except _s3().exceptions.NoSuchKey:
+        raise FileNotFoundError(f"{source.url} does not exist (any more)") from None
+    etag, rows = found["ETag"], 0
+    schema = arrow_schema(table)
+    with tempfile.TemporaryFile() as file:
+        with pq.ParquetWriter(file, schema, compression=COMPRESSION) as writer:
+            for batch in read_batches(buffered(found["Body"]), table, source.url):
+                writer.write_batch(batch)
+                rows += batch.num_rows
+        file.seek(0)
+        metadata = {"source-etag": etag.strip('"'), "source-rows": str(rows)}
+        if source.sequencer:
+            metadata["source-sequencer"] = source.sequencer
+        _s3().put_object(Bucket=clean_bucket, Key=key, Body=file, Metadata=metadata)
+    return etag, rows
+
+
+def _ensure_table(table: Table, location: str) -> None:
+    """Declare the table, and its database, in the catalog unless they are there; others may do so at the same time."""
+    create = functools.partial(
+        wr.catalog.create_parquet_table,
+        database=table.database,
+        table=table.name,
+        path=location,
+        columns_types={column.name: column.type for column in table.columns},
+        columns_comments={column.name: column.comment for column in table.columns if column.comment},
+        description=f"MySQL table {SAKILA_SCHEMA}.{table.name} as DMS last loaded it",
+        compression=COMPRESSION,
+        mode="append",  # adds declared columns that an older table lacks; drops nothing
+    )
+    try:
+        create()
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "EntityNotFoundException":
+            raise
+        try:
+            wr.catalog.create_database(table.database, exist_ok=True)
+        except ClientError as race:
+            if race.response["Error"]["Code"] != "AlreadyExistsException":
+                raise
+        create()
+
+
+@functools.cache
+def _s3() -> Any:
+    """One client a worker: making one costs more than converting a small file."""
+    return boto3.client("s3")

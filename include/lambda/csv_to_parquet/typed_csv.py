@@ -1,0 +1,186 @@
+r"""Read DMS's CSV of a declared table: exactly, in bounded memory, every fault named with its file and line.
+
+Python's csv module reads it because it refuses what pandas (and so ``awswrangler.s3.read_csv``) lets pass: pandas fills
+a row that is cut short with NULLs and takes a lone ``\r`` for the end of a row.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from datalake.schemas import Column, Table
+
+NULL_TOKEN = "\\N"  # noqa: S105 - CsvNullValue of DMS's target endpoint; '' is the empty text
+BATCH_ROWS = 50_000
+BATCH_BYTES = 16 * 1024 * 1024
+_FIELD_CHARACTERS = 64 * 1024 * 1024  # the module's own limit of 128 K is just the hex text of a full BLOB
+_DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")
+_TIMESTAMP = r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}(\.\d{1,6})?$"
+
+
+class CsvError(ValueError):
+    """The file is not what its table declares; the message says where, what, and what to do."""
+
+
+def arrow_schema(table: Table) -> pa.Schema:
+    """The declared columns as Parquet will hold them."""
+    return pa.schema([(column.name, _type(column)) for column in table.columns])
+
+
+def read_batches(stream: BinaryIO, table: Table, file: str) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a CSV with a header row as batches of the declared columns, in their declared order.
+
+    Args:
+        stream: UTF-8, RFC 4180 (rows end with a newline), NULL as ``NULL_TOKEN``, binary columns in hexadecimal.
+        table: what the file must hold; the header may name the columns in any order.
+        file: name for messages.
+
+    Raises:
+        CsvError: naming file, line (of the row's beginning, 1-based), column and value.
+    """
+    csv.field_size_limit(_FIELD_CHARACTERS)
+    schema = arrow_schema(table)
+    lines = _Lines(stream, file)
+    rows = csv.reader(lines, strict=True)
+    order = _header(_next_row(rows, file, 1), table, file)
+    width = len(order)
+    columns: list[list[str | None]] = [[] for _ in order]
+    starts: list[int] = []
+    while True:
+        line = rows.line_num + 1
+        row = _next_row(rows, file, line)
+        if row is not None:
+            if not row and width == 1:
+                row = [""]  # one empty text alone is an empty line
+            if len(row) != width:
+                raise CsvError(f"{file}: line {line}: {len(row)} values, but the header names {width} columns")
+            for column, value in zip(columns, row, strict=True):
+                column.append(None if value == NULL_TOKEN else value)
+            starts.append(line)
+        if starts and (row is None or len(starts) == BATCH_ROWS or lines.bytes_read >= BATCH_BYTES):
+            arrays = [_convert(columns[order[column.name]], column, starts, file) for column in table.columns]
+            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+            columns = [[] for _ in order]
+            starts = []
+            lines.bytes_read = 0
+        if row is None:
+            return
+
+
+class _Lines:
+    """Lines of a stream as text, decoded strictly; ``bytes_read`` counts since it was last set to 0."""
+
+    def __init__(self, stream: BinaryIO, file: str) -> None:
+        self._lines = enumerate(stream, start=1)
+        self._file = file
+        self.bytes_read = 0
+
+    def __iter__(self) -> Iterator[str]:
+        for number, line in self._lines:
+            self.bytes_read += len(line)
+            try:
+                text = line.decode("utf-8")
+            except UnicodeDecodeError as error:
+                found = line[error.start : error.start + 8]
+                raise CsvError(f"{self._file}: line {number}: {found!r} is not UTF-8 ({error.reason})") from None
+            yield text
+
+
+def _next_row(rows: Iterator[list[str]], file: str, line: int) -> list[str] | None:
+    """The next row, or None at the end of the file."""
+    try:
+        return next(rows, None)
+    except csv.Error as error:
+        raise CsvError(f"{file}: line {line}: not CSV as RFC 4180 has it: {error}") from None
+
+
+def _header(names: list[str] | None, table: Table, file: str) -> dict[str, int]:
+    """Where each declared column stands in the file."""
+    where = f"{file}: line 1: table {table.full_name}"
+    if names is None:
+        raise CsvError(f"{where}: the file is empty; even an empty table has a header row (DMS: AddColumnName=true)")
+    unknown = [name for name in names if name not in table.column_names]
+    missing = [name for name in table.column_names if name not in names]
+    if len(unknown) == len(names):
+        raise CsvError(
+            f"{where}: the first row {names!r} names no declared column; set AddColumnName=true on DMS's target"
+        )
+    if unknown:
+        raise CsvError(
+            f"{where}: column {unknown[0]!r} is not declared; declare it in datalake/tables.py, "
+            "or drop it by a remove-column rule in DMS's table mappings"
+        )
+    if missing:
+        raise CsvError(
+            f"{where}: column {missing[0]!r} is missing; give it back to the source, "
+            "or take it out of datalake/tables.py"
+        )
+    if len(names) != len(table.columns):
+        raise CsvError(f"{where}: a column is named twice in {names!r}")
+    return {name: position for position, name in enumerate(names)}
+
+
+def _type(column: Column) -> pa.DataType:
+    simple = {"bigint": pa.int64(), "string": pa.string(), "timestamp": pa.timestamp("us"), "binary": pa.binary()}
+    if column.type in simple:
+        return simple[column.type]
+    if decimal := _DECIMAL.fullmatch(column.type):
+        return pa.decimal128(int(decimal[1]), int(decimal[2]))
+    raise ValueError(f"column {column.name}: no CSV is read into the type {column.type}")
+
+
+def _pattern(column: Column) -> str | None:
+    """What a value must look like, for the types whose casts accept more spellings than MySQL writes."""
+    if column.type == "bigint":
+        return r"^-?\d{1,19}$"
+    if column.type == "timestamp":
+        return _TIMESTAMP
+    if decimal := _DECIMAL.fullmatch(column.type):
+        return rf"^-?\d+(\.\d{{1,{decimal[2]}}})?$"
+    if column.type == "binary":
+        return r"^([0-9A-Fa-f]{2})*$"
+    return None
+
+
+def _convert(values: list[str | None], column: Column, lines: list[int], file: str) -> pa.Array:
+    """One column's texts as its declared type."""
+    texts = pa.array(values, pa.string())
+    pattern = _pattern(column)
+    if pattern is None:
+        return texts
+    bad = pc.index(pc.match_substring_regex(texts, pattern), value=False).as_py()
+    cast = _cast(_type(column))
+    if bad < 0:
+        try:
+            return cast(texts)
+        except pa.ArrowInvalid:  # well spelled, but no such number or date
+            bad = next(index for index in range(len(texts)) if not _fits(cast, texts.slice(index, 1)))
+    raise CsvError(f"{file}: line {lines[bad]}: column {column.name!r}: {values[bad]!r} is no {column.type}")
+
+
+def _cast(target: pa.DataType) -> Callable[[pa.Array], pa.Array]:
+    if pa.types.is_binary(target):
+        return lambda texts: pa.array(
+            [None if text is None else bytes.fromhex(text) for text in texts.to_pylist()], target
+        )
+    return lambda texts: texts.cast(target)
+
+
+def _fits(cast: Callable[[pa.Array], pa.Array], text: pa.Array) -> bool:
+    try:
+        cast(text)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def buffered(stream: io.RawIOBase) -> BinaryIO:
+    r"""A stream that is read line by line at ``\n`` alone (the lines of an S3 body would also end at ``\r``)."""
+    return io.BufferedReader(stream, 1024 * 1024)
