@@ -10,6 +10,7 @@ category, or in `streaming_events_quarantine` with the reason.
 
 **Schedule** hourly, at five past. What a run takes depends on what has landed, not on its hour: a run that is late, by
 hand, or the only one after a day's pause takes all there is. An hour with nothing new ends at `find_new_objects`.
+The run of 03:05 sweeps: it looks for stragglers beyond the last day of names.
 It is created paused: unpause it when `curate_film_category` has succeeded.
 
 **When it fails**
@@ -27,7 +28,6 @@ from airflow.sdk import CronTriggerTimetable, chain, dag
 
 from lake_airflow import new_events, run_reports
 from lake_airflow.assets import STREAMING_FILMS
-from lake_airflow.athena import ATHENA
 from lake_airflow.defaults import DEFAULT_ARGS, GLUE_JOB, LAKE, START_DATE, STREAMING_FILMS_POOL, Tag
 from lake_operators.glue import GlueJobRunOperator
 
@@ -40,18 +40,18 @@ from lake_operators.glue import GlueJobRunOperator
     is_paused_upon_creation=True,
     tags=[Tag.EVENTS, Tag.CURATION],
     default_args=DEFAULT_ARGS,
+    params={"mode": new_events.MODE_PARAM},
     doc_md=__doc__,
 )
 def enrich_streaming_films() -> None:
     find_new_objects = ShortCircuitOperator(
         task_id="find_new_objects",
-        python_callable=new_events.count_new_objects,
-        retry_policy=ATHENA["retry_policy"],
+        python_callable=new_events.mode_of_new_objects,
     )
     run_job = GlueJobRunOperator(
         task_id="run_job",
         job_name=LAKE.streaming_films_job,
-        script_args={"--mode": "hourly"},
+        script_args={"--mode": find_new_objects.output},
         pool=STREAMING_FILMS_POOL,
         **GLUE_JOB,
     )

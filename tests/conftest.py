@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["tests.services", "tests.aws"]  # fixtures emulator, lake_server; lake_services, aws_calls
+
 # Set before any test module is imported: Airflow and boto3 read the environment at import time.
 _AIRFLOW_HOME = Path(tempfile.mkdtemp(prefix="airflow-home-"))
 for _name in [name for name in os.environ if name.startswith(("AIRFLOW", "AWS_", "LAKE_", "MYSQL_"))]:

@@ -1,30 +1,13 @@
-"""How the DAGs ask Athena: always in the lake's workgroup, and a query that was cut off is never paid for again."""
+"""How the DAGs ask Athena: always in the lake's workgroup."""
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
-from airflow.sdk import RetryPolicy
-from airflow.sdk.definitions.retry_policy import RetryDecision
 
 from datalake.names import CURATED_DATABASE
 from lake_airflow.defaults import LAKE, poll_attempts, poll_seconds
-
-log = logging.getLogger(__name__)
-
-# StateChangeReason of a query that Athena CANCELLED at the workgroup's BytesScannedCutoffPerQuery
-CUT_OFF = "Bytes scanned limit was exceeded"
-
-
-class FailOnCutOff(RetryPolicy):
-    """Retries as the task says, except after a query over the workgroup's limit: the next try would scan as much."""
-
-    def evaluate(self, exception: BaseException, *_: Any, **__: Any) -> RetryDecision:
-        """Fail at once when the operator's error carries Athena's reason."""
-        return RetryDecision.fail(CUT_OFF) if CUT_OFF in str(exception) else RetryDecision.default()
-
 
 _POLL = poll_seconds(30)
 
@@ -34,7 +17,6 @@ ATHENA: dict[str, Any] = {
     "database": CURATED_DATABASE,
     "sleep_time": _POLL,
     "max_polling_attempts": poll_attempts(_POLL),
-    "retry_policy": FailOnCutOff(),
 }
 
 

@@ -8,6 +8,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from airflow.sdk import RetryPolicy
+from airflow.sdk.definitions.retry_policy import RetryDecision
+
 from datalake.names import Lake
 
 LAKE = Lake.from_environment()
@@ -22,10 +25,26 @@ SQL_PATH = [str(Path(__file__).resolve().parent.parent / "sql" / dialect) for di
 # so the others may as well wait here, where the queue is seen.
 STREAMING_FILMS_POOL = "streaming_films"
 
+
+class FailFast(RetryPolicy):
+    """Retries as the task says, except after an error that the next try would only pay for again."""
+
+    FINAL = (
+        "Bytes scanned limit was exceeded",  # Athena CANCELLED the query at the workgroup's limit; each try is billed
+        "TooManyBadLines",  # the Glue job committed all it could and asks for a look at the quarantine
+    )
+
+    def evaluate(self, exception: BaseException, *_: Any, **__: Any) -> RetryDecision:
+        """Fail at once when the error's text says so."""
+        final = next((text for text in self.FINAL if text in str(exception)), None)
+        return RetryDecision.fail(final) if final else RetryDecision.default()
+
+
 DEFAULT_ARGS: dict[str, Any] = {
     "owner": "lake",
     "retries": 2,
     "retry_delay": timedelta(seconds=30),
+    "retry_policy": FailFast(),
     "execution_timeout": timedelta(hours=1),
 }
 

@@ -11,15 +11,28 @@ from typing import Any
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+from airflow.sdk import Param
 from jinja2 import Template
 
 from datalake import landing, tables
+from datalake.events import split_lines
 from datalake.names import CURATED_DATABASE, STREAMING_PREFIX
 from datalake.schemas import Table
 from lake_airflow.athena import query_rows
 from lake_airflow.defaults import LAKE, SQL_PATH, poll_seconds
 
 log = logging.getLogger(__name__)
+
+HOURLY, SWEEP = "hourly", "sweep"  # the job's modes
+SWEEP_HOUR = 3  # UTC
+
+MODE_PARAM = Param(
+    HOURLY,
+    type="string",
+    enum=[HOURLY, SWEEP],
+    title="Mode",
+    description="hourly looks at names of the last day; sweep at the whole landing zone, for what came very late.",
+)
 
 Month = tuple[str, str]  # partition_0 and partition_1: yyyy, MM
 
@@ -43,28 +56,34 @@ def table_exists(glue: Any, table: Table) -> bool:
     return True
 
 
-def count_new_objects() -> int:
-    """How many landed objects the next hourly run would take."""
-    new = find_new_objects(S3Hook(), AthenaHook(), GlueCatalogHook().conn)
-    log.info("%d new objects: %s", len(new), ", ".join(new[:10]) + (" ..." if len(new) > 10 else ""))
-    return len(new)
+def mode_of_new_objects(dag_run: Any, params: Any) -> str | None:
+    """The mode in which the job should run now, or None when it would find nothing new.
+
+    A run takes the mode of its parameters; the scheduled run of SWEEP_HOUR sweeps.
+    """
+    is_daily = dag_run.run_type == "scheduled" and dag_run.run_after.hour == SWEEP_HOUR
+    mode = SWEEP if is_daily else params["mode"]
+    new = find_new_objects(S3Hook(), AthenaHook(), GlueCatalogHook().conn, everything=mode == SWEEP)
+    log.info("%s: %d new objects: %s", mode, len(new), ", ".join(new[:10]) + (" ..." if len(new) > 10 else ""))
+    return mode if new else None
 
 
-def find_new_objects(s3: S3Hook, athena: AthenaHook, glue: Any) -> list[str]:
-    """Keys of landed objects that the next hourly run would take; the job asks the same rule (``datalake.landing``).
+def find_new_objects(s3: S3Hook, athena: AthenaHook, glue: Any, *, everything: bool = False) -> list[str]:
+    """Keys of landed objects that the job would take; it asks the same rule (``datalake.landing``).
 
     What is done is asked of the tables: one Athena query over the last two landed months, which hold the newest done
     object and the 24 hours before it whenever nothing is new. Only when an object of another month is left (a repair,
-    an odd name) are those months asked for too. Before the first run there are no tables, and all is new.
+    an odd name) are those months asked for too. ``everything`` asks for all months, and sets no bound to the listing.
+    Before the first run there are no tables, and all is new.
     """
     landed = landed_months(s3)
     if not landed:
         return []
     if not all(table_exists(glue, table) for table in (tables.STREAMING_FILMS, tables.QUARANTINE)):
         return landing.new_objects(s3.conn, LAKE.landing_bucket, (), None)
-    asked = set(landed[-2:])
+    asked = set(landed if everything else landed[-2:])
     done = done_objects(s3, athena, asked)
-    newest = max(done, key=_name_time, default=None)
+    newest = None if everything else max(done, key=_name_time, default=None)
     new = landing.new_objects(s3.conn, LAKE.landing_bucket, done, newest)
     elsewhere = {(o.partition_0, o.partition_1) for o in map(landing.parse_key, new)} - asked
     if elsewhere:
@@ -99,4 +118,4 @@ def done_objects(s3: S3Hook, athena: AthenaHook, months: Collection[Month]) -> s
 def _lines(s3: S3Hook, key: str) -> int:
     """Lines of a landed object that are not blank."""
     body: bytes = s3.get_key(key, LAKE.landing_bucket).get()["Body"].read()
-    return sum(1 for line in body.split(b"\n") if line.strip())
+    return sum(1 for _ in split_lines(body))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
@@ -10,18 +11,21 @@ from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from datalake import tables
-from datalake.names import RUNS_PREFIX
+from datalake.landing import UNKNOWN_MONTH
+from datalake.run_reports import report_key
 from datalake.schemas import Table
 from lake_airflow.assets import STREAMING_FILMS
 from lake_airflow.athena import query_rows
 from lake_airflow.defaults import LAKE
+
+log = logging.getLogger(__name__)
 
 Report = dict[str, Any]
 
 
 def read_report(table: Table, run_id: str) -> Report:
     """What one run of the job that writes ``table`` reported: ``runs/<table>/<run id>.json`` in the curated bucket."""
-    report: Report = json.loads(S3Hook().read_key(f"{RUNS_PREFIX}{table.name}/{run_id}.json", LAKE.curated_bucket))
+    report: Report = json.loads(S3Hook().read_key(report_key(table.name, run_id), LAKE.curated_bucket))
     return report
 
 
@@ -44,9 +48,12 @@ def reconcile_lines(run_id: str, outlet_events: Any) -> str:
     """
     report = read_report(tables.STREAMING_FILMS, run_id)
     sentence = lines_agree(report)
-    if not report["months"]:
+    if report["stale_months"]:
+        log.warning("Rebuild these months too, which hold copies of what this run took: %s", report["stale_months"])
+    months = [month for month in report["months"] if month != UNKNOWN_MONTH]
+    if not months:
         raise AirflowSkipException(f"No month was touched: {sentence}")
-    outlet_events[STREAMING_FILMS].add_partitions(report["months"])
+    outlet_events[STREAMING_FILMS].add_partitions(months)
     return sentence
 
 

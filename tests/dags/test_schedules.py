@@ -9,7 +9,7 @@ import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.timetables.base import TimeRestriction
-from pendulum import instance
+from pendulum import DateTime, instance
 
 from lake_airflow import assets
 
@@ -19,11 +19,11 @@ def scheduled(dagbag: DagBag, dag_id: str) -> Any:
     return DagSerialization.from_dict(DagSerialization.to_dict(dagbag.dags[dag_id]))
 
 
-def at(*moment: int) -> datetime:
-    return instance(datetime(*moment, tzinfo=UTC))  # type: ignore[misc]
+def at(year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> DateTime:
+    return instance(datetime(year, month, day, hour, minute, tzinfo=UTC))
 
 
-def runs(dagbag: DagBag, dag_id: str, since: datetime, count: int) -> list[Any]:
+def runs(dagbag: DagBag, dag_id: str, since: DateTime, count: int) -> list[Any]:
     """The next runs that the scheduler would make if it began at ``since``."""
     timetable, made = scheduled(dagbag, dag_id).timetable, []
     for _ in range(count):
@@ -41,8 +41,8 @@ def runs(dagbag: DagBag, dag_id: str, since: datetime, count: int) -> list[Any]:
     ],
 )
 def test_a_scheduled_rebuild_works_on_the_month_before(
-    dagbag: DagBag, since: datetime, expected: list[tuple[str, str]]
-):
+    dagbag: DagBag, since: DateTime, expected: list[tuple[str, str]]
+) -> None:
     made = runs(dagbag, "rebuild_streaming_films", since, 2)
     assert [(f"{run.run_after:%Y-%m-%dT%H:%M}", run.partition_key) for run in made] == expected
 
@@ -56,30 +56,30 @@ def test_a_scheduled_rebuild_works_on_the_month_before(
     ],
 )
 def test_a_backfill_works_on_the_months_of_its_window(
-    dagbag: DagBag, first: datetime, last: datetime, months: list[str]
-):
+    dagbag: DagBag, first: DateTime, last: DateTime, months: list[str]
+) -> None:
     made = scheduled(dagbag, "rebuild_streaming_films").iter_dagrun_infos_between(first, last)
     assert [run.partition_key for run in made] == months
 
 
-def test_a_key_given_by_hand_means_its_month(dagbag: DagBag):
+def test_a_key_given_by_hand_means_its_month(dagbag: DagBag) -> None:
     dag = scheduled(dagbag, "rebuild_streaming_films")
     dag.validate_partition_key("2026-05")
     assert dag.timetable.resolve_partition_date("2026-05") == at(2026, 5, 1)
 
 
-def test_hourly_runs_tick_each_hour_without_a_data_interval(dagbag: DagBag):
+def test_hourly_runs_tick_each_hour_without_a_data_interval(dagbag: DagBag) -> None:
     made = runs(dagbag, "enrich_streaming_films", at(2026, 10, 31, 22, 30), 3)
     assert [f"{run.run_after:%d %H:%M}" for run in made] == ["31 23:05", "01 00:05", "01 01:05"]
     assert all(run.data_interval.start == run.data_interval.end for run in made)
 
 
-def test_the_crawler_is_asked_for_each_hour(dagbag: DagBag):
+def test_the_crawler_is_asked_for_each_hour(dagbag: DagBag) -> None:
     made = runs(dagbag, "crawl_streaming_events", at(2026, 11, 1), 2)
     assert [f"{run.run_after:%H:%M}" for run in made] == ["00:15", "01:15"]
 
 
-def test_assets_start_the_dags_downstream(dagbag: DagBag):
+def test_assets_start_the_dags_downstream(dagbag: DagBag) -> None:
     def waits_for(dag_id: str) -> set[str]:
         condition = scheduled(dagbag, dag_id).timetable.asset_condition
         return {key.name for key, _ in condition.iter_assets()}
@@ -89,7 +89,7 @@ def test_assets_start_the_dags_downstream(dagbag: DagBag):
     assert waits_for("report_film_popularity") == {assets.STREAMING_FILMS.name}
 
 
-def test_the_report_runs_for_the_very_month_that_changed(dagbag: DagBag):
+def test_the_report_runs_for_the_very_month_that_changed(dagbag: DagBag) -> None:
     timetable = scheduled(dagbag, "report_film_popularity").timetable
     assert timetable.partitioned
     mapper = timetable.get_partition_mapper(name=assets.STREAMING_FILMS.name, uri=assets.STREAMING_FILMS.uri)

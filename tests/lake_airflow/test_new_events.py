@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import duckdb
+import pytest
+from airflow.providers.amazon.aws.hooks.athena import AthenaHook
+from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
+from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+
+from datalake.landing import parse_key
+from datalake.tables import QUARANTINE, STREAMING_FILMS
+from lake_airflow import new_events
+from lake_airflow.defaults import LAKE
+from tests.aws import FakeAthena, Handler
+from tests.services import Emulator
+
+STREAM = "events-1-"
+
+
+def key(moment: str, folder: str = "") -> str:
+    """The key of an object as Firehose names it; ``moment`` is yyyy-MM-dd-HH-mm-ss."""
+    return (
+        f"streaming/{folder or moment[:7].replace('-', '/')}/{STREAM}{moment}-{uuid.uuid5(uuid.NAMESPACE_URL, moment)}"
+    )
+
+
+class Tables:
+    """streaming_films and the quarantine in DuckDB, asked through Athena's API by the very SQL of the DAG."""
+
+    def __init__(self, aws_calls: dict[str, Handler]) -> None:
+        self.connection = duckdb.connect()
+        self.connection.execute("CREATE SCHEMA curated")
+        for table in (STREAMING_FILMS, QUARANTINE):
+            columns = ", ".join(f'"{column.name}" VARCHAR' for column in table.columns)
+            self.connection.execute(f"CREATE TABLE curated.{table.name} ({columns})")
+        self.athena = FakeAthena(aws_calls, self.answer)
+
+    def answer(self, sql: str) -> list[list[str | None]]:
+        result = self.connection.execute(sql)
+        names: list[str | None] = [column[0] for column in result.description]
+        return [names, *([None if value is None else str(value) for value in row] for row in result.fetchall())]
+
+    def put(self, table: str, keys: Iterable[str]) -> None:
+        """One row for each key."""
+        for landed in keys:
+            described = parse_key(landed)
+            values = f"'{landed}', '{described.partition_0}', '{described.partition_1}'"
+            self.connection.execute(
+                f"INSERT INTO curated.{table} (source_file, partition_0, partition_1) VALUES ({values})"
+            )
+
+
+@pytest.fixture
+def tables(aws_calls: dict[str, Handler]) -> Tables:
+    return Tables(aws_calls)
+
+
+def land(emulator: Emulator, *keys: str, body: bytes = b'{"film_id": 1}\n') -> None:
+    for landed in keys:
+        emulator.client("s3").put_object(Bucket=LAKE.landing_bucket, Key=landed, Body=body)
+
+
+def make_tables(emulator: Emulator) -> None:
+    for table in (STREAMING_FILMS, QUARANTINE):
+        emulator.client("glue").create_table(DatabaseName=table.database, TableInput={"Name": table.name})
+
+
+def found(**options: bool) -> list[str]:
+    return new_events.find_new_objects(S3Hook(), AthenaHook(), GlueCatalogHook().conn, **options)
+
+
+@pytest.mark.services
+class TestFindNewObjects:
+    def test_nothing_landed_asks_nobody(self, lake_services: Emulator, tables: Tables) -> None:
+        assert found() == []
+        assert tables.athena.queries == []
+
+    def test_before_the_first_run_all_is_new(self, lake_services: Emulator, tables: Tables) -> None:
+        keys = [key("2026-10-31-23-59-59"), key("2026-11-01-00-00-00")]
+        land(lake_services, *keys)
+        assert found() == keys
+        assert tables.athena.queries == []
+
+    def test_nothing_new(self, lake_services: Emulator, tables: Tables) -> None:
+        keys = [key("2026-09-01-10-00-00"), key("2026-10-31-23-59-59"), key("2026-11-01-00-00-00")]
+        land(lake_services, *keys)
+        make_tables(lake_services)
+        tables.put("streaming_films", keys)
+        assert found() == []
+        assert len(tables.athena.queries) == 1
+
+    def test_what_the_tables_lack_is_new(self, lake_services: Emulator, tables: Tables) -> None:
+        old, late, new = key("2026-11-01-10-00-00"), key("2026-11-01-09-00-00"), key("2026-11-01-11-00-00")
+        land(lake_services, old, late, new)
+        make_tables(lake_services)
+        tables.put("streaming_films", [old])
+        assert found() == [late, new]
+
+    def test_a_new_months_first_object_is_new(self, lake_services: Emulator, tables: Tables) -> None:
+        months = [key(f"2026-{month:02}-15-10-00-00") for month in (7, 8, 9, 11)]
+        land(lake_services, *months)
+        make_tables(lake_services)
+        tables.put("streaming_films", months[:3])
+        assert found() == months[3:]
+
+    def test_an_object_wholly_in_quarantine_is_done(self, lake_services: Emulator, tables: Tables) -> None:
+        landed = key("2026-11-01-10-00-00")
+        land(lake_services, landed, body=b"bad\n\nworse\n")
+        make_tables(lake_services)
+        tables.put("streaming_events_quarantine", [landed])
+        assert found() == [landed]  # one of its two lines: the run that took it broke between its commits
+        tables.put("streaming_events_quarantine", [landed])
+        assert found() == []
+
+    def test_a_straggler_is_found_by_the_sweep(self, lake_services: Emulator, tables: Tables) -> None:
+        straggler, newest = key("2026-09-03-10-00-00"), key("2026-11-20-10-00-00")
+        land(lake_services, straggler, newest)
+        make_tables(lake_services)
+        tables.put("streaming_films", [newest])
+        assert found() == []
+        assert found(everything=True) == [straggler]
+
+    def test_repairs_of_any_month_are_new_until_they_are_done(self, lake_services: Emulator, tables: Tables) -> None:
+        keys = [key("2026-08-01-10-00-00"), key("2026-10-01-10-00-00"), key("2026-11-20-10-00-00")]
+        repair = key("2026-08-01-10-00-00").replace("streaming/", "streaming-repaired/")
+        land(lake_services, *keys, repair)
+        make_tables(lake_services)
+        tables.put("streaming_films", keys)
+        assert found() == [repair]
+        tables.put("streaming_films", [repair])
+        assert found() == []
+
+    def test_an_odd_name_outside_every_month_is_new_until_it_is_done(
+        self, lake_services: Emulator, tables: Tables
+    ) -> None:
+        keys = [key("2026-10-01-10-00-00"), key("2026-11-20-10-00-00")]
+        odd = "streaming/by-hand.json"
+        land(lake_services, *keys, odd)
+        make_tables(lake_services)
+        tables.put("streaming_films", keys)
+        assert found() == [odd]
+        tables.put("streaming_films", [odd])
+        assert found() == []
+
+    def test_a_failed_query_is_an_error_with_athenas_reason(
+        self, lake_services: Emulator, aws_calls: dict[str, Handler]
+    ) -> None:
+        land(lake_services, key("2026-11-20-10-00-00"))
+        make_tables(lake_services)
+        FakeAthena(aws_calls, lambda _: [], state="CANCELLED", reason="Bytes scanned limit was exceeded")
+        with pytest.raises(RuntimeError, match="CANCELLED: Bytes scanned limit was exceeded"):
+            found()
+
+
+@pytest.mark.parametrize(
+    ("run_type", "hour", "parameter", "mode"),
+    [
+        ("scheduled", 2, "hourly", "hourly"),
+        ("scheduled", new_events.SWEEP_HOUR, "hourly", "sweep"),
+        ("manual", new_events.SWEEP_HOUR, "hourly", "hourly"),
+        ("manual", 12, "sweep", "sweep"),
+    ],
+)
+def test_one_scheduled_run_a_day_sweeps(
+    run_type: str, hour: int, parameter: str, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    def find(*_: Any, everything: bool) -> list[str]:
+        asked.append(everything)
+        return ["an object"]
+
+    monkeypatch.setattr(new_events, "find_new_objects", find)
+    run = SimpleNamespace(run_type=run_type, run_after=datetime(2026, 11, 1, hour, 5, tzinfo=UTC))
+    assert new_events.mode_of_new_objects(run, {"mode": parameter}) == mode
+    assert asked == [mode == "sweep"]
+
+
+def test_nothing_new_is_false(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(new_events, "find_new_objects", lambda *_, **__: [])
+    run = SimpleNamespace(run_type="manual", run_after=datetime(2026, 11, 1, tzinfo=UTC))
+    assert not new_events.mode_of_new_objects(run, {"mode": "hourly"})
