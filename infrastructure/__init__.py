@@ -1,0 +1,1 @@
+"""The lake on AWS: its CloudFormation template, its parameters and its deployment."""

@@ -1,0 +1,143 @@
+"""What a deployment is made of: the template with its files put in, and the zips of the function and of the jobs."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+TEMPLATE = ROOT / "infrastructure" / "template.yaml"
+PARAMETERS = ROOT / "infrastructure" / "parameters"
+LAMBDA_SOURCE = ROOT / "include" / "lambda" / "csv_to_parquet"
+JOBS_SOURCE = ROOT / "include" / "glue"
+LAMBDA_PACKAGES = ("datalake",)  # under include/; what the function imports
+JOBS_PACKAGES = ("datalake", "datalake_spark")  # under include/; what the jobs import
+FILE = "file://"
+ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # one fixed time, so that equal sources give equal zips
+
+Json = dict[str, Any]
+
+
+class TemplateLoader(yaml.SafeLoader):
+    """YAML with CloudFormation's short forms: ``!Ref x`` becomes ``{"Ref": "x"}``, ``!Sub`` ``{"Fn::Sub": ...}``."""
+
+
+def _short_form(loader: TemplateLoader, suffix: str, node: yaml.Node) -> Json:
+    value: Any
+    if isinstance(node, yaml.ScalarNode):
+        value = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    elif isinstance(node, yaml.MappingNode):
+        value = loader.construct_mapping(node, deep=True)
+    if suffix == "GetAtt" and isinstance(value, str):
+        value = value.split(".", 1)
+    return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
+
+
+TemplateLoader.add_multi_constructor("!", _short_form)
+# "2012-10-17" is a policy's version, no date
+TemplateLoader.yaml_constructors["tag:yaml.org,2002:timestamp"] = TemplateLoader.construct_yaml_str
+
+
+def parse_template(text: str) -> Json:
+    """A template in YAML or JSON, with long-form intrinsics; raises ValueError when it is no mapping."""
+    try:
+        template = yaml.load(text, Loader=TemplateLoader)  # noqa: S506 (a SafeLoader)
+    except yaml.YAMLError as error:
+        raise ValueError(f"The template is no YAML or JSON: {error}") from error
+    if not isinstance(template, dict):
+        raise ValueError("The template must be a YAML or JSON mapping")
+    return template
+
+
+def render_template() -> str:
+    """``template.yaml`` as one JSON text: aliases written out, every ``file://PATH`` replaced by the file's text.
+
+    Raises FileNotFoundError for a file that is not there.
+    """
+    return json.dumps(_with_files(parse_template(TEMPLATE.read_text())), separators=(",", ":"))
+
+
+def _with_files(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {key: _with_files(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_with_files(value) for value in node]
+    if isinstance(node, str) and node.startswith(FILE):
+        return file_text(node)
+    return node
+
+
+def file_text(reference: str) -> str:
+    """The text that stands for ``file://PATH``: JSON without its blanks, anything else as it is."""
+    path = ROOT / reference.removeprefix(FILE)
+    text = path.read_text()
+    return json.dumps(json.loads(text), separators=(",", ":")) if path.suffix == ".json" else text
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One object of the artifacts bucket."""
+
+    key: str
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Code:
+    """The code of a deployment, under keys that change with its content."""
+
+    lambda_code_key: str
+    jobs_prefix: str
+    artifacts: tuple[Artifact, ...]
+
+
+def build_code() -> Code:
+    """Zip the function and the jobs' core and collect the job scripts; raises FileNotFoundError without sources."""
+    own = _python_files(LAMBDA_SOURCE, LAMBDA_SOURCE)
+    core = _packages(JOBS_PACKAGES)
+    jobs = {path.name: path.read_bytes() for path in sorted(JOBS_SOURCE.glob("*.py")) if path.name != "__init__.py"}
+    for folder, found in ((LAMBDA_SOURCE, own), (JOBS_SOURCE, jobs)):
+        if not found:
+            raise FileNotFoundError(f"No Python files in {folder}")
+    function = zip_bytes(own + _packages(LAMBDA_PACKAGES))
+    jobs["datalake.zip"] = zip_bytes(core)
+    lambda_key = f"lambda/{hashlib.sha256(function).hexdigest()}.zip"
+    digest = hashlib.sha256()
+    for name, body in jobs.items():
+        digest.update(name.encode() + hashlib.sha256(body).digest())
+    prefix = f"jobs/{digest.hexdigest()}/"
+    return Code(
+        lambda_code_key=lambda_key,
+        jobs_prefix=prefix,
+        artifacts=(Artifact(lambda_key, function), *(Artifact(prefix + name, body) for name, body in jobs.items())),
+    )
+
+
+def _packages(names: Iterable[str]) -> list[tuple[str, bytes]]:
+    return [file for name in names for file in _python_files(ROOT / "include" / name, ROOT / "include")]
+
+
+def _python_files(folder: Path, base: Path) -> list[tuple[str, bytes]]:
+    return [(path.relative_to(base).as_posix(), path.read_bytes()) for path in sorted(folder.rglob("*.py"))]
+
+
+def zip_bytes(files: Iterable[tuple[str, bytes]]) -> bytes:
+    """A zip of (name, content); the same files in the same order give the same bytes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in files:
+            entry = zipfile.ZipInfo(name, ZIP_TIME)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, content)
+    return buffer.getvalue()

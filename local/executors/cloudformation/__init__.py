@@ -1,0 +1,17 @@
+"""CloudFormation of the home: deploys the very template of AWS.
+
+Three kinds of resource types (the lists: ``plan.own_types``, ``types.RECORDED``; the emulator refuses what it lacks):
+
+* ours: what the emulator lacks or only pretends, made through our own server: RDS (the private MariaDB's master
+  user and database), DMS, Firehose, saved queries, Glue's databases, crawlers and jobs, the secret's attachment;
+* recorded: what exists on AWS alone, such as networks; noted with an id, nothing is made;
+* the emulator's: all others, as a stack of the same name from a reduced template (``reduced.py`` lists the changes).
+
+Left out, each a clear error: change sets, stack sets, stack policies, imports and exports between stacks, nested
+stacks' own types, rollback options, ssm references; callers other than root may look, but not change.
+A DeletionPolicy Snapshot keeps the database itself.
+"""
+
+from local.executors.cloudformation.executor import CloudFormation
+
+__all__ = ["CloudFormation"]
