@@ -1,0 +1,164 @@
+r"""Result sets as Athena writes them to S3 and returns them: the text of values, the CSV, its metadata, its pages.
+
+CSV: header row, every value quoted, NULL empty and unquoted, lines end in \n. TXT (DDL and utility statements): fields
+separated by tabs, no header. ``<file>.metadata`` is AWS's protobuf of the columns (fields as athena-jdbc reads them).
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+ColumnInfo = dict[str, Any]
+Row = list[str | None]
+
+# Athena's precision of types without one of their own.
+_PRECISION = {
+    "tinyint": 3, "smallint": 5, "integer": 10, "bigint": 19, "float": 17, "double": 17, "timestamp": 3,
+    "varchar": 2147483647, "char": 2147483647, "varbinary": 1073741824,
+}  # fmt: skip
+_CASE_SENSITIVE = {"varchar", "char", "json"}
+_CELL = re.compile(r'(?:"((?:[^"]|"")*)"|)([,\n])')
+
+
+def column(name: str, kind: str) -> ColumnInfo:
+    """Athena's ColumnInfo of a column whose type Athena spells ``kind``, e.g. ``string`` in DDL results."""
+    return {
+        "CatalogName": "hive",
+        "SchemaName": "",
+        "TableName": "",
+        "Name": name,
+        "Label": name,
+        "Type": kind,
+        "Precision": _PRECISION.get(kind, 0),
+        "Scale": 0,
+        "Nullable": "UNKNOWN",
+        "CaseSensitive": kind in _CASE_SENSITIVE,
+    }
+
+
+def trino_column(found: dict[str, Any]) -> ColumnInfo:
+    """ColumnInfo of a column of Trino's reply."""
+    signature = found["typeSignature"]
+    raw = signature["rawType"]
+    info = column(found["name"], {"real": "float"}.get(raw, raw.lower()))
+    if raw == "decimal":
+        info["Precision"], info["Scale"] = (argument["value"] for argument in signature["arguments"])
+    return info
+
+
+def text(value: Any, signature: dict[str, Any]) -> str | None:
+    """A raw value of Trino's reply as Athena prints it; None for NULL."""
+    if value is None:
+        return None
+    raw = signature["rawType"]
+    if raw == "boolean":
+        return "true" if value else "false"
+    if raw in ("double", "real"):
+        return _java_number(value)
+    if raw == "varbinary":
+        return base64.b64decode(value).hex(" ")
+    arguments = [argument["value"] for argument in signature.get("arguments", [])]
+    if raw == "array":
+        return f"[{', '.join(_inner(item, arguments[0]) for item in value)}]"
+    if raw == "map":
+        pairs = (f"{_inner(key, arguments[0])}={_inner(item, arguments[1])}" for key, item in value.items())
+        return f"{{{', '.join(pairs)}}}"
+    if raw == "row":
+        fields = []
+        for position, (item, field) in enumerate(zip(value, arguments, strict=True)):
+            name = (field.get("fieldName") or {}).get("name") or f"field{position}"
+            fields.append(f"{name}={_inner(item, field['typeSignature'])}")
+        return f"{{{', '.join(fields)}}}"
+    return str(value)
+
+
+def _inner(value: Any, signature: dict[str, Any]) -> str:
+    found = text(value, signature)
+    return "null" if found is None else found
+
+
+def _java_number(value: float | str) -> str:
+    """A floating number as Java prints it: 1.0, 1.0E10, 1.5E-5, NaN, Infinity."""
+    number = float(value)
+    if math.isnan(number) or math.isinf(number):
+        return {math.inf: "Infinity", -math.inf: "-Infinity"}.get(number, "NaN")
+    if number == 0 or 1e-3 <= abs(number) < 1e7:
+        digits = repr(number)
+        return digits if "e" not in digits else f"{number:.17f}".rstrip("0")
+    mantissa, _, exponent = repr(number).partition("e")
+    if not exponent:
+        sign, digits = ("-", mantissa[1:]) if mantissa.startswith("-") else ("", mantissa)
+        whole, _, fraction = digits.partition(".")
+        fraction = "" if fraction == "0" else fraction
+        if whole == "0":
+            stripped = fraction.lstrip("0")
+            power, all_digits = -(len(fraction) - len(stripped)) - 1, stripped
+        else:
+            power, all_digits = len(whole) - 1, whole + fraction
+        all_digits = all_digits.rstrip("0") or "0"
+        return f"{sign}{all_digits[0]}.{all_digits[1:] or '0'}E{power}"
+    return f"{mantissa if '.' in mantissa else mantissa + '.0'}E{int(exponent)}"
+
+
+def csv_line(row: Sequence[str | None]) -> str:
+    """One line of the CSV."""
+    return ",".join("" if value is None else '"' + value.replace('"', '""') + '"' for value in row) + "\n"
+
+
+def parse_csv(lines: str, limit: int) -> tuple[list[Row], int]:
+    """Up to ``limit`` complete rows from the beginning of ``lines``, and how many characters they took."""
+    rows: list[Row] = []
+    row: Row = []
+    taken = 0
+    for match in _CELL.finditer(lines):
+        row.append(None if match[1] is None else match[1].replace('""', '"'))
+        if match[2] == "\n":
+            rows.append(row)
+            row, taken = [], match.end()
+            if len(rows) == limit:
+                break
+    return rows, taken
+
+
+def parse_lines(lines: str, limit: int) -> tuple[list[Row], int]:
+    """The same for a TXT result: each line is one value, tabs included, as GetQueryResults returns DDL results."""
+    found = lines.split("\n")[:-1][:limit]
+    return [[line] for line in found], sum(len(line) + 1 for line in found)
+
+
+def metadata(columns: Sequence[ColumnInfo], query_id: str) -> bytes:
+    """The content of ``<result>.metadata``."""
+    message = _field(1, query_id.encode())
+    for info in columns:
+        message += _field(4, b"".join(_column_fields(info)))
+    return message
+
+
+def _column_fields(info: ColumnInfo) -> Iterator[bytes]:
+    for number, name in (
+        (1, "CatalogName"),
+        (2, "SchemaName"),
+        (3, "TableName"),
+        (4, "Name"),
+        (5, "Label"),
+        (6, "Type"),
+    ):
+        yield _field(number, str(info[name]).encode())
+    for number, value in ((7, info["Precision"]), (8, info["Scale"]), (9, 3), (10, int(info["CaseSensitive"]))):
+        yield _varint(number << 3) + _varint(value)
+
+
+def _field(number: int, content: bytes) -> bytes:
+    return _varint(number << 3 | 2) + _varint(len(content)) + content
+
+
+def _varint(value: int) -> bytes:
+    encoded = bytearray()
+    while value > 127:
+        encoded.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*encoded, value])

@@ -1,0 +1,123 @@
+"""What a caller must be allowed before his statement runs: the catalog, the objects behind it, the results.
+
+AWS: Athena acts with the caller's own credentials
+(https://docs.aws.amazon.com/athena/latest/ug/fine-grained-access-to-glue-resources.html).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from datalake.names import Lake
+from local.executors.protocol import AwsError, Caller, Services
+from local.settings import ACCOUNT, ENVIRONMENT, REGION, SUFFIX
+
+_GLUE = f"arn:aws:glue:{REGION}:{ACCOUNT}"
+ANALYST = f"arn:aws:iam::{ACCOUNT}:role/{Lake(ENVIRONMENT, SUFFIX).role('analyst')}"  # whose rights the engine has
+CATALOGS = frozenset({"awsdatacatalog", "iceberg"})  # the second is Trino's own name for Iceberg tables of the first
+
+
+class Denied(Exception):
+    """The caller lacks a right; the message is what the query's StateChangeReason says."""
+
+
+@dataclass
+class Touched:
+    """What a statement reads and writes: Glue tables by "database.table", the location of the table written to."""
+
+    tables: dict[str, dict[str, Any]] = field(default_factory=dict)
+    written: str = ""
+
+
+def glue_resources(database: str = "", table: str = "") -> list[str]:
+    """ARNs that a Glue action touches: AWS asks for the right on the catalog, the database and the table."""
+    arns = [f"{_GLUE}:catalog"]
+    if database:
+        arns.append(f"{_GLUE}:database/{database}")
+    if table:
+        arns.append(f"{_GLUE}:table/{database}/{table}")
+    return arns
+
+
+def split_location(location: str) -> tuple[str, str]:
+    """(bucket, key prefix) of an S3 URL; raises AwsError InvalidRequestException for anything else."""
+    scheme, _, rest = location.partition("://")
+    bucket, _, prefix = rest.partition("/")
+    if scheme not in ("s3", "s3a", "s3n") or not bucket:
+        raise AwsError("InvalidRequestException", f"The S3 location provided is invalid: {location}")
+    return bucket, prefix
+
+
+class Rights:
+    """The rights of one caller."""
+
+    def __init__(self, services: Services, caller: Caller) -> None:
+        self._services, self._caller = services, caller
+
+    def glue(self, action: str, database: str = "", table: str = "") -> None:
+        """Raise Denied unless the caller may do this Glue action."""
+        try:
+            self._services.authorize(self._caller, f"glue:{action}", *glue_resources(database, table))
+        except AwsError as error:
+            raise Denied(f"Insufficient permissions to execute the query. {error.message}") from error
+
+    def objects(self, action: str, location: str) -> None:
+        """Raise Denied unless the caller may do this S3 action on every object under ``location``."""
+        bucket, prefix = split_location(location)
+        pattern = f"{prefix.rstrip('/')}/*" if prefix.strip("/") else "*"
+        try:
+            self._services.authorize(self._caller, f"s3:{action}", f"arn:aws:s3:::{bucket}/{pattern}")
+        except AwsError as error:
+            raise Denied(f"PERMISSION_DENIED: {error.message}") from error
+
+    def result(self, location: str) -> None:
+        """Raise Denied unless the caller may write this result object."""
+        bucket, key = split_location(location)
+        try:
+            self._services.authorize(self._caller, "s3:PutObject", f"arn:aws:s3:::{bucket}/{key}")
+        except AwsError as error:
+            raise Denied(
+                f"Access denied when writing output to url: {location} . Please ensure you are allowed to access the "
+                "S3 bucket. If you are encrypting query results with KMS key, please ensure you are allowed to access "
+                "your KMS key"
+            ) from error
+
+    def query(self, io_plan: str, kind: str, glue: Any) -> Touched:
+        """Raise Denied unless the caller may read, and write, all that Trino's IO plan of a statement names.
+
+        ``glue`` is a Glue client.
+        """
+        plan = json.loads(io_plan)
+        touched = Touched()
+        for item in plan["inputTableColumnInfos"]:
+            self._table(item["table"], glue, touched, write="")
+        if output := plan.get("outputTable"):
+            self._table(output, glue, touched, write=kind)
+        return touched
+
+    def _table(self, name: dict[str, Any], glue: Any, touched: Touched, write: str) -> None:
+        catalog, database = name["catalog"], name["schemaTable"]["schema"]
+        table = name["schemaTable"]["table"].partition("$")[0]
+        if catalog not in CATALOGS:
+            raise Denied(f"CATALOG_NOT_FOUND: Catalog '{catalog}' does not exist")
+        if database == "information_schema":
+            self.glue("GetDatabases", "*")
+            self.glue("GetTables", "*", "*")
+            return
+        if write == "CREATE_TABLE_AS_SELECT":
+            self.glue("CreateTable", database, table)
+            return
+        self.glue("GetTable", database, table)
+        found = touched.tables[f"{database}.{table}"] = glue.get_table(DatabaseName=database, Name=table)["Table"]
+        location = found["StorageDescriptor"].get("Location", "")
+        if found.get("PartitionKeys"):
+            self.glue("GetPartitions", database, table)
+        if write:
+            iceberg = found.get("Parameters", {}).get("table_type", "").upper() == "ICEBERG"
+            self.glue("UpdateTable" if iceberg else "BatchCreatePartition", database, table)
+            self.objects("PutObject", location)
+            touched.written = location
+        elif location:
+            self.objects("GetObject", location)

@@ -1,0 +1,100 @@
+"""How Athena prints what the catalog holds: SHOW and DESCRIBE."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from local.executors.athena.tokens import Cursor
+
+Table = dict[str, Any]
+
+
+class StatementFailed(Exception):
+    """A statement that cannot be done; the message is the query's StateChangeReason."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The result of a statement that is no query: names of its string columns, lines whose fields tabs separate."""
+
+    columns: tuple[str, ...] = ()
+    rows: tuple[str, ...] = ()
+
+    @classmethod
+    def lines(cls, name: str, rows: Iterable[str]) -> Answer:
+        """One column."""
+        return cls((name,), tuple(rows))
+
+
+def is_iceberg(table: Table) -> bool:
+    """Whether Glue marks it as an Iceberg table."""
+    return str(table.get("Parameters", {}).get("table_type", "")).upper() == "ICEBERG"
+
+
+def columns(table: Table) -> list[dict[str, str]]:
+    """Columns and partition keys."""
+    return [*table.get("StorageDescriptor", {}).get("Columns", []), *table.get("PartitionKeys", [])]
+
+
+def pattern(cursor: Cursor) -> Callable[[str], bool]:
+    """Hive's pattern at the end of a SHOW statement: ``*`` for any characters, ``|`` for a choice; nothing: all."""
+    if not cursor.token:
+        return lambda name: True  # noqa: ARG005
+    choices = cursor.expect_string().lower().split("|")
+    cursor.expect_end()
+    expression = re.compile("|".join(".*".join(map(re.escape, choice.split("*"))) for choice in choices))
+    return lambda name: bool(expression.fullmatch(name))
+
+
+def describe(database: str, table: Table, full: bool) -> Answer:
+    """DESCRIBE [FORMATTED]: three padded fields a line, partition keys again below."""
+    header = ("col_name", "data_type", "comment")
+    keys = table.get("PartitionKeys", [])
+    rows = [_line("# " + header[0], *header[1:]), "\t \t "] if full else []
+    rows += [_column(item) for item in (table["StorageDescriptor"].get("Columns", []) if full else columns(table))]
+    if keys:
+        rows += ["\t \t ", _line("# Partition Information", " ", " "), _line("# " + header[0], *header[1:]), "\t \t "]
+        rows += [_column(item) for item in keys]
+    if full:
+        rows += _details(database, table)
+    return Answer(header, tuple(rows))
+
+
+def _details(database: str, table: Table) -> list[str]:
+    storage = table["StorageDescriptor"]
+    serde = storage.get("SerdeInfo") or {}
+    created = table.get("CreateTime")
+    rows = ["\t \t ", _line("# Detailed Table Information", " ", " ")]
+    facts = {
+        "Database:": database,
+        "Owner:": table.get("Owner", ""),
+        "CreateTime:": f"{created:%a %b %d %H:%M:%S UTC %Y}" if isinstance(created, datetime) else "",
+        "Location:": storage.get("Location", ""),
+        "Table Type:": table.get("TableType", ""),
+    }
+    rows += [_line(name, value, " ") for name, value in facts.items()]
+    rows.append(_line("Table Parameters:", " ", " "))
+    rows += [f"\t{name:<20}\t{value:<20}" for name, value in sorted(table.get("Parameters", {}).items())]
+    rows += ["\t \t ", _line("# Storage Information", " ", " ")]
+    facts = {
+        "SerDe Library:": serde.get("SerializationLibrary", ""),
+        "InputFormat:": storage.get("InputFormat", ""),
+        "OutputFormat:": storage.get("OutputFormat", ""),
+        "Num Buckets:": str(storage.get("NumberOfBuckets", -1)),
+    }
+    rows += [_line(name, value, " ") for name, value in facts.items()]
+    rows.append(_line("Storage Desc Params:", " ", " "))
+    rows += [f"\t{name:<20}\t{value:<20}" for name, value in sorted((serde.get("Parameters") or {}).items())]
+    return rows
+
+
+def _line(*fields: str) -> str:
+    return "\t".join(f"{value:<20}" for value in fields)
+
+
+def _column(item: dict[str, str]) -> str:
+    return _line(item["Name"], item.get("Type", ""), item.get("Comment", ""))

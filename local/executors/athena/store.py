@@ -1,0 +1,173 @@
+"""What Athena remembers: executions for 45 days, named queries and prepared statements for ever. One SQLite file."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+HISTORY_SECONDS = 45 * 24 * 3600  # https://docs.aws.amazon.com/athena/latest/ug/queries-viewing-history.html
+
+_SCHEMA = """
+create table if not exists executions (
+  id text primary key, workgroup text not null, submitted real not null, token text unique, fingerprint text not null,
+  finished integer not null, document text not null);
+create index if not exists executions_by_time on executions (workgroup, submitted);
+create table if not exists named_queries (
+  id text primary key, workgroup text not null, token text unique, document text not null);
+create table if not exists prepared_statements (
+  workgroup text not null, name text not null, document text not null, primary key (workgroup, name));
+"""
+
+Document = dict[str, Any]
+
+
+class Store:
+    """Documents are AWS's own shapes; every change is committed before the method returns and survives a kill."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.Lock()
+        self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._database.execute("pragma journal_mode = wal")
+        self._database.executescript(_SCHEMA)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._database.close()
+
+    def _rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        with self._lock:
+            return self._database.execute(sql, values).fetchall()
+
+    def _change(self, sql: str, *values: Any) -> int:
+        with self._lock:
+            return self._database.execute(sql, values).rowcount
+
+    # executions
+
+    def add_execution(self, document: Document, token: str | None, fingerprint: str) -> tuple[str, str]:
+        """Keep a new execution, unless one with this token exists; (id, fingerprint) of whichever is kept."""
+        status = document["Status"]
+        self._change("delete from executions where submitted < ?", time.time() - HISTORY_SECONDS)
+        self._change(
+            "insert or ignore into executions values (?, ?, ?, ?, ?, 0, ?)",
+            document["QueryExecutionId"],
+            document["WorkGroup"],
+            status["SubmissionDateTime"],
+            token,
+            fingerprint,
+            json.dumps(document),
+        )
+        found = self._rows(
+            "select id, fingerprint from executions where id = ? or (token is not null and token = ?)",
+            document["QueryExecutionId"],
+            token,
+        )
+        return found[0][0], found[0][1]
+
+    def save_execution(self, document: Document, finished: bool) -> None:
+        """Replace an execution's document."""
+        self._change(
+            "update executions set document = ?, finished = ? where id = ?",
+            json.dumps(document),
+            int(finished),
+            document["QueryExecutionId"],
+        )
+
+    def execution(self, execution_id: str) -> Document | None:
+        """One execution."""
+        rows = self._rows("select document from executions where id = ?", execution_id)
+        return json.loads(rows[0][0]) if rows else None
+
+    def unfinished(self) -> list[Document]:
+        """Executions that had not ended."""
+        return [json.loads(row[0]) for row in self._rows("select document from executions where finished = 0")]
+
+    def execution_ids(self, workgroup: str, limit: int, skip: int) -> list[str]:
+        """Ids of a workgroup, newest first."""
+        rows = self._rows(
+            "select id from executions where workgroup = ? order by submitted desc, rowid desc limit ? offset ?",
+            workgroup,
+            limit,
+            skip,
+        )
+        return [row[0] for row in rows]
+
+    # named queries
+
+    def add_named_query(self, document: Document, token: str | None) -> str:
+        """Keep a named query, unless one with this token exists; the id of whichever is kept."""
+        new = (document["NamedQueryId"], document["WorkGroup"], token, json.dumps(document))
+        self._change("insert or ignore into named_queries values (?, ?, ?, ?)", *new)
+        found = self._rows(
+            "select id from named_queries where id = ? or (token is not null and token = ?)", new[0], token
+        )
+        return str(found[0][0])
+
+    def save_named_query(self, document: Document) -> None:
+        """Replace a named query."""
+        self._change(
+            "update named_queries set document = ? where id = ?", json.dumps(document), document["NamedQueryId"]
+        )
+
+    def named_query(self, query_id: str) -> Document | None:
+        """One named query."""
+        rows = self._rows("select document from named_queries where id = ?", query_id)
+        return json.loads(rows[0][0]) if rows else None
+
+    def named_query_ids(self, workgroup: str, limit: int, skip: int) -> list[str]:
+        """Ids of a workgroup, oldest first."""
+        sql = "select id from named_queries where workgroup = ? order by rowid limit ? offset ?"
+        return [row[0] for row in self._rows(sql, workgroup, limit, skip)]
+
+    def delete_named_query(self, query_id: str) -> bool:
+        """Whether there was one."""
+        return bool(self._change("delete from named_queries where id = ?", query_id))
+
+    # prepared statements
+
+    def add_prepared(self, document: Document) -> bool:
+        """Keep a prepared statement; False when the name is taken."""
+        sql = "insert or ignore into prepared_statements values (?, ?, ?)"
+        return bool(self._change(sql, document["WorkGroupName"], document["StatementName"], json.dumps(document)))
+
+    def save_prepared(self, document: Document) -> bool:
+        """Replace a prepared statement; False when there is none of this name."""
+        sql = "update prepared_statements set document = ? where workgroup = ? and name = ?"
+        return bool(self._change(sql, json.dumps(document), document["WorkGroupName"], document["StatementName"]))
+
+    def prepared(self, workgroup: str, name: str) -> Document | None:
+        """One prepared statement."""
+        sql = "select document from prepared_statements where workgroup = ? and name = ?"
+        rows = self._rows(sql, workgroup, name)
+        return json.loads(rows[0][0]) if rows else None
+
+    def prepared_statements(self, workgroup: str, limit: int, skip: int) -> list[Document]:
+        """Prepared statements of a workgroup by name."""
+        sql = "select document from prepared_statements where workgroup = ? order by name limit ? offset ?"
+        return [json.loads(row[0]) for row in self._rows(sql, workgroup, limit, skip)]
+
+    def delete_prepared(self, workgroup: str, name: str) -> bool:
+        """Whether there was one."""
+        return bool(self._change("delete from prepared_statements where workgroup = ? and name = ?", workgroup, name))
+
+    # workgroups
+
+    def holds(self, workgroup: str) -> bool:
+        """Whether anything of this workgroup is kept that a plain DeleteWorkGroup must not lose."""
+        sql = (
+            "select 1 from named_queries where workgroup = ?1 union all "
+            "select 1 from prepared_statements where workgroup = ?1 union all "
+            "select 1 from executions where workgroup = ?1 limit 1"
+        )
+        return bool(self._rows(sql, workgroup))
+
+    def forget(self, workgroup: str) -> None:
+        """Drop all that belongs to a workgroup."""
+        for table in ("executions", "named_queries", "prepared_statements"):
+            self._change(f"delete from {table} where workgroup = ?", workgroup)  # noqa: S608 (a fixed name)
