@@ -26,7 +26,7 @@ ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # one fixed time, so that equal sources give e
 Json = dict[str, Any]
 
 
-class TemplateLoader(yaml.SafeLoader):
+class TemplateLoader(yaml.CSafeLoader):
     """YAML with CloudFormation's short forms: ``!Ref x`` becomes ``{"Ref": "x"}``, ``!Sub`` ``{"Fn::Sub": ...}``."""
 
 
@@ -51,8 +51,9 @@ TemplateLoader.yaml_constructors["tag:yaml.org,2002:timestamp"] = TemplateLoader
 def parse_template(text: str) -> Json:
     """A template in YAML or JSON, with long-form intrinsics; raises ValueError when it is no mapping."""
     try:
-        template = yaml.load(text, Loader=TemplateLoader)  # noqa: S506 (a SafeLoader)
-    except yaml.YAMLError as error:
+        is_json = text.lstrip().startswith("{")  # YAML too, but a hundred times as fast to read
+        template = json.loads(text) if is_json else yaml.load(text, Loader=TemplateLoader)  # noqa: S506 (a SafeLoader)
+    except (yaml.YAMLError, json.JSONDecodeError) as error:
         raise ValueError(f"The template is no YAML or JSON: {error}") from error
     if not isinstance(template, dict):
         raise ValueError("The template must be a YAML or JSON mapping")

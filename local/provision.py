@@ -6,6 +6,7 @@ each can be repeated at any time. Root's keys are used here and nowhere else but
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -91,10 +92,8 @@ def _run_deployment(settings: Settings, sakila: Path, progress: Progress) -> Non
 
 def _user(iam: Any, name: str, path: Path) -> dict[str, str]:
     """An IAM user and its access key, kept in ``path``; made anew when the emulator does not know them."""
-    try:
+    with contextlib.suppress(iam.exceptions.EntityAlreadyExistsException):
         iam.create_user(UserName=name)
-    except iam.exceptions.EntityAlreadyExistsException:
-        pass
     known = [key["AccessKeyId"] for key in iam.list_access_keys(UserName=name)["AccessKeyMetadata"]]
     if path.exists():
         keys: dict[str, str] = json.loads(path.read_text())

@@ -42,7 +42,7 @@ class EmulatedStack:
         if present is None or present["StackStatus"] not in UPDATABLE:
             return False
         parameters = {item["ParameterKey"]: item["ParameterValue"] for item in present.get("Parameters", [])}
-        body = self._client.get_template(StackName=name)["TemplateBody"]
+        body = self._client.get_template(StackName=name, TemplateStage="Original")["TemplateBody"]
         stored = json.loads(body) if isinstance(body, str) else body
         return bool(stored == reduced and parameters == deployed.parameters)
 

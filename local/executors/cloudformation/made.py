@@ -113,6 +113,10 @@ class DmsInstance(DmsThing):
     def fixed(self) -> tuple[str, ...]:
         return (*super().fixed(), *self.replaces)
 
+    @override
+    def update(self, context: Context, physical: str, properties: Json) -> Json:
+        return super().update(context, physical, {**properties, "ApplyImmediately": True})
+
 
 class DmsEndpoint(DmsThing):
     """AWS::DMS::Endpoint. The template spells MySqlSettings, the API MySQLSettings."""
@@ -132,7 +136,8 @@ class DmsEndpoint(DmsThing):
 
     @override
     def update(self, context: Context, physical: str, properties: Json) -> Json:
-        return super().update(context, physical, without(_as_api(properties), "KmsKeyId"))
+        exact = {**without(_as_api(properties), "KmsKeyId"), "ExactSettings": True}  # what is left out goes
+        return super().update(context, physical, exact)
 
 
 class DmsTask(DmsThing):

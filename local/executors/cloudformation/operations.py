@@ -294,7 +294,6 @@ class Operations:
                 event["ResourceStatus"],
                 event.get("ResourceStatusReason", ""),
             )
-            self._store.save(stack)
 
         return copy
 
@@ -308,7 +307,7 @@ class _reasons:  # noqa: N801 (reads as a statement)
         if isinstance(error, Failure) or not isinstance(error, Exception):
             return
         if isinstance(error, ClientError):
-            raise Failure(error.response["Error"]["Message"]) from error
+            raise Failure(error.response["Error"].get("Message") or str(error)) from error
         if isinstance(error, AwsError):
             raise Failure(error.message) from error
         if isinstance(error, BotoCoreError):

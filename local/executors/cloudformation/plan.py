@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from infrastructure.package import parse_template
@@ -172,8 +172,9 @@ class Plan:
         return recorded_attributes(type_name, self._stack.name, logical)(name)
 
 
+@lru_cache(maxsize=8)
 def template_of(text: str) -> Json:
-    """A template's text as a mapping with resources; raises ValidationError as CloudFormation words it."""
+    """A template's text as a mapping with resources (not to be changed); raises ValidationError as AWS words it."""
     try:
         template = parse_template(text)
     except ValueError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import time
 from collections.abc import Callable, Mapping
@@ -60,6 +61,7 @@ def root_clients(settings: Settings) -> Callable[[str], Any]:
         aws_access_key_id=ROOT_ACCESS_KEY, aws_secret_access_key=ROOT_ACCESS_KEY, region_name=REGION
     )
 
+    @functools.cache
     def client(service: str) -> Any:
         served = service in SERVED or service in SERVED_CLIENTS
         return session.client(service, endpoint_url=settings.server_url if served else settings.emulator_url)
