@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 
 import boto3
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.progress import Progress
 
@@ -91,6 +92,7 @@ def lay_down(
         region_name=REGION,
         aws_access_key_id=ROOT_ACCESS_KEY,
         aws_secret_access_key=ROOT_ACCESS_KEY,
+        config=Config(retries={"mode": "standard", "total_max_attempts": 3}),
     )
     chosen = past_months(months, datetime.now(UTC))
     for month in chosen:

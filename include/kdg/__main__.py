@@ -62,10 +62,10 @@ def main(argv: list[str] | None = None) -> int:
         client = boto3.client("firehose", config=Config(retries={"total_max_attempts": 1}, parameter_validation=False))
         with Ledger(given.ledger) as ledger, _progress(console) as bar:
             total = given.events or round(given.rate * given.seconds) or None
-            task = bar.add_task(given.stream, total=total, rate=0.0)
+            task = bar.add_task(given.stream, total=total, rate=0.0, failed=0)
 
             def show(summary: Summary) -> None:
-                bar.update(task, completed=summary.acknowledged, rate=summary.rate)
+                bar.update(task, completed=summary.acknowledged, rate=summary.rate, failed=summary.failed_attempts)
 
             sender = Sender(client, given.stream, ledger)
             summary = sender.summary
@@ -90,6 +90,7 @@ def _progress(console: Console) -> Progress:
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]:,.0f} events/s"),
+        TextColumn("{task.fields[failed]:,} failed attempts"),
         TimeRemainingColumn(),
     )
     return Progress(*columns, console=console, refresh_per_second=4)

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from botocore.exceptions import ClientError, CredentialRetrievalError, HTTPClientError
+from botocore.exceptions import ClientError, ConnectionError, CredentialRetrievalError, HTTPClientError  # noqa: A004
 
 from kdg.generator import Event, Generator
 
@@ -29,6 +29,7 @@ _WORTH_REPEATING = {
     "InternalFailure", "InternalServerError", "ServiceUnavailableException", "ServiceUnavailable", "Throttling",
     "ThrottlingException", "RequestTimeout", "LimitExceededException",
 }  # fmt: skip
+_NO_ANSWER = (ConnectionError, HTTPClientError, CredentialRetrievalError)
 
 
 class Ledger:
@@ -132,7 +133,7 @@ class Sender:
         records = [{"Data": event.data} for event in events]
         try:
             reply = self._client.put_record_batch(DeliveryStreamName=self._stream, Records=records)
-        except (HTTPClientError, CredentialRetrievalError):
+        except _NO_ANSWER:
             refused: Sequence[Event] = events
         except ClientError as error:
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
@@ -222,6 +223,7 @@ def run(
                 made += count
                 sender.summary.seconds = time.monotonic() - start
                 progress(sender.summary)
+            bucket.take(0)  # the last second counts too
     finally:
         sender.summary.seconds = time.monotonic() - start
         progress(sender.summary)

@@ -46,6 +46,8 @@ class Template:
     @classmethod
     def parse(cls, text: str, zone: tzinfo | None = None) -> Template:
         """Compile a template. ``zone``: of ``date.now``, None for this machine's."""
+        if _PLACE in text:
+            raise TemplateError(f"line {text.count(chr(10), 0, text.index(_PLACE)) + 1}: a NUL character is no text")
         literal, draws = _scan(text, zone)
         line = _STRING_OR_SPACE.sub(lambda match: match[1] or "", literal)
         if not line.endswith("}"):
