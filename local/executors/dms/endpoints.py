@@ -49,6 +49,27 @@ _MYSQL = {"SecretsManagerSecretId", "SecretsManagerAccessRoleArn", "DatabaseName
 _SERVER_LOST = (2002, 2003, 2006, 2013, 1040, 1045, 1053, 1927)
 
 
+class StreamCursor(SSCursor):
+    """Rows as they come. On closing it reads what is left of its result, unless the connection is gone.
+
+    pymysql itself would read from the closed socket then, and again when the result is collected as garbage.
+    """
+
+    connection: Any
+    _result: Any
+
+    def close(self) -> None:
+        """End the result, or forget it."""
+        connection, result = self.connection, self._result
+        if connection is None or connection.open or result is None:
+            super().close()
+            return
+        result.unbuffered_active = False
+        self.connection = None
+
+    __del__ = close
+
+
 class SourceUnreachable(Exception):
     """The MySQL server is down, refuses the login or broke off; the message names its host and port."""
 
@@ -157,7 +178,7 @@ class MySqlSource:
                 database=self.database,
                 charset="utf8mb4",
                 init_command="SET time_zone = '+00:00'",
-                cursorclass=SSCursor,
+                cursorclass=StreamCursor,
                 conv={key: value for key, value in conversions.items() if not isinstance(key, int)},
                 ssl=self._tls(),
                 ssl_disabled=self.ssl_mode == "none",
