@@ -209,7 +209,11 @@ class Stream:
     def _run(self) -> None:
         while not self._stopping:
             self._wake.clear()
-            due = self.tick()
+            try:
+                due = self.tick()
+            except Exception:
+                log.exception("%s: delivery stumbled, it goes on", self.name)
+                due = self._clock() + FIRST_DELAY
             self._wake.wait(None if due is None else max(0.0, due - self._clock()))
 
     def stop(self) -> None:
