@@ -19,7 +19,7 @@ from typing import Any
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest, HTTPHeaders
 from botocore.credentials import Credentials
-from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from local.executors.passthrough import xml_leaves
 from local.executors.protocol import AwsError, Caller, RawRequest, Request
@@ -227,7 +227,7 @@ class Authorizer:
             reply = self._iam.simulate_principal_policy(
                 PolicySourceArn=principal, ActionNames=[action], ResourceArns=[resource]
             )
-        except (ClientError, HTTPClientError) as error:
+        except (BotoCoreError, ClientError) as error:
             raise AwsError("ServiceUnavailableException", f"IAM does not answer: {error}", status=503) from error
         decision = reply["EvaluationResults"][0]["EvalDecision"]
         if len(self._decisions) > 10_000:

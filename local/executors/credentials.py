@@ -19,7 +19,7 @@ from typing import Any
 import boto3
 import botocore.session
 from botocore.credentials import CredentialProvider, CredentialResolver, Credentials, ReadOnlyCredentials
-from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from datalake.names import Lake
 from local.environment import COMPONENTS, SERVED, component_tokens_path
@@ -69,7 +69,7 @@ class Sessions:
         except ClientError as error:
             stated = error.response["Error"]
             raise AwsError("AccessDeniedException", f"{role_arn} cannot be assumed: {stated['Message']}") from error
-        except HTTPClientError as error:
+        except BotoCoreError as error:
             raise AwsError("ServiceUnavailableException", f"STS does not answer: {error}", 503) from error
         issued = reply["Credentials"]
         key = Key(
