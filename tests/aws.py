@@ -45,11 +45,16 @@ Handler = Callable[[dict[str, Any]], dict[str, Any]]
 def aws_calls(monkeypatch: pytest.MonkeyPatch) -> dict[str, Handler]:
     """Answers to API calls by ``service.Operation``; put in what a test needs. All other calls go their way."""
     handlers: dict[str, Handler] = {}
-    real = BaseClient._make_api_call  # type: ignore[attr-defined]
+    real = BaseClient._make_api_call
 
     def call(client: Any, operation: str, request: dict[str, Any]) -> Any:
         handler = handlers.get(f"{client.meta.service_model.service_name}.{operation}")
-        return handler(request) if handler else real(client, operation, request)
+        if handler is None:
+            return real(client, operation, request)
+        try:
+            return handler(request)
+        except ClientError as error:  # as the service's own exception class, which callers may catch
+            raise client.exceptions.from_code(error.response["Error"]["Code"])(error.response, operation) from None
 
     monkeypatch.setattr(BaseClient, "_make_api_call", call)
     return handlers

@@ -49,10 +49,10 @@ class LandedCsv:
         return f"{tables.SAKILA[self.table].prefix}{stem}.parquet"
 
 
-def fresh_csvs(started: str) -> list[LandedCsv]:
+def fresh_csvs(s3: S3Hook, started: str) -> list[LandedCsv]:
     """CSV objects of known tables that the load that began at ``started`` wrote, in key order."""
     since = datetime.fromisoformat(started).replace(microsecond=0)
-    listed = S3Hook().iter_file_metadata(CSV_PREFIX, LAKE.landing_bucket)
+    listed = s3.iter_file_metadata(CSV_PREFIX, LAKE.landing_bucket)
     csvs = [LandedCsv(o["Key"], o["ETag"].strip('"'), o["Size"], o["LastModified"]) for o in listed]
     return sorted(
         (csv for csv in csvs if csv.key.endswith(".csv") and csv.table in tables.SAKILA and csv.modified >= since),
@@ -67,7 +67,7 @@ def put_headers_for_empty_tables(started: str) -> list[str]:
     The Lambda converts the header into an empty table with the declared types, as it converts any CSV.
     """
     s3 = S3Hook()
-    written = {csv.table for csv in fresh_csvs(started)}
+    written = {csv.table for csv in fresh_csvs(s3, started)}
     missing = sorted(set(tables.SAKILA) - written)
     for name in missing:
         header = ",".join(tables.SAKILA[name].column_names) + "\n"
@@ -75,9 +75,8 @@ def put_headers_for_empty_tables(started: str) -> list[str]:
     return missing
 
 
-def unconverted(csvs: list[LandedCsv]) -> list[LandedCsv]:
+def unconverted(s3: S3Hook, csvs: list[LandedCsv]) -> list[LandedCsv]:
     """Those CSV objects whose Parquet is missing or was made from another version of them."""
-    s3 = S3Hook()
 
     def is_converted(csv: LandedCsv) -> bool:
         parquet = s3.head_object(csv.parquet_key, LAKE.clean_bucket)
@@ -113,7 +112,7 @@ def remove_superseded_parquet(started: str) -> list[str]:
     To be called when every fresh CSV is converted: nothing is deleted before its successor is published.
     """
     s3 = S3Hook()
-    published = {csv.parquet_key for csv in fresh_csvs(started)}
+    published = {csv.parquet_key for csv in fresh_csvs(s3, started)}
     superseded = [
         key
         for table in tables.SAKILA.values()

@@ -29,24 +29,24 @@ def read_report(table: Table, run_id: str) -> Report:
     return report
 
 
-def reconcile_films(run_id: str, count_query: str) -> str:
+def reconcile_films(job_run_id: str, count_query: str) -> str:
     """Prove that film_category holds every film that the query ``count_films.sql`` counted; returns a line saying so.
 
     Raises:
         AirflowFailException: with the numbers that differ.
     """
     (row,) = query_rows(AthenaHook(), count_query)
-    return films_agree(read_report(tables.FILM_CATEGORY, run_id), films=int(row["films"] or 0))
+    return films_agree(read_report(tables.FILM_CATEGORY, job_run_id), films=int(row["films"] or 0))
 
 
-def reconcile_lines(run_id: str, outlet_events: Any) -> str:
+def reconcile_lines(job_run_id: str, outlet_events: Any) -> str:
     """Prove that a run lost no landed line, and announce each month that it touched; returns a line with the numbers.
 
     Raises:
         AirflowFailException: with the numbers that do not add up.
         AirflowSkipException: the run touched no month, so there is nothing to announce.
     """
-    report = read_report(tables.STREAMING_FILMS, run_id)
+    report = read_report(tables.STREAMING_FILMS, job_run_id)
     sentence = lines_agree(report)
     if report["stale_months"]:
         log.warning("Rebuild these months too, which hold copies of what this run took: %s", report["stale_months"])

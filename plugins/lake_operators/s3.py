@@ -53,8 +53,8 @@ class CsvConvertedSensor(AwsBaseSensor[S3Hook]):
 
     def poke(self, context: Context) -> bool:  # noqa: ARG002 - the signature of sensors
         """Compare each Parquet's source ETag with its CSV's; send notifications again when it takes too long."""
-        csvs = replication.fresh_csvs(self.started)
-        self._missing = replication.unconverted(csvs)
+        csvs = replication.fresh_csvs(self.hook, self.started)
+        self._missing = replication.unconverted(self.hook, csvs)
         self.log.info("%d of %d CSV objects are converted", len(csvs) - len(self._missing), len(csvs))
         if self._missing and time.monotonic() - self._sent > self.resend_after:
             self._send_again()

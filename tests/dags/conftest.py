@@ -23,3 +23,11 @@ def dag(request: pytest.FixtureRequest, dagbag: DagBag) -> DAG:
     """Each DAG in turn."""
     found: DAG = dagbag.dags[request.param]
     return found
+
+
+@pytest.fixture(scope="session")
+def airflow_db() -> None:
+    """Airflow's metadata in a database of this test session, so that DAGs can be run whole by ``dag.test``."""
+    from airflow.utils.db import initdb
+
+    initdb()

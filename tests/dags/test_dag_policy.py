@@ -45,7 +45,7 @@ def test_the_docstring_is_the_manual(dag: DAG) -> None:
 
 
 def test_the_manual_names_every_task_that_can_fail(dag: DAG) -> None:
-    failures = dag.doc_md.split("**When it fails**")[1]
+    failures = str(dag.doc_md).split("**When it fails**")[1]
     judged = [
         task
         for task in dag.task_ids

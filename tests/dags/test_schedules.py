@@ -25,7 +25,8 @@ def at(year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> DateT
 
 def runs(dagbag: DagBag, dag_id: str, since: DateTime, count: int) -> list[Any]:
     """The next runs that the scheduler would make if it began at ``since``."""
-    timetable, made = scheduled(dagbag, dag_id).timetable, []
+    timetable = scheduled(dagbag, dag_id).timetable
+    made: list[Any] = []
     for _ in range(count):
         restriction = TimeRestriction(earliest=since, latest=None, catchup=True)
         made.append(timetable.next_dagrun_info_v2(last_dagrun_info=made[-1] if made else None, restriction=restriction))

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowException
+
+from lake_operators.glue import GlueJobRunOperator
+from tests.aws import Handler, client_error
+
+
+class Store(dict[str, Any]):
+    """A task's state store: it outlives the task's tries, and also its clearing."""
+
+    def set(self, key: str, value: Any) -> None:
+        self[key] = value
+
+    def delete(self, key: str) -> None:
+        self.pop(key, None)
+
+
+class Glue:
+    """One job, each run of which has ended when looked at; that look may be made to fail, as when a worker is lost."""
+
+    def __init__(self, aws_calls: dict[str, Handler]) -> None:
+        self.state, self.message = "SUCCEEDED", ""  # of the runs started from now on
+        self.runs: dict[str, str] = {}
+        self.lost_worker: list[BaseException] = []
+        aws_calls["glue.GetJob"] = lambda _: {"Job": {"Name": "the-job"}}
+        aws_calls["glue.StartJobRun"] = self._start
+        aws_calls["glue.GetJobRun"] = self._get
+
+    def _start(self, _: dict[str, Any]) -> dict[str, Any]:
+        run_id = f"jr_{len(self.runs) + 1}"
+        self.runs[run_id] = self.state
+        return {"JobRunId": run_id}
+
+    def _get(self, request: dict[str, Any]) -> dict[str, Any]:
+        if self.lost_worker:
+            raise self.lost_worker.pop()
+        run = {"Id": request["RunId"], "JobRunState": self.runs[request["RunId"]], "ErrorMessage": self.message}
+        return {"JobRun": run}
+
+
+@pytest.fixture
+def glue(aws_calls: dict[str, Handler]) -> Glue:
+    return Glue(aws_calls)
+
+
+@pytest.fixture
+def context() -> dict[str, Any]:
+    ti = SimpleNamespace(xcom_push=lambda **_: None, stats_tags={}, dag_id="d", task_id="t", run_id="r", try_number=1)
+    return {"ti": ti, "task_instance": ti, "task_state_store": Store()}
+
+
+def execute(context: Any) -> str | None:
+    return GlueJobRunOperator(task_id="run", job_name="the-job", job_poll_interval=0).execute(context)
+
+
+def test_a_run_is_started_and_its_id_returned(glue: Glue, context: dict[str, Any]) -> None:
+    assert execute(context) == "jr_1"
+
+
+def test_a_cleared_task_runs_the_job_again(glue: Glue, context: dict[str, Any]) -> None:
+    """The provider's own operator would find the id of the run that succeeded and start nothing."""
+    assert execute(context) == "jr_1"
+    assert execute(context) == "jr_2"
+
+
+def test_a_retry_after_a_lost_worker_finds_its_run(glue: Glue, context: dict[str, Any]) -> None:
+    glue.lost_worker = [KeyboardInterrupt()]
+    with pytest.raises(KeyboardInterrupt):
+        execute(context)
+    assert execute(context) == "jr_1"
+    assert list(glue.runs) == ["jr_1"]
+
+
+def test_a_retry_after_a_failed_run_starts_another(glue: Glue, context: dict[str, Any]) -> None:
+    glue.state = "FAILED"
+    with pytest.raises(AirflowException):
+        execute(context)
+    glue.state = "SUCCEEDED"
+    assert execute(context) == "jr_2"
+
+
+@pytest.mark.parametrize("state", ["FAILED", "TIMEOUT", "STOPPED"])
+def test_a_failure_says_what_glue_says(glue: Glue, context: dict[str, Any], state: str) -> None:
+    glue.state, glue.message = state, "ValueError: curated.film_category is empty"
+    with pytest.raises(AirflowException, match=f"Run jr_1 of the-job: {state}: ValueError: curated.film_category is"):
+        execute(context)
+
+
+def test_a_job_that_does_not_exist_is_named_and_not_made(
+    aws_calls: dict[str, Handler], glue: Glue, context: dict[str, Any]
+) -> None:
+    def missing(_: dict[str, Any]) -> dict[str, Any]:
+        raise client_error("EntityNotFoundException", "GetJob")
+
+    def made(_: dict[str, Any]) -> dict[str, Any]:
+        raise AssertionError("the template owns the jobs")
+
+    aws_calls.update({"glue.GetJob": missing, "glue.CreateJob": made, "glue.UpdateJob": made})
+    with pytest.raises(AirflowException, match="Glue job the-job does not exist"):
+        execute(context)
