@@ -162,7 +162,7 @@ def _convert(values: list[str | None], column: Column, lines: list[int], file: s
             return cast(texts)
         except pa.ArrowInvalid:  # well spelled, but no such number or date
             bad = next(index for index in range(len(texts)) if not _fits(cast, texts.slice(index, 1)))
-    raise CsvError(f"{file}: line {lines[bad]}: column {column.name!r}: {values[bad]!r} is no {column.type}")
+    raise CsvError(f"{file}: line {lines[bad]}: column {column.name!r}: {_shown(values[bad])} is no {column.type}")
 
 
 def _cast(target: pa.DataType) -> Callable[[pa.Array], pa.Array]:
@@ -179,6 +179,12 @@ def _fits(cast: Callable[[pa.Array], pa.Array], text: pa.Array) -> bool:
     except pa.ArrowInvalid:
         return False
     return True
+
+
+def _shown(value: str | None) -> str:
+    """A value for a message: a BLOB's text would fill pages."""
+    text = str(value)
+    return repr(text if len(text) <= 100 else f"{text[:100]}...")
 
 
 def buffered(stream: io.RawIOBase) -> BinaryIO:

@@ -1,0 +1,139 @@
+"""The real Sakila, if SAKILA_DIR names its folder: MySQL -> DMS -> CSV -> Lambda -> Parquet, compared cell by cell."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pyarrow.parquet as pq
+import pymysql
+import pytest
+
+from datalake.tables import SAKILA
+from lake_airflow.mysql import run_script, verify_sakila
+from local.executors.dms import Dms
+from tests.mariadb import mariadb
+from tests.services import running_emulator, running_server, wait_until
+
+log = logging.getLogger(__name__)
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = Path(os.environ.get("SAKILA_DIR", "/nowhere"))
+
+pytestmark = [
+    pytest.mark.services,
+    pytest.mark.skipif(not (SCRIPTS / "sakila-data.sql").exists(), reason="SAKILA_DIR names no folder with Sakila"),
+]
+
+
+def cells(connection: Any, table: str) -> list[tuple[Any, ...]]:
+    """Rows of MySQL as Python values; SET and ENUM are texts, YEAR and TINYINT(1) numbers, BLOB bytes."""
+    with connection.cursor() as cursor:
+        columns = ", ".join(f"`{name}`" for name in SAKILA[table].column_names)
+        cursor.execute(f"SELECT {columns} FROM sakila.`{table}`")
+        return sorted(cursor.fetchall(), key=repr)
+
+
+def test_every_cell_of_every_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import csv_to_parquet
+
+    with mariadb() as mysql, running_emulator(tmp_path) as emulator, running_server(emulator, (Dms,)) as lake:
+        for script in ("sakila-schema.sql", "sakila-data.sql"):
+            with mysql.connect() as connection:
+                run_script(connection, (SCRIPTS / script).read_bytes())
+        s3 = emulator.client("s3")
+        for bucket in ("sakila-landing", "sakila-clean"):
+            s3.create_bucket(Bucket=bucket)
+        emulator.client("secretsmanager").create_secret(Name="login", SecretString=json.dumps(mysql.secret))
+        role = lake.role("all", {"Effect": "Allow", "Action": ["s3:*", "secretsmanager:*"], "Resource": "*"})
+        dms = lake.client("dms")
+        login = {"SecretsManagerSecretId": "login", "SecretsManagerAccessRoleArn": role}
+        landing = {"BucketName": "sakila-landing", "BucketFolder": "dms", "ServiceAccessRoleArn": role}
+        certificate = dms.import_certificate(CertificateIdentifier="ca", CertificatePem=Path(mysql.ca).read_text())
+        task = dms.create_replication_task(
+            ReplicationTaskIdentifier="task",
+            ReplicationInstanceArn=dms.create_replication_instance(
+                ReplicationInstanceIdentifier="instance", ReplicationInstanceClass="dms.t3.micro"
+            )["ReplicationInstance"]["ReplicationInstanceArn"],
+            SourceEndpointArn=dms.create_endpoint(
+                EndpointIdentifier="source",
+                EndpointType="source",
+                EngineName="mysql",
+                MySQLSettings=login,
+                SslMode="verify-full",
+                CertificateArn=certificate["Certificate"]["CertificateArn"],
+            )["Endpoint"]["EndpointArn"],
+            TargetEndpointArn=dms.create_endpoint(
+                EndpointIdentifier="target",
+                EndpointType="target",
+                EngineName="s3",
+                S3Settings={**landing, "AddColumnName": True, "CsvNullValue": "\\N"},
+            )["Endpoint"]["EndpointArn"],
+            MigrationType="full-load",
+            TableMappings=(ROOT / "infrastructure/dms/table-mappings.json").read_text(),
+            ReplicationTaskSettings=(ROOT / "infrastructure/dms/task-settings.json").read_text(),
+        )["ReplicationTask"]["ReplicationTaskArn"]
+        began = time.monotonic()
+        dms.start_replication_task(ReplicationTaskArn=task, StartReplicationTaskType="start-replication")
+        wait_until(lambda: dms.describe_replication_tasks()["ReplicationTasks"][0]["Status"] in ("stopped", "failed"))
+        loaded = time.monotonic() - began
+        assert dms.describe_replication_tasks()["ReplicationTasks"][0].get("LastFailureMessage") is None
+        rows = {
+            table["TableName"]: table["FullLoadRows"]
+            for table in dms.describe_table_statistics(ReplicationTaskArn=task)["TableStatistics"]
+        }
+        with mysql.connect() as connection:
+            assert verify_sakila(connection) == rows
+
+        keys = [item["Key"] for item in s3.list_objects_v2(Bucket="sakila-landing")["Contents"]]
+        assert sorted(keys) == [f"dms/sakila/{name}/LOAD00000001.csv" for name in sorted(SAKILA)]
+        monkeypatch.setenv("AWS_ENDPOINT_URL", emulator.settings.emulator_url)
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        monkeypatch.setenv("CLEAN_BUCKET", "sakila-clean")
+        boto3.setup_default_session()
+        csv_to_parquet._s3.cache_clear()
+        records = [
+            {
+                "eventSource": "aws:s3",
+                "eventName": "ObjectCreated:Put",
+                "s3": {"bucket": {"name": "sakila-landing"}, "object": {"key": key, "sequencer": "0A"}},
+            }
+            for key in keys
+        ]
+        began = time.monotonic()
+        written = csv_to_parquet.handler({"Records": records}, None)["written"]
+        converted = time.monotonic() - began
+        assert len(written) == 16
+
+        plain = pymysql.connect(
+            host="127.0.0.1",
+            port=mysql.port,
+            user=mysql.secret["username"],
+            password=mysql.secret["password"],
+            ssl_ca=mysql.ca,
+            charset="utf8mb4",
+            init_command="SET time_zone = '+00:00'",
+        )
+        with plain:
+            for name, table in SAKILA.items():
+                body = s3.get_object(Bucket="sakila-clean", Key=f"{table.prefix}LOAD00000001.parquet")["Body"].read()
+                found = pq.read_table(io.BytesIO(body))
+                assert found.column_names == list(table.column_names)
+                values = sorted(zip(*(column.to_pylist() for column in found.columns), strict=True), key=repr)
+                assert values == cells(plain, name), name
+        total = sum(rows.values())
+        log.info("%d rows: DMS %.2f s, Lambda %.3f s a CSV", total, loaded, converted / len(keys))
+        glue = emulator.client("glue")
+        tables = {table["Name"]: table for table in glue.get_tables(DatabaseName="sakila")["TableList"]}
+        assert tables.keys() == SAKILA.keys()
+        for name, table in SAKILA.items():
+            described = tables[name]["StorageDescriptor"]
+            columns = [{"Name": column["Name"], "Type": column["Type"]} for column in described["Columns"]]
+            assert columns == table.glue_columns()
+            assert described["Location"] == f"s3://sakila-clean/{table.prefix}"
