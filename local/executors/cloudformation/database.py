@@ -30,6 +30,7 @@ class MySqlInstance(OwnType):
     """
 
     replaces = ("DBInstanceIdentifier", "DBName", "MasterUsername")
+    adopts = True  # the one MariaDB of the home; a stack before may have kept it
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

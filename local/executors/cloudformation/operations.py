@@ -120,6 +120,8 @@ class Operations:
                 print_ = digest(properties)
                 if before and before.type == type_name and before.digest == print_ and self._exists(before):
                     return
+                if before is None:
+                    self._must_be_new(plan, logical, properties)
                 verb = "UPDATE" if before and before.type == type_name and before.digest else "CREATE"
                 self._note(stack, plan, logical, f"{verb}_IN_PROGRESS", properties)
                 attributes = self._attributes(stack, plan, logical, properties, before)
@@ -142,6 +144,14 @@ class Operations:
         made.status, made.reason, made.updated = f"{verb}_COMPLETE", "", now()
         stack.add_event(logical, type_name, made.physical, made.status)
         self._store.save(stack)
+
+    def _must_be_new(self, plan: Plan, logical: str, properties: Json) -> None:
+        """Raise Failure for a name that is taken, before it could be thought ours and be deleted by the rollback."""
+        type_name = plan.resources[logical]["Type"]
+        own = self._types.get(type_name)
+        name = own and plan.known(logical).get("")
+        if own and name and not own.adopts and own.exists(self._context, name, properties):
+            raise Failure(f"Resource of type '{type_name}' with identifier '{name}' already exists.")
 
     def _note(self, stack: Stack, plan: Plan, logical: str, status: str, properties: Json) -> None:
         """Remember a resource before it is touched, so that a kill in the middle leaves nothing unknown."""

@@ -73,6 +73,7 @@ class OwnType:
     """A resource type that we make."""
 
     replaces: tuple[str, ...] = ()  # properties whose change takes a new resource, as AWS's reference says
+    adopts = False  # whether one that is there already is taken over
 
     def known(self, prop: Property) -> Json:
         """The attributes that are known before the resource is made; "" is what Ref gives.
