@@ -17,6 +17,15 @@ def invalid(message: str, code: str = "INVALID_INPUT") -> AwsError:
     return AwsError("InvalidRequestException", message, AthenaErrorCode=code)
 
 
+def split_location(location: str) -> tuple[str, str]:
+    """(bucket, key prefix) of an S3 URL; raises AwsError InvalidRequestException for anything else."""
+    scheme, _, rest = location.partition("://")
+    bucket, _, prefix = rest.partition("/")
+    if scheme not in ("s3", "s3a", "s3n") or not bucket:
+        raise AwsError("InvalidRequestException", f"The S3 location provided is invalid: {location}")
+    return bucket, prefix
+
+
 def needed(payload: Payload, name: str) -> Any:
     """A parameter that must be there."""
     value = payload.get(name)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from local.executors.athena import hive_ddl
-from local.executors.athena.rights import Rights, split_location
-from local.executors.athena.show import StatementFailed, is_iceberg
+from local.executors.athena.access import split_location
+from local.executors.athena.lake_types import is_iceberg
+from local.executors.athena.rights import Rights
+from local.executors.athena.show import StatementFailed
 from local.executors.athena.tokens import Cursor, quote
 
 # What a table read from Glue holds beyond a TableInput.
@@ -16,6 +18,11 @@ _TABLE_INPUT = (
 )  # fmt: skip
 _PARTITION_BATCH = 100  # Glue's limit for one call is 100 partitions (25 when deleting)
 _DELETE_BATCH = 25
+
+
+def table_input(table: dict[str, Any]) -> dict[str, Any]:
+    """The TableInput that keeps a table as Glue returned it."""
+    return {name: table[name] for name in _TABLE_INPUT if name in table}
 
 
 class AlterTable:
@@ -70,8 +77,7 @@ class AlterTable:
         return location
 
     def _save(self) -> None:
-        table = {name: self._table[name] for name in _TABLE_INPUT if name in self._table}
-        self._glue.update_table(DatabaseName=self._database, TableInput=table)
+        self._glue.update_table(DatabaseName=self._database, TableInput=table_input(self._table))
 
     def _add_columns(self, cursor: Cursor) -> tuple[str, ...]:
         added = hive_ddl.parse_columns(cursor)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -10,9 +9,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from local.executors.athena import hive_ddl, show
+from local.executors.athena import hive_ddl, lake_types, show
+from local.executors.athena.access import split_location
 from local.executors.athena.alter import AlterTable
-from local.executors.athena.rights import Rights, split_location
+from local.executors.athena.rights import Rights
 from local.executors.athena.show import Answer, StatementFailed
 from local.executors.athena.statements import Statement, optimize, vacuum
 from local.executors.athena.tokens import Cursor, literal, quote
@@ -48,12 +48,12 @@ class Catalog:
     def _table(self, database: str, name: str, action: str = "GetTable") -> Table:
         self._rights.glue(action, database, name)
         try:
-            table: Table = self._glue.get_table(DatabaseName=database, Name=name)["Table"]
+            table = self._glue.get_table(DatabaseName=database, Name=name)["Table"]
         except self._glue.exceptions.EntityNotFoundException as error:
             raise StatementFailed(
                 f"FAILED: SemanticException [Error 10001]: Table not found {database}.{name}"
             ) from error
-        return table
+        return lake_types.completed(table, self._s3)
 
     # databases
 
@@ -172,7 +172,7 @@ class Catalog:
             raise
         if (table.get("TableType") == "VIRTUAL_VIEW") != view:
             raise StatementFailed(f"FAILED: SemanticException {database}.{name} is {'not ' if view else ''}a view")
-        if show.is_iceberg(table):  # Athena deletes the data of an Iceberg table, never that of another
+        if lake_types.is_iceberg(table):  # Athena deletes the data of an Iceberg table, never that of another
             self._rights.objects("DeleteObject", table["StorageDescriptor"]["Location"])
             return Engine((f"DROP TABLE iceberg.{quote(database)}.{quote(name)}",))
         self._glue.delete_table(DatabaseName=database, Name=name)
@@ -277,7 +277,7 @@ class Catalog:
 
     def _iceberg(self, database: str, name: str, what: str) -> Table:
         table = self._table(database, name, "UpdateTable")
-        if not show.is_iceberg(table):
+        if not lake_types.is_iceberg(table):
             raise StatementFailed(f"NOT_SUPPORTED: {what} needs an Iceberg table: {database}.{name}")
         self._rights.objects("GetObject", table["StorageDescriptor"]["Location"])
         return table
@@ -292,9 +292,8 @@ class Catalog:
         database, name = vacuum(sql, self._database)
         table = self._iceberg(database, name, "VACUUM")
         self._rights.objects("DeleteObject", table["StorageDescriptor"]["Location"])
-        bucket, key = split_location(table["Parameters"]["metadata_location"])
-        metadata = json.load(self._s3.get_object(Bucket=bucket, Key=key)["Body"])
-        age = metadata.get("properties", {}).get("vacuum_max_snapshot_age_seconds", str(VACUUM_AGE_SECONDS))
+        properties = lake_types.metadata(table, self._s3).get("properties", {})
+        age = properties.get("vacuum_max_snapshot_age_seconds", str(VACUUM_AGE_SECONDS))
         if not re.fullmatch(r"\d+", age):
             raise StatementFailed(f"INVALID_TABLE_PROPERTY: vacuum_max_snapshot_age_seconds = {age}")
         alter = f"ALTER TABLE iceberg.{quote(database)}.{quote(name)} EXECUTE"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from local.executors.athena.lake_types import split_types
 from local.executors.athena.tokens import Cursor, SqlError, literal, quote, tokenize, unquote
 
 _HADOOP = "org.apache.hadoop"
@@ -276,22 +277,11 @@ def trino_type(hive: str) -> str:
     outer, _, rest = hive.strip().partition("<")
     if not rest:
         return _TRINO_TYPES.get(outer, outer)
-    inner = _split(rest[: rest.rindex(">")])
+    inner = split_types(rest[: rest.rindex(">")])
     if outer == "struct":
         fields = (item.partition(":") for item in inner)
-        return f"row({', '.join(f'{quote(name.strip())} {trino_type(kind)}' for name, _, kind in fields)})"
+        return f"row({', '.join(f'{quote(name)} {trino_type(kind)}' for name, _, kind in fields)})"
     return f"{outer}({', '.join(trino_type(item) for item in inner)})"
-
-
-def _split(text: str) -> list[str]:
-    """Split at the commas outside brackets."""
-    parts, depth, start = [], 0, 0
-    for position, character in enumerate(text):
-        depth += {"<": 1, "(": 1, ">": -1, ")": -1}.get(character, 0)
-        if character == "," and not depth:
-            parts.append(text[start:position])
-            start = position + 1
-    return [*parts, text[start:]]
 
 
 def show_create_table(database: str, table: Mapping[str, Any]) -> str:

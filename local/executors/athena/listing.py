@@ -9,6 +9,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from local.executors.athena.access import DATA_CATALOG, allow, allow_catalog, invalid, needed, page, paging
+from local.executors.athena.lake_types import completed
 from local.executors.athena.queries import ENGINE_VERSION
 from local.executors.athena.rights import glue_resources
 from local.executors.athena.runs import Runs
@@ -106,7 +107,7 @@ class Listing:
             wanted["Expression"] = request.payload["Expression"]
         with _translated():
             pages = self._glue(request, "GetTables", database, "*").get_paginator("get_tables").paginate(**wanted)
-            found = [_table(item) for answer in pages for item in answer["TableList"]]
+            found = [self._described(item) for answer in pages for item in answer["TableList"]]
         limit, skip = paging(request.payload, LISTED)
         return page("TableMetadataList", found[skip : skip + limit + 1], limit, skip)
 
@@ -116,7 +117,10 @@ class Listing:
         name = needed(request.payload, "TableName").lower()
         with _translated():
             glue = self._glue(request, "GetTable", database, name)
-            return {"TableMetadata": _table(glue.get_table(DatabaseName=database, Name=name)["Table"])}
+            return {"TableMetadata": self._described(glue.get_table(DatabaseName=database, Name=name)["Table"])}
+
+    def _described(self, found: dict[str, Any]) -> Payload:
+        return _table(completed(found, self._runs.client("s3")))
 
 
 @contextmanager

@@ -12,9 +12,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from local.executors.athena import engine, hive_ddl, results, statements
-from local.executors.athena.access import allow, invalid, needed, page, paging, workgroup_configuration
+from local.executors.athena.access import allow, invalid, needed, page, paging, split_location, workgroup_configuration
 from local.executors.athena.engine import EngineError
-from local.executors.athena.rights import split_location
 from local.executors.athena.runs import Runs
 from local.executors.athena.saved import Saved
 from local.executors.athena.statements import Statement, Work
@@ -63,7 +62,7 @@ class Queries:
         execution_id = str(uuid.uuid4())
         base = target["OutputLocation"].rstrip("/") + "/"
         try:
-            statement = self._bound(payload, workgroup)
+            statement = self._statement(payload, workgroup)
             work = self._work(statement, database, f"{base}tables/{execution_id}/", execution_id, configuration)
         except (SqlError, EngineError) as error:
             message = error.message if isinstance(error, EngineError) else str(error)
@@ -105,9 +104,14 @@ class Queries:
             self._runs.submit(job)
         return {"QueryExecutionId": kept}
 
-    def _bound(self, payload: Payload, workgroup: str) -> Statement:
+    def _statement(self, payload: Payload, workgroup: str) -> Statement:
         """The statement to run: EXECUTE's prepared one, parameters in their places."""
-        statement = statements.classify(needed(payload, "QueryString"))
+        sql = needed(payload, "QueryString")
+        try:
+            statement = statements.classify(sql)
+        except statements.UnknownStatement:
+            engine.check_syntax(self._services.settings, sql)  # for Trino's words about a misspelt one
+            raise
         values = list(payload.get("ExecutionParameters") or [])
         if statement.kind == "EXECUTE":
             name, given = statements.execute(statement.sql)

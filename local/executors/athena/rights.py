@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from datalake.names import Lake
+from local.executors.athena.access import split_location
+from local.executors.athena.lake_types import is_iceberg, location
 from local.executors.protocol import AwsError, Caller, Services
 from local.settings import ACCOUNT, ENVIRONMENT, REGION, SUFFIX
 
@@ -41,15 +43,6 @@ def glue_resources(database: str = "", table: str = "") -> list[str]:
     return arns
 
 
-def split_location(location: str) -> tuple[str, str]:
-    """(bucket, key prefix) of an S3 URL; raises AwsError InvalidRequestException for anything else."""
-    scheme, _, rest = location.partition("://")
-    bucket, _, prefix = rest.partition("/")
-    if scheme not in ("s3", "s3a", "s3n") or not bucket:
-        raise AwsError("InvalidRequestException", f"The S3 location provided is invalid: {location}")
-    return bucket, prefix
-
-
 class Rights:
     """The rights of one caller."""
 
@@ -63,23 +56,23 @@ class Rights:
         except AwsError as error:
             raise Denied(f"Insufficient permissions to execute the query. {error.message}") from error
 
-    def objects(self, action: str, location: str) -> None:
-        """Raise Denied unless the caller may do this S3 action on every object under ``location``."""
-        bucket, prefix = split_location(location)
+    def objects(self, action: str, folder: str) -> None:
+        """Raise Denied unless the caller may do this S3 action on every object under the S3 URL ``folder``."""
+        bucket, prefix = split_location(folder)
         pattern = f"{prefix.rstrip('/')}/*" if prefix.strip("/") else "*"
         try:
             self._services.authorize(self._caller, f"s3:{action}", f"arn:aws:s3:::{bucket}/{pattern}")
         except AwsError as error:
             raise Denied(f"PERMISSION_DENIED: {error.message}") from error
 
-    def result(self, location: str) -> None:
+    def result(self, url: str) -> None:
         """Raise Denied unless the caller may write this result object."""
-        bucket, key = split_location(location)
+        bucket, key = split_location(url)
         try:
             self._services.authorize(self._caller, "s3:PutObject", f"arn:aws:s3:::{bucket}/{key}")
         except AwsError as error:
             raise Denied(
-                f"Access denied when writing output to url: {location} . Please ensure you are allowed to access the "
+                f"Access denied when writing output to url: {url} . Please ensure you are allowed to access the "
                 "S3 bucket. If you are encrypting query results with KMS key, please ensure you are allowed to access "
                 "your KMS key"
             ) from error
@@ -111,13 +104,12 @@ class Rights:
             return
         self.glue("GetTable", database, table)
         found = touched.tables[f"{database}.{table}"] = glue.get_table(DatabaseName=database, Name=table)["Table"]
-        location = found["StorageDescriptor"].get("Location", "")
+        folder = location(found)
         if found.get("PartitionKeys"):
             self.glue("GetPartitions", database, table)
         if write:
-            iceberg = found.get("Parameters", {}).get("table_type", "").upper() == "ICEBERG"
-            self.glue("UpdateTable" if iceberg else "BatchCreatePartition", database, table)
-            self.objects("PutObject", location)
-            touched.written = location
-        elif location:
-            self.objects("GetObject", location)
+            self.glue("UpdateTable" if is_iceberg(found) else "BatchCreatePartition", database, table)
+            self.objects("PutObject", folder)
+            touched.written = folder
+        elif folder:
+            self.objects("GetObject", folder)

@@ -30,11 +30,6 @@ class Answer:
         return cls((name,), tuple(rows))
 
 
-def is_iceberg(table: Table) -> bool:
-    """Whether Glue marks it as an Iceberg table."""
-    return str(table.get("Parameters", {}).get("table_type", "")).upper() == "ICEBERG"
-
-
 def columns(table: Table) -> list[dict[str, str]]:
     """Columns and partition keys."""
     return [*table.get("StorageDescriptor", {}).get("Columns", []), *table.get("PartitionKeys", [])]

@@ -61,6 +61,10 @@ _DEFAULT_COMPRESSION = {"PARQUET": "GZIP", "ORC": "ZLIB", "JSON": "GZIP", "TEXTF
 _CODECS = {"SNAPPY", "LZ4", "ZSTD", "GZIP", "NONE"}
 
 
+class UnknownStatement(SqlError):
+    """The first words are none of a statement that Athena takes."""
+
+
 @dataclass(frozen=True)
 class Statement:
     """One statement without its closing semicolon."""
@@ -98,7 +102,7 @@ def classify(sql: str) -> Statement:
             if words == ("CREATE", "TABLE") and _is_ctas(text):
                 return Statement(text, DDL, "CREATE_TABLE_AS_SELECT")
             return Statement(text, kind, subkind)
-    raise SqlError("Queries of this type are not supported")
+    raise UnknownStatement("Queries of this type are not supported")
 
 
 def bind(sql: str, parameters: list[str]) -> str:
@@ -225,7 +229,8 @@ def unload(sql: str, execution_id: str) -> Work:
 def ctas(sql: str, database: str, default_location: str, enforced: bool) -> Work:
     """CREATE TABLE ... AS.
 
-    ``default_location`` is used when the statement names none; ``enforced``: the workgroup forbids naming one.
+    ``default_location`` is used when the statement names none; ``enforced``: the workgroup forbids naming one, except
+    that of an Iceberg table.
     """
     cursor = Cursor(sql)
     cursor.expect("CREATE", "TABLE")
@@ -237,7 +242,7 @@ def ctas(sql: str, database: str, default_location: str, enforced: bool) -> Work
     inner = for_trino(cursor.rest)
     iceberg = _text(wanted.pop("table_type", "'HIVE'")).upper() == "ICEBERG"
     given = wanted.pop("location" if iceberg else "external_location", "")
-    if given and enforced:
+    if given and enforced and not iceberg:
         raise SqlError(
             "The Create Table As Select query failed because it was submitted with an 'external_location' property "
             "to an Athena Workgroup that enforces a centralized output location for all queries. Please remove the "

@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from local.executors.athena import engine, results
+from local.executors.athena.access import split_location
+from local.executors.athena.alter import table_input
 from local.executors.athena.catalog import Catalog, Engine
 from local.executors.athena.engine import Run
-from local.executors.athena.rights import Rights, Touched, split_location
-from local.executors.athena.show import Answer, is_iceberg
+from local.executors.athena.lake_types import is_iceberg, view_columns
+from local.executors.athena.rights import Rights, Touched
+from local.executors.athena.show import Answer
 from local.executors.athena.statements import Statement, Work
 from local.executors.athena.store import Document
 from local.executors.protocol import Caller
@@ -111,6 +114,15 @@ class Task:
                 engine.drain(Run(self._settings, sql, self._job.database))
         if self._job.statement.kind in MANIFEST_KINDS:
             self._write_manifest(run, work.writes_to or touched.written)
+        if self._job.statement.kind == "CREATE_VIEW" and work.creates:
+            self._name_columns(*work.creates)
+
+    def _name_columns(self, database: str, name: str) -> None:
+        """Give a new view the columns that Athena writes to the catalog and Trino does not."""
+        glue = self._client("glue")
+        view = glue.get_table(DatabaseName=database, Name=name)["Table"]
+        view["StorageDescriptor"]["Columns"] = view_columns(view)
+        glue.update_table(DatabaseName=database, TableInput=table_input(view))
 
     def _allowed(self, work: Work) -> Touched:
         before = time.time()
