@@ -12,7 +12,8 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from local import home, mysql, processes
@@ -30,25 +31,25 @@ def up(settings: Settings, steps: Steps) -> None:
 
     Raises HomeError with what failed and the last lines of its log.
     """
-    started = False
+    ours = home.supervisor(settings) is None
     try:
         with steps.step("start the home") as tick:
-            started = home.begin(settings)
+            home.begin(settings)
             seen: set[str] = set()
 
             def look(state: home.State) -> None:
                 for service in state["services"]:
-                    if service["state"] in (READY, DONE) and service["service"] not in seen:
+                    if ours and service["state"] in (READY, DONE) and service["service"] not in seen:
                         seen.add(service["service"])
-                        if started:
-                            steps.note(service["service"], service["seconds"])
+                        steps.note(service["service"], service["seconds"])
                 busy = [s["service"] for s in state["services"] if s["state"] not in SETTLED]
                 tick(f"waiting for {', '.join(busy)}" if busy else "")
 
             home.wait(settings, look)
     except BaseException:
-        if started or not home.supervisor(settings):
-            home.stop(settings)
+        if ours:
+            with _signals(signal.SIG_IGN):  # what was begun is stopped in good order
+                home.stop(settings)
         raise
 
 
@@ -174,6 +175,20 @@ COMMANDS: dict[str, Callable[[Settings, Sequence[str]], int]] = {
 }
 
 
+@contextmanager
+def _signals(handler: signal.Handlers | Callable[..., None]) -> Iterator[None]:
+    """Meanwhile another handler for what asks a program to end; what is ignored, as under nohup, stays ignored."""
+    before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    for signum, present in before.items():
+        if present != signal.SIG_IGN:
+            signal.signal(signum, handler)
+    try:
+        yield
+    finally:
+        for signum, present in before.items():
+            signal.signal(signum, present)
+
+
 def _interrupted(*_: object) -> None:
     raise KeyboardInterrupt
 
@@ -183,10 +198,9 @@ def main(arguments: Sequence[str]) -> int:
     if not arguments or arguments[0] not in COMMANDS:
         print(f"usage: python -m local {{{'|'.join(COMMANDS)}}}", file=sys.stderr)
         return 2
-    for signum in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(signum, _interrupted)
     try:
-        return COMMANDS[arguments[0]](Settings.from_environment(), arguments[1:])
+        with _signals(_interrupted):
+            return COMMANDS[arguments[0]](Settings.from_environment(), arguments[1:])
     except (HomeError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

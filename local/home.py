@@ -21,6 +21,7 @@ from local.supervisor import lock
 from local.units import BLOCKED, FAILED, SETTLED, taken
 
 PYTHON = TOOLS / "airflow" / "bin" / "python"
+SUPERVISOR = [str(PYTHON), "-m", "local.supervisor"]
 LONGEST_PATH = 80  # of a home: the socket below it may have 107 characters
 # What tools leave in the checkout outside .local
 LEFT_BEHIND = (
@@ -44,17 +45,15 @@ def supervisor(settings: Settings) -> int | None:
     """The running supervisor's pid; None when there is none."""
     if not (settings.home / "lock").exists():
         return None
-    if held := lock(settings):
-        held.close()
-        return None
     deadline = time.monotonic() + 10  # it writes its pid just after it has taken the lock
-    while not (state := read_state(settings)):
+    while not (held := lock(settings)):
+        if state := read_state(settings):
+            return int(state["pid"])
         if time.monotonic() > deadline:
-            raise HomeError(
-                f"a supervisor holds {settings.home}/lock and says nothing; see {settings.logs}/supervisor.log"
-            )
+            raise HomeError(f"the supervisor of {settings.home} says nothing; see {settings.logs}/supervisor.log")
         time.sleep(0.05)
-    return int(state["pid"])
+    held.close()
+    return None
 
 
 def read_state(settings: Settings) -> State | None:
@@ -78,9 +77,7 @@ def begin(settings: Settings) -> bool:
     if not PYTHON.exists():
         raise HomeError(f"{PYTHON} is missing: run `make up`, which installs it")
     if len(str(settings.home)) > LONGEST_PATH:
-        raise HomeError(
-            f"LAKE_HOME={settings.home} is longer than {LONGEST_PATH} characters, too long for a socket in it"
-        )
+        raise HomeError(f"LAKE_HOME={settings.home} is too long for a socket in it: {LONGEST_PATH} characters at most")
     sweep(settings)
     for port, service in ports(settings).items():
         if holder := processes.holder(port):
@@ -92,7 +89,7 @@ def begin(settings: Settings) -> bool:
     environment["PYTHONPATH"] = f"{ROOT}{os.pathsep}{ROOT / 'include'}"
     with log.open("ab") as output:
         child = subprocess.Popen(
-            [PYTHON, "-m", "local.supervisor"],
+            SUPERVISOR,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -100,25 +97,30 @@ def begin(settings: Settings) -> bool:
             cwd=ROOT,
             start_new_session=True,
         )
-    _wait(lambda: bool(read_state(settings)) or child.poll() is not None, 20, "the supervisor does not start")
+    try:
+        _wait(lambda: bool(read_state(settings)) or child.poll() is not None, 20, "the supervisor does not start")
+    except BaseException:
+        child.terminate()
+        child.wait()
+        raise
     if child.poll() is not None:
         raise HomeError(f"the supervisor ended at once; see {log}")
     return True
 
 
 def wait(settings: Settings, look: Callable[[State], None]) -> None:
-    """Until every service is ready or has failed; ``look`` gets each state seen. Raises HomeError with what failed."""
+    """Until every service is ready; ``look`` gets each state seen. Raises HomeError as soon as one has failed."""
     while True:
         if not (state := read_state(settings)):
             raise HomeError(f"the supervisor is gone; see {settings.logs}/supervisor.log")
         look(state)
+        if failed := [s for s in state["services"] if s["state"] == FAILED]:
+            blocked = [s["service"] for s in state["services"] if s["state"] == BLOCKED]
+            text = "\n".join(f"{s['service']}: {s['message']}" for s in failed)
+            raise HomeError(text + (f"\nnot started for that reason: {', '.join(blocked)}" if blocked else ""))
         if all(service["state"] in SETTLED for service in state["services"]):
-            break
+            return
         time.sleep(0.1)
-    if failed := [s for s in state["services"] if s["state"] == FAILED]:
-        blocked = [s["service"] for s in state["services"] if s["state"] == BLOCKED]
-        text = "\n".join(f"{s['service']}: {s['message']}" for s in failed)
-        raise HomeError(text + (f"\nnot started for that reason: {', '.join(blocked)}" if blocked else ""))
 
 
 def stop(settings: Settings) -> bool:

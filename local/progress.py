@@ -41,7 +41,10 @@ class Steps:
     def note(self, text: str, seconds: float | None = None) -> None:
         """A finished thing, with how long it took."""
         took = "" if seconds is None else f"  [dim]{seconds:.1f} s[/]"
-        self.console.print(f"[green]✓[/] {escape(text)}{took}", highlight=False)
+        self._say(f"[green]✓[/] {escape(text)}{took}")
+
+    def _say(self, text: str) -> None:
+        self.console.print(text, highlight=False, soft_wrap=True)
 
     @contextmanager
     def step(self, title: str) -> Iterator[Tick]:
@@ -49,20 +52,22 @@ class Steps:
         began = said = time.monotonic()
         task = self._live.add_task(escape(title), total=None, detail="")
         if not self.console.is_terminal:
-            self.console.print(f"… {escape(title)}", highlight=False)
+            self._say(f"… {escape(title)}")
 
         def tick(text: str) -> None:
             nonlocal said
             self._live.update(task, detail=escape(text))
             if not self.console.is_terminal and time.monotonic() - said > PLAIN_SECONDS:
                 said = time.monotonic()
-                self.console.print(f"  {escape(text)}  {said - began:.0f} s", highlight=False)
+                self._say(f"  {escape(text)}  {said - began:.0f} s")
 
         try:
             yield tick
         except BaseException:
             self._live.remove_task(task)
-            self.console.print(f"[red]✗[/] {escape(title)}  [dim]{time.monotonic() - began:.1f} s[/]", highlight=False)
+            self.console.print(
+                f"[red]✗[/] {escape(title)}  [dim]{time.monotonic() - began:.1f} s[/]", highlight=False, soft_wrap=True
+            )
             raise
         self._live.remove_task(task)
         self.note(title, time.monotonic() - began)

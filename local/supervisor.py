@@ -142,10 +142,9 @@ def lock(settings: Settings) -> IO[str] | None:
     return file
 
 
-def main() -> int:
-    """Supervise the home that the environment names."""
+def supervise(settings: Settings, described: Iterable[services.Service]) -> int:
+    """Supervise services until told to stop; 1 when the home has a supervisor already."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    settings = Settings.from_environment()
     deadline = time.monotonic() + 2
     while not (held := lock(settings)) and time.monotonic() < deadline:
         time.sleep(0.05)  # somebody may be looking whether the lock is free
@@ -156,13 +155,14 @@ def main() -> int:
         folder.mkdir(parents=True, exist_ok=True)
     settings.secrets.mkdir(mode=0o700, exist_ok=True)
 
-    async def supervise() -> None:
-        await Supervisor(settings, services.services(settings)).run()
+    async def run() -> None:
+        await Supervisor(settings, described).run()
 
     asyncio.get_event_loop_policy().set_child_watcher(asyncio.PidfdChildWatcher())
-    asyncio.run(supervise())
+    asyncio.run(run())
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    home = Settings.from_environment()
+    sys.exit(supervise(home, services.services(home)))

@@ -215,10 +215,10 @@ class Unit:
             if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     process.send_signal(signal.SIGTERM)
-            await process.wait()
+            code = await process.wait()
             if process.stdin:
                 process.stdin.close()
-            if process.returncode < 0:
+            if code < 0:
                 home = str(self.settings.home)
                 await asyncio.to_thread(processes.end, processes.of_home(home, self.service.name))
 
