@@ -34,6 +34,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from local.environment import home_token_path
+from local.executors.athena import Athena
 from local.executors.auth import Authorization, Authorizer, Key, KeyRing, learn, verify
 from local.executors.cloudformation import CloudFormation
 from local.executors.credentials import SESSION_SECONDS, CredentialsEndpoint, RoleSession, Sessions, function_key
@@ -47,7 +48,7 @@ from local.settings import HOST, REGION, ROOT_ACCESS_KEY, Settings
 
 log = logging.getLogger("server")
 
-EXECUTORS: tuple[Callable[[Services], Executor], ...] = (CloudFormation, Dms, Firehose, GlueCatalog)
+EXECUTORS: tuple[Callable[[Services], Executor], ...] = (Athena, CloudFormation, Dms, Firehose, GlueCatalog)
 
 HANDLER_THREADS = 128  # a handler may call this server again, so there must be threads to spare
 # Names of the JSON protocols' errors in the query protocol.
