@@ -1,0 +1,530 @@
+"""The home's CloudFormation: the language by itself, then small stacks in a real emulator behind our server."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from local.environment import SERVED
+from local.executors.cloudformation import CloudFormation, wire
+from local.executors.cloudformation.intrinsics import NO_VALUE, Resolver, in_order, parameter_values, references
+from local.executors.cloudformation.reduced import output_name, reduce
+from local.executors.cloudformation.stacks import INTERRUPTED, Store
+from local.executors.cloudformation.types import Failure, shaped
+from local.executors.glue_catalog import GlueCatalog
+from local.executors.protocol import AwsError
+from local.settings import Settings
+from tests.services import Emulator, LakeServer, running_emulator, running_server, wait_until
+
+SETTINGS = Settings(home=Path("/nowhere"), port=15650)
+TEMPLATE: dict[str, Any] = {
+    "Parameters": {
+        "Name": {"Type": "String", "Default": "x"},
+        "Zones": {"Type": "CommaDelimitedList", "Default": "a, b"},
+    },
+    "Mappings": {"Sizes": {"prod": {"Class": "big"}}},
+    "Conditions": {
+        "IsX": {"Fn::Equals": [{"Ref": "Name"}, "x"]},
+        "Not": {"Fn::Not": [{"Condition": "IsX"}]},
+        "Both": {"Fn::And": [{"Condition": "IsX"}, {"Fn::Equals": ["1", 1]}]},
+        "Either": {"Fn::Or": [{"Condition": "Not"}, {"Condition": "IsX"}]},
+    },
+    "Resources": {"Queue": {"Type": "AWS::SQS::Queue"}},
+}
+
+
+def resolver(**options: Any) -> Resolver:
+    return Resolver(
+        TEMPLATE,
+        parameter_values(TEMPLATE, [], {}),
+        {"name": "s", "id": "the-id"},
+        lambda *ref: ".".join(ref),
+        **options,
+    )
+
+
+@pytest.mark.parametrize(
+    ("node", "value"),
+    [
+        ({"Ref": "Name"}, "x"),
+        ({"Ref": "Zones"}, ["a", "b"]),
+        ({"Ref": "Queue"}, "Queue."),
+        ({"Ref": "AWS::StackName"}, "s"),
+        ({"Ref": "AWS::AccountId"}, "123456789012"),
+        ({"Fn::GetAtt": ["Queue", "Arn"]}, "Queue.Arn"),
+        ({"Fn::GetAtt": "Queue.Arn"}, "Queue.Arn"),
+        ({"Fn::Sub": "${Name}/${Queue.Arn}/${!Literal}/${AWS::Region}"}, "x/Queue.Arn/${Literal}/us-east-1"),
+        ({"Fn::Sub": ["${A}-${Name}", {"A": {"Ref": "Name"}}]}, "x-x"),
+        ({"Fn::Join": [",", [{"Ref": "Name"}, "b"]]}, "x,b"),
+        ({"Fn::Select": ["1", {"Ref": "Zones"}]}, "b"),
+        ({"Fn::Split": ["|", "a|b"]}, ["a", "b"]),
+        ({"Fn::FindInMap": ["Sizes", "prod", "Class"]}, "big"),
+        ({"Fn::If": ["IsX", "yes", "no"]}, "yes"),
+        ({"Fn::If": ["Not", "yes", {"Ref": "AWS::NoValue"}]}, None),
+        ({"a": {"Fn::If": ["Not", 1, {"Ref": "AWS::NoValue"}]}, "b": [{"Ref": "AWS::NoValue"}, 2]}, {"b": [2]}),
+        ({"Fn::ToJsonString": {"a": {"Ref": "Name"}}}, '{"a": "x"}'),
+        ({"Condition": {"StringEquals": {"a": {"Ref": "Name"}}}}, {"Condition": {"StringEquals": {"a": "x"}}}),
+    ],
+)
+def test_intrinsic_functions(node: Any, value: Any) -> None:
+    assert resolver().value(node) == value
+
+
+@pytest.mark.parametrize(("name", "holds"), [("IsX", True), ("Not", False), ("Both", True), ("Either", True)])
+def test_conditions(name: str, holds: bool) -> None:
+    assert resolver().condition(name) is holds
+
+
+def test_what_is_not_resolved_is_named() -> None:
+    with pytest.raises(AwsError, match="Fn::ImportValue"):
+        resolver().value({"Fn::ImportValue": "x"})
+    with pytest.raises(AwsError, match="Unresolved condition Nope"):
+        resolver().value({"Fn::If": ["Nope", 1, 2]})
+    with pytest.raises(AwsError, match="Unable to get mapping for Sizes::dev::Class"):
+        resolver().value({"Fn::FindInMap": ["Sizes", "dev", "Class"]})
+
+
+def test_dynamic_references() -> None:
+    secrets = {"name": '{"password": "p"}', "arn:aws:secretsmanager:r:1:secret:n-abc": "text"}
+    resolve = resolver(secret=secrets.__getitem__)
+    assert resolve.value("{{resolve:secretsmanager:name:SecretString:password}}") == "p"
+    assert resolve.value("a{{resolve:secretsmanager:arn:aws:secretsmanager:r:1:secret:n-abc}}b") == "atextb"
+    with pytest.raises(AwsError, match="ssm"):
+        resolve.value("{{resolve:ssm:x}}")
+    assert resolver().value("{{resolve:secretsmanager:name}}") == "{{resolve:secretsmanager:name}}"
+
+
+def test_parameters() -> None:
+    template = {"Parameters": {"A": {"Type": "String"}, "B": {"Type": "Number", "Default": 3}}}
+    assert parameter_values(template, [{"ParameterKey": "A", "ParameterValue": "1"}], {}) == {"A": "1", "B": "3"}
+    assert parameter_values(template, [{"ParameterKey": "A", "UsePreviousValue": True}], {"A": "0"})["A"] == "0"
+    with pytest.raises(AwsError, match=r"Parameters: \[A\] must have values"):
+        parameter_values(template, [], {})
+    with pytest.raises(AwsError, match=r"Parameters: \[C\] do not exist in the template"):
+        parameter_values(template, [{"ParameterKey": "C", "ParameterValue": ""}], {})
+
+
+def test_references_and_order() -> None:
+    node = {"a": {"Fn::Sub": ["${A.Arn} ${B} ${C}", {"C": {"Ref": "D"}}]}, "b": [{"Fn::GetAtt": ["E", "F.G"]}]}
+    assert set(references(node)) == {("A", "Arn"), ("B", ""), ("D", ""), ("E", "F.G")}
+    resources: dict[str, Any] = {
+        "One": {"Type": "T", "Properties": {"x": {"Ref": "Two"}}},
+        "Two": {"Type": "T", "DependsOn": "Three"},
+        "Three": {"Type": "T"},
+    }
+    assert in_order(resources) == ["Three", "Two", "One"]
+    resources["Three"]["DependsOn"] = ["One"]
+    with pytest.raises(AwsError, match="Circular dependency"):
+        in_order(resources)
+
+
+def test_the_emulators_part() -> None:
+    template: dict[str, Any] = {
+        "Description": "d",
+        "Resources": {
+            "Mine": {"Type": "AWS::DMS::Endpoint"},
+            "Key": {"Type": "AWS::KMS::Key"},
+            "Function": {
+                "Type": "AWS::Lambda::Function",
+                "DependsOn": ["Mine", "Key"],
+                "Properties": {"Role": {"Fn::Sub": "${Mine.Arn}/${Key}/${!Mine}"}, "Memory": {"Ref": "Mine"}},
+            },
+            "Policy": {
+                "Type": "AWS::S3::BucketPolicy",
+                "Properties": {
+                    "PolicyDocument": {
+                        "Statement": [
+                            {"Effect": "Deny", "Condition": {"Bool": {"aws:SecureTransport": "false"}}},
+                            {"Effect": "Allow", "Resource": {"Ref": "AWS::StackId"}},
+                        ]
+                    }
+                },
+            },
+        },
+        "Outputs": {"Whatever": {"Value": {"Ref": "Mine"}}},
+    }
+    before = json.dumps(template)
+    reduced = reduce(template, {"Mine"}, lambda name, attribute: f"<{name}{attribute}>", [("Key", "Arn")], SETTINGS)
+    assert json.dumps(template) == before
+    assert reduced["Resources"].keys() == {"Key", "Function", "Policy"}
+    function = reduced["Resources"]["Function"]
+    assert function["DependsOn"] == ["Key"]
+    assert function["Properties"]["Role"] == {"Fn::Sub": "<MineArn>/${Key}/${!Mine}"}
+    assert function["Properties"]["Memory"] == "<Mine>"
+    variables = function["Properties"]["Environment"]["Variables"]
+    assert variables == {f"AWS_ENDPOINT_URL_{service.upper()}": SETTINGS.server_url for service in SERVED}
+    statements = reduced["Resources"]["Policy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert statements == [{"Effect": "Allow", "Resource": "<AWS::StackId>"}]
+    assert reduced["Outputs"] == {output_name("Key", "Arn"): {"Value": {"Fn::GetAtt": ["Key", "Arn"]}}}
+
+
+def test_the_wire_is_what_boto3_sends_and_reads() -> None:
+    sent: dict[str, str] = {}
+    client = boto3.client("cloudformation")
+    request = {
+        "StackName": "s",
+        "Parameters": [{"ParameterKey": "A", "UsePreviousValue": True}, {"ParameterKey": "B", "ParameterValue": "<&>"}],
+        "Capabilities": ["CAPABILITY_IAM"],
+        "Tags": [],
+    }
+
+    def answer(params: dict[str, Any], **_: Any) -> Any:
+        sent.update(params["body"])
+        from botocore.awsrequest import AWSResponse
+        from botocore.parsers import create_parser
+
+        body = wire.reply("UpdateStack", {"StackId": "a<b>&c"}).encode()
+        shape = wire.operation("UpdateStack").output_shape
+        parsed = create_parser("query").parse({"body": body, "headers": {}, "status_code": 200}, shape)
+        return AWSResponse("", 200, {}, None), parsed
+
+    client.meta.events.register("before-call.cloudformation.UpdateStack", answer)
+    assert client.update_stack(**request)["StackId"] == "a<b>&c"
+    assert wire.read("UpdateStack", sent) == request
+    with pytest.raises(AwsError, match="StackName"):
+        wire.read("UpdateStack", {})
+
+
+def test_template_texts_become_an_apis_types() -> None:
+    made = shaped("dms", "CreateReplicationInstance", {"AllocatedStorage": "20", "MultiAZ": "false"})
+    assert made == {"AllocatedStorage": 20, "MultiAZ": False}
+    with pytest.raises(Failure, match="CreateReplicationInstance.Colour"):
+        shaped("dms", "CreateReplicationInstance", {"Colour": "red"})
+
+
+def test_no_value_is_no_value() -> None:
+    assert resolver()._value({"Ref": "AWS::NoValue"}) is NO_VALUE
+
+
+# ---------------------------------------------------------------- small stacks
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LakeServer]:
+    folder = tmp_path_factory.mktemp("cloudformation")
+    with running_emulator(folder) as emulator, running_server(emulator, (GlueCatalog, CloudFormation)) as running:
+        yield running
+
+
+@pytest.fixture
+def stacks(server: LakeServer, request: pytest.FixtureRequest) -> Iterator[Stacks]:
+    name = request.node.name.replace("_", "-").replace("[", "-").replace("]", "")[:60]
+    found = Stacks(server, name)
+    yield found
+    found.client.delete_stack(StackName=name)
+    found.settled()
+
+
+class Stacks:
+    """One stack's life."""
+
+    def __init__(self, server: LakeServer, name: str) -> None:
+        self.server, self.name = server, name
+        self.client = server.client("cloudformation")
+
+    def describe(self) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = self.client.describe_stacks(StackName=self.name)["Stacks"][0]
+        except ClientError as error:
+            if "does not exist" not in str(error):
+                raise
+            return {"StackStatus": ""}
+        return found
+
+    def settled(self) -> str:
+        wait_until(lambda: not self.describe()["StackStatus"].endswith("_IN_PROGRESS"), what="the stack")
+        return str(self.describe()["StackStatus"])
+
+    def create(self, template: dict[str, Any], **options: Any) -> str:
+        self.client.create_stack(StackName=self.name, TemplateBody=json.dumps(template), **options)
+        return self.settled()
+
+    def update(self, template: dict[str, Any], **options: Any) -> str:
+        self.client.update_stack(StackName=self.name, TemplateBody=json.dumps(template), **options)
+        return self.settled()
+
+    def delete(self) -> str:
+        self.client.delete_stack(StackName=self.name)
+        return self.settled()
+
+    def reasons(self) -> dict[str, str]:
+        events = self.client.describe_stack_events(StackName=self.name)["StackEvents"]
+        return {
+            event["LogicalResourceId"]: event.get("ResourceStatusReason", "")
+            for event in events
+            if event["ResourceStatus"].endswith("_FAILED")
+        }
+
+    def queues(self) -> list[str]:
+        urls = self.server.emulator.client("sqs").list_queues(QueueNamePrefix=self.name).get("QueueUrls", [])
+        return sorted(url.rpartition("/")[2] for url in urls)
+
+    def databases(self) -> set[str]:
+        found = self.server.client("glue").get_databases()["DatabaseList"]
+        return {one["Name"] for one in found if one["Name"].startswith(self.name.replace("-", "_"))}
+
+
+def queue(name: str, **properties: Any) -> dict[str, Any]:
+    return {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": name, **properties}}
+
+
+def database(name: str, **properties: Any) -> dict[str, Any]:
+    return {"Type": "AWS::Glue::Database", "Properties": {"DatabaseInput": {"Name": name, **properties}}}
+
+
+def stack_of(**resources: Any) -> dict[str, Any]:
+    return {"Resources": resources}
+
+
+@pytest.mark.services
+def test_a_stacks_life(stacks: Stacks) -> None:
+    name = stacks.name.replace("-", "_")
+    template = stack_of(
+        Q=queue(f"{stacks.name}-q"),
+        D=database(name, Description={"Fn::GetAtt": ["Q", "Arn"]}),
+        R={
+            "Type": "AWS::IAM::Role",
+            "Properties": {"RoleName": stacks.name, "Description": {"Fn::Sub": "for ${D} in ${G.GroupId}"},
+                           "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": []}},
+        },
+        G={"Type": "AWS::EC2::SecurityGroup", "Properties": {"GroupDescription": "none"}},
+    )  # fmt: skip
+    template["Outputs"] = {"Database": {"Value": {"Ref": "D"}}, "Arn": {"Value": {"Fn::GetAtt": ["Q", "Arn"]}}}
+    assert stacks.create(template, Capabilities=["CAPABILITY_NAMED_IAM"]) == "CREATE_COMPLETE"
+    outputs = {one["OutputKey"]: one["OutputValue"] for one in stacks.describe()["Outputs"]}
+    assert outputs == {"Database": name, "Arn": f"arn:aws:sqs:us-east-1:123456789012:{stacks.name}-q"}
+    glue, iam = stacks.server.client("glue"), stacks.server.client("iam")
+    assert glue.get_database(Name=name)["Database"]["Description"] == outputs["Arn"]
+    role = iam.get_role(RoleName=stacks.name)["Role"]
+    assert role["Description"].startswith(f"for {name} in sg-")
+    resources = stacks.client.describe_stack_resources(StackName=stacks.name)["StackResources"]
+    assert [one["LogicalResourceId"] for one in resources] == ["Q", "D", "R", "G"]
+    assert stacks.client.get_template(StackName=stacks.name)["TemplateBody"] == template
+    listed = stacks.client.list_stack_resources(StackName=stacks.name)["StackResourceSummaries"]
+    assert {one["ResourceStatus"] for one in listed} == {"CREATE_COMPLETE"}
+    detail = stacks.client.describe_stack_resource(StackName=stacks.name, LogicalResourceId="D")
+    assert detail["StackResourceDetail"]["PhysicalResourceId"] == name
+
+    with pytest.raises(ClientError, match="No updates are to be performed"):
+        stacks.update(template, Capabilities=["CAPABILITY_NAMED_IAM"])
+    with pytest.raises(ClientError, match="AlreadyExistsException"):
+        stacks.create(template, Capabilities=["CAPABILITY_NAMED_IAM"])
+
+    stack_id = stacks.describe()["StackId"]
+    assert stacks.delete() == ""
+    assert stacks.client.describe_stacks(StackName=stack_id)["Stacks"][0]["StackStatus"] == "DELETE_COMPLETE"
+    assert (stacks.queues(), stacks.databases()) == ([], set())
+    with pytest.raises(ClientError, match="NoSuchEntity"):
+        iam.get_role(RoleName=stacks.name)
+
+
+@pytest.mark.services
+def test_an_update_adds_changes_renames_and_removes(stacks: Stacks) -> None:
+    name = stacks.name.replace("-", "_")
+    assert stacks.create(stack_of(Q=queue(f"{stacks.name}-q"), A=database(f"{name}_a"), B=database(f"{name}_b"))) == (
+        "CREATE_COMPLETE"
+    )
+    changed = stack_of(
+        Q=queue(f"{stacks.name}-q", DelaySeconds=7),
+        N=queue(f"{stacks.name}-new"),
+        A=database(f"{name}_a", Description="changed"),
+        C={**database(f"{name}_c"), "DependsOn": "N"},
+    )
+    changed["Resources"]["Job"] = {
+        "Type": "AWS::Glue::Job",
+        "Properties": {"Name": stacks.name, "Role": "r", "Command": {"Name": "glueetl"}},
+    }
+    assert stacks.update(changed) == "UPDATE_COMPLETE"
+    assert stacks.queues() == [f"{stacks.name}-new", f"{stacks.name}-q"]
+    assert stacks.databases() == {f"{name}_a", f"{name}_c"}
+    glue = stacks.server.client("glue")
+    assert glue.get_database(Name=f"{name}_a")["Database"]["Description"] == "changed"
+
+    changed["Resources"]["Job"]["Properties"]["Name"] = f"{stacks.name}-renamed"
+    assert stacks.update(changed) == "UPDATE_COMPLETE"
+    assert [one["Name"] for one in glue.get_jobs()["Jobs"]] == [f"{stacks.name}-renamed"]
+
+
+@pytest.mark.services
+def test_a_failed_update_goes_back(stacks: Stacks) -> None:
+    name = stacks.name.replace("-", "_")
+    first = stack_of(Q=queue(f"{stacks.name}-q"), A=database(f"{name}_a", Description="before"))
+    stacks.create(first)
+    stacks.server.client("glue").create_database(DatabaseInput={"Name": f"{name}_taken"})
+    failing = stack_of(
+        Q=queue(f"{stacks.name}-q", DelaySeconds=9),
+        A=database(f"{name}_a", Description="after"),
+        B={**database(f"{name}_taken"), "DependsOn": "A"},
+    )
+    assert stacks.update(failing) == "UPDATE_ROLLBACK_COMPLETE"
+    assert "already exists" in stacks.reasons()["B"]
+    glue, sqs = stacks.server.client("glue"), stacks.server.emulator.client("sqs")
+    assert glue.get_database(Name=f"{name}_a")["Database"]["Description"] == "before"
+    url = sqs.get_queue_url(QueueName=f"{stacks.name}-q")["QueueUrl"]
+    assert sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]["DelaySeconds"] == "0"
+    assert f"{name}_taken" in stacks.databases()
+    glue.delete_database(Name=f"{name}_taken")
+    assert stacks.update(failing) == "UPDATE_COMPLETE"
+
+
+@pytest.mark.services
+def test_a_failed_creation_leaves_nothing(stacks: Stacks) -> None:
+    broken = stack_of(
+        Q=queue(f"{stacks.name}-q"),
+        A=database(stacks.name.replace("-", "_")),
+        S={
+            "Type": "AWS::Glue::Job",
+            "DependsOn": "A",
+            "Properties": {"Name": stacks.name, "Role": "r", "Command": {"Name": "glueetl"}, "Colour": "red"},
+        },
+    )
+    assert stacks.create(broken) == "ROLLBACK_COMPLETE"
+    assert "CreateJob.Colour" in stacks.reasons()["S"]
+    assert (stacks.queues(), stacks.databases()) == ([], set())
+    with pytest.raises(ClientError, match="ROLLBACK_COMPLETE state and can not be updated"):
+        stacks.update(broken)
+
+
+@pytest.mark.services
+def test_what_fails_in_the_emulator_is_told(stacks: Stacks) -> None:
+    broken = stack_of(
+        Q=queue(f"{stacks.name}-q"),
+        A={"Type": "AWS::KMS::Alias", "DependsOn": "Q", "Properties": {"AliasName": "no-alias", "TargetKeyId": "x"}},
+    )
+    assert stacks.create(broken) == "ROLLBACK_COMPLETE"
+    assert "alias/" in stacks.reasons()["A"]
+    assert stacks.queues() == []
+
+
+@pytest.mark.services
+def test_a_stack_may_keep_what_its_template_says(stacks: Stacks) -> None:
+    name = stacks.name.replace("-", "_")
+    stacks.create(stack_of(D={**database(name), "DeletionPolicy": "Retain"}))
+    assert stacks.delete() == ""
+    assert stacks.databases() == {name}
+    stacks.server.client("glue").delete_database(Name=name)
+
+
+@pytest.mark.services
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        (stack_of(X={"Type": "AWS::Nope::Thing"}), r"Unrecognized resource types: \[AWS::Nope::Thing\]"),
+        (
+            stack_of(X={"Type": "AWS::Nope::Thing"}, D=database("d")),
+            r"Unrecognized resource types: \[AWS::Nope::Thing\]",
+        ),
+        ({"Resources": {}}, "At least one Resources member must be defined"),
+        (stack_of(D={"Properties": {}}), "must contain a Type member"),
+        (stack_of(A={**database("a"), "DependsOn": "B"}, B={**database("b"), "DependsOn": "A"}), "Circular"),
+        ({**stack_of(D=database("d")), "Parameters": {"P": {"Type": "String"}}}, r"\[P\] must have values"),
+    ],
+)
+def test_what_cannot_be_deployed_is_refused_at_once(server: LakeServer, template: Any, message: str) -> None:
+    stacks = Stacks(server, "refused")
+    with pytest.raises(ClientError, match=message):
+        stacks.create(template)
+    assert stacks.describe()["StackStatus"] == ""
+    if "Unrecognized" in message:
+        with pytest.raises(ClientError, match=message):
+            stacks.client.validate_template(TemplateBody=json.dumps(template))
+
+
+@pytest.mark.services
+def test_validate_template_tells_parameters(server: LakeServer) -> None:
+    template = {**stack_of(D=database("d"), Q=queue("q")), "Parameters": {"P": {"Type": "String", "Default": "1"}}}
+    found = server.client("cloudformation").validate_template(TemplateBody=json.dumps(template))
+    assert [one["ParameterKey"] for one in found["Parameters"]] == ["P"]
+
+
+@pytest.mark.services
+def test_change_sets_are_refused_by_name(server: LakeServer) -> None:
+    with pytest.raises(ClientError, match="cloudformation:CreateChangeSet"):
+        server.client("cloudformation").create_change_set(StackName="s", ChangeSetName="c", TemplateBody="{}")
+
+
+@pytest.mark.services
+def test_a_kill_in_the_middle_can_be_repeated(tmp_path: Path) -> None:
+    """The server dies while our part is under way; the emulator, killed before it saved, has forgotten its part."""
+    name = "interrupted"
+    template = stack_of(
+        Q=queue("interrupted-q"), A=database("interrupted_a"), B={**database("interrupted_b"), "DependsOn": "A"}
+    )
+    template["Resources"]["Bucket"] = {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "interrupted-bucket"}}
+    with running_emulator(tmp_path) as emulator:
+        with running_server(emulator, (GlueCatalog, CloudFormation)) as server:
+            reached, go_on = _stop_before(server, "interrupted_b")
+            stacks = Stacks(server, name)
+            stacks.client.create_stack(StackName=name, TemplateBody=json.dumps(template))
+            assert reached.wait(30)
+            saved = _copy_of_state(emulator)
+            go_on.set()
+        _restore_state(emulator, saved)
+        emulator.kill()
+        emulator.start()
+        with running_server(emulator, (GlueCatalog, CloudFormation)) as server:
+            stacks = Stacks(server, name)
+            stack = stacks.describe()
+            assert (stack["StackStatus"], stack["StackStatusReason"]) == ("CREATE_FAILED", INTERRUPTED)
+            assert stacks.delete() == ""
+            assert stacks.create(template) == "CREATE_COMPLETE"
+            assert stacks.databases() == {"interrupted_a", "interrupted_b"}
+
+            emulator.kill()  # it never saved: all but its buckets is gone
+            emulator.start()
+            assert stacks.queues() == []
+            stacks.client.update_stack(StackName=name, TemplateBody=json.dumps(template))
+            assert stacks.settled() == "UPDATE_COMPLETE"
+            assert stacks.queues() == ["interrupted-q"]
+            assert stacks.databases() == {"interrupted_a", "interrupted_b"}
+
+
+def _stop_before(server: LakeServer, database_name: str) -> tuple[threading.Event, threading.Event]:
+    """Hold the creation of a database: as far as the state on disk goes, the server dies there."""
+    catalog = next(one for one in server.server.executors if isinstance(one, GlueCatalog))
+    create: Callable[..., Any] = catalog.actions["CreateDatabase"]
+    reached, go_on = threading.Event(), threading.Event()
+
+    def hold(request: Any) -> Any:
+        if request.payload["DatabaseInput"]["Name"] == database_name:
+            reached.set()
+            go_on.wait(30)
+        return create(request)
+
+    catalog.actions = {**catalog.actions, "CreateDatabase": hold}
+    return reached, go_on
+
+
+def _copy_of_state(emulator: Emulator) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in (emulator.settings.data / "cloudformation").iterdir()}
+
+
+def _restore_state(emulator: Emulator, saved: dict[Path, bytes]) -> None:
+    for path, content in saved.items():
+        path.write_bytes(content)
+
+
+def test_an_interrupted_operation_has_failed(tmp_path: Path) -> None:
+    from local.executors.cloudformation.stacks import Deployed, Stack
+
+    store = Store(tmp_path)
+    for name, status in (
+        ("a", "CREATE_IN_PROGRESS"),
+        ("b", "UPDATE_ROLLBACK_IN_PROGRESS"),
+        ("c", "DELETE_IN_PROGRESS"),
+    ):
+        store.save(Stack(name, Deployed("{}", {}, [], []), status=status))
+    store.save(Stack("d", Deployed("{}", {}, [], []), status="CREATE_COMPLETE"))
+    again = Store(tmp_path)
+    again.load()
+    assert {stack.name: stack.status for stack in again} == {
+        "a": "CREATE_FAILED", "b": "UPDATE_FAILED", "c": "DELETE_FAILED", "d": "CREATE_COMPLETE",
+    }  # fmt: skip
+    assert (tmp_path / "a.json").stat().st_mode & 0o777 == 0o600
