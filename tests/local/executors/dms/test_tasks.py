@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 
 from lake_airflow.mysql import run_script
-from local.executors.dms import Dms
 from local.settings import ACCOUNT, REGION
-from tests.local.executors.dms.maker import BUCKET, Maker, error_of, rule
+from tests.local.executors.dms.maker import BUCKET, ROOT, Maker, error_of, rule
 from tests.mariadb import MariaDb
-from tests.services import LakeServer, root_client
+from tests.services import LakeServer, answers, root_client, running_emulator, wait_until
 
 pytestmark = pytest.mark.services
 
@@ -196,29 +199,54 @@ def test_each_action_is_authorised(make: Maker, lake: LakeServer) -> None:
     assert "iam:PassRole" in message
 
 
-def test_state_survives_a_kill_and_a_running_task_has_failed(make: Maker, lake: LakeServer) -> None:
-    done, running = make.task(), make.task()
-    make.run(done)
-    make.run(running)
-    path = lake.settings.data / "dms" / "state.json"
-    state = json.loads(path.read_text())
-    state["tasks"][running]["Status"] = "running"  # as a kill would have left it
-    state["tasks"][running]["Tables"][0]["state"] = "Full load"
+def full_access(iam: Any) -> str:
+    """ARN of a new role that may do everything."""
+    trust = {"Effect": "Allow", "Principal": {"Service": "dms.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    rights = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    documents = [json.dumps({"Version": "2012-10-17", "Statement": [statement]}) for statement in (trust, rights)]
+    made = iam.create_role(RoleName="dms-role", AssumeRolePolicyDocument=documents[0])
+    iam.put_role_policy(RoleName="dms-role", PolicyName="all", PolicyDocument=documents[1])
+    return str(made["Role"]["Arn"])
 
-    class Kept:
-        """The server's services, with a folder of another process."""
 
-        settings = type(lake.settings)(home=lake.settings.home / "after", port=lake.settings.port)
+def test_a_kill_fails_the_running_task_and_loses_nothing_else(mysql: MariaDb, tmp_path: Path) -> None:
+    script = b"""CREATE SCHEMA IF NOT EXISTS killed; USE killed;
+    CREATE OR REPLACE TABLE a_long AS SELECT seq, REPEAT('x', 200) AS filler FROM seq_1_to_300000;"""
+    with mysql.connect() as connection:
+        run_script(connection, script)
+    with running_emulator(tmp_path) as emulator:
+        settings = emulator.settings
+        home = {"LAKE_HOME": str(settings.home), "LAKE_PORT": str(settings.port), "PYTHONPATH": str(ROOT / "include")}
+        command = [sys.executable, "-m", "local.executors.server"]
+        emulator.client("s3").create_bucket(Bucket=BUCKET)
+        emulator.client("secretsmanager").create_secret(Name="shop-login", SecretString=json.dumps(mysql.secret))
+        role = full_access(emulator.client("iam"))
+        servers: list[subprocess.Popen[bytes]] = []
 
-    (Kept.settings.data / "dms").mkdir(parents=True)
-    (Kept.settings.data / "dms" / "state.json").write_text(json.dumps(state))
-    again = Dms(Kept())  # type: ignore[arg-type] # reading needs no more of the services
-    again.start()
-    tasks = again._resources.of("tasks")
-    assert tasks[done]["Status"] == "stopped"
-    assert (tasks[running]["Status"], tasks[running]["StopReason"]) == ("failed", "Stop Reason FATAL_ERROR")
-    assert "restarted while the task was running" in tasks[running]["LastFailureMessage"]
-    assert tasks[running]["Tables"][0]["state"] == "Table error"
+        def serve() -> None:
+            servers.append(subprocess.Popen(command, env={**os.environ, **home}, cwd=ROOT))
+            wait_until(lambda: answers(f"{settings.server_url}/health") or servers[-1].poll() is not None)
+            assert servers[-1].poll() is None
+
+        try:
+            serve()
+            make = Maker(root_client(settings.server_url, "dms"), role, mysql.ca)
+            task = make.task(rules=[rule(1, "include", "%", schema="killed")])
+            make.dms.start_replication_task(ReplicationTaskArn=task, StartReplicationTaskType="start-replication")
+            wait_until(lambda: any(table["FullLoadRows"] for table in make.statistics(task).values()))
+            servers[-1].kill()
+            servers[-1].wait(10)
+            serve()
+            found = make.described(task)
+            assert (found["Status"], found["StopReason"]) == ("failed", "Stop Reason FATAL_ERROR")
+            assert "restarted while the task was running" in found["LastFailureMessage"]
+            assert make.statistics(task)["a_long"]["TableState"] == "Table error"
+            assert make.run(task, "reload-target")["Status"] == "stopped"
+            assert make.statistics(task)["a_long"]["FullLoadRows"] == 300000
+        finally:
+            for server in servers:
+                server.kill()
+                server.wait(10)
 
 
 def test_airflows_operators_run_and_watch_a_task(
