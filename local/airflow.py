@@ -11,6 +11,7 @@ import os
 import sys
 import urllib.request
 from datetime import datetime
+from importlib.metadata import version
 from secrets import token_bytes, token_urlsafe
 
 from local import mysql, postgres, secret_files
@@ -110,13 +111,12 @@ def beats(settings: Settings, part: str, since: datetime) -> bool:
 
 def migrate(settings: Settings) -> None:
     """Bring the metadata database to this Airflow's version and make the pool; quick when both are done."""
-    from airflow import __version__  # noqa: PLC0415
-    from airflow.cli import cli_parser  # noqa: PLC0415
-
     done = settings.data / "airflow" / "migrated"
-    wanted = f"{__version__} {POOL}"
+    wanted = f"{version('apache-airflow')} {POOL}"
     if done.exists() and done.read_text() == wanted:
         return
+    from airflow.cli import cli_parser  # noqa: PLC0415  seconds of imports
+
     parser = cli_parser.get_parser()
     for line in (
         ["db", "migrate"],

@@ -32,6 +32,7 @@ log = logging.getLogger("supervisor")
 
 # What a deployment is made from; when it has changed, the home deploys again.
 DEPLOYED_FROM = (ROOT / "infrastructure", ROOT / "include", TOOLS / "sakila")
+ATTEMPTS = 3  # at a deployment during which the emulator crashes
 
 
 class Supervisor:
@@ -43,10 +44,9 @@ class Supervisor:
         self._deployed = settings.home / "deployed"
         self._round = 1
         self._stopping = False
-        self._background: set[asyncio.Task[None]] = set()
-        self._deploying = asyncio.Lock()
+        self._checked = 0  # crashes of the emulator after which the deployment was checked
         self.units = {
-            service.name: Unit(service, settings, self._write, self._restarted, self._run_once) for service in described
+            service.name: Unit(service, settings, self._write, self._crashed, self._run_once) for service in described
         }
 
     async def run(self) -> None:
@@ -66,8 +66,6 @@ class Supervisor:
             await asyncio.gather(*(stops[name] for name in users))
             await unit.stop()
 
-        for task in self._background:
-            task.cancel()
         # A service is described after those that it needs, so its users' tasks exist before its own.
         for name, unit in reversed(self.units.items()):
             stops[name] = asyncio.create_task(stop(unit))
@@ -86,38 +84,46 @@ class Supervisor:
                 self._begin(unit)
 
     async def _run_once(self, unit: Unit) -> None:
-        """Run a step to its end; the deployment only if what it is made from has changed."""
+        """Run a step to its end; the deployment only if what it is made from has changed, or the emulator crashed."""
         if unit.service.name != "deploy":
             await unit.to_end(unit.service.command())
             return
         wanted = await asyncio.to_thread(digest, DEPLOYED_FROM)
-        if not self._deployed.exists() or self._deployed.read_text() != wanted:
-            await self._deploy(unit)
-            secret_files.write(self._deployed, wanted)
+        emulator = self.units["emulator"].status
+        deployed = self._deployed.read_text() if self._deployed.exists() else ""
+        if emulator.restarts == self._checked and deployed == wanted:
+            return
+        for _ in range(ATTEMPTS):
+            await self.units["emulator"].settled.wait()
+            crashes = emulator.restarts
+            try:
+                await self._deploy(unit)
+            except (OSError, StartError):
+                if emulator.restarts == crashes:
+                    raise
+            if emulator.restarts == crashes:
+                self._checked = crashes
+                secret_files.write(self._deployed, wanted)
+                return
+        raise StartError(f"the emulator ended during each of {ATTEMPTS} deployments; see its log")
 
     async def _deploy(self, unit: Unit) -> None:
-        """Deploy, then stop and start the emulator: only a clean stop makes it save what the deployment made."""
-        async with self._deploying:
-            self._deployed.unlink(missing_ok=True)
-            await unit.to_end(unit.service.command())
-            await self.units["emulator"].bounce()
+        """Deploy, then stop and start the emulator: only a clean stop makes it save what the deployment made.
 
-    async def _restarted(self, unit: Unit) -> None:
-        """A killed emulator has fallen back to its last clean stop: bring back the catalog, check the deployment."""
-        if unit.service.name == "emulator" and self._deployed.exists():
-            task = asyncio.create_task(self._recover())
-            self._background.add(task)
-            task.add_done_callback(self._background.discard)
-
-    async def _recover(self) -> None:
-        try:
-            wanted = self._deployed.read_text()
+        An emulator that crashed has fallen back to its last clean stop, so the catalog's journal is replayed before.
+        """
+        self._deployed.unlink(missing_ok=True)
+        emulator = self.units["emulator"]
+        if emulator.status.restarts != self._checked:
             await asyncio.to_thread(services.replay_catalog, self.settings)
-            await self._deploy(self.units["deploy"])
-            secret_files.write(self._deployed, wanted)
-            log.info("the emulator is what it was: the catalog's journal is replayed, the deployment checked")
-        except (OSError, StartError):
-            log.exception("the lake could not be brought back after the emulator's crash; make up tries again")
+        await unit.to_end(unit.service.command())
+        await emulator.bounce()
+
+    def _crashed(self, unit: Unit) -> None:
+        """After a crash of the emulator the deployment is checked, once the emulator is back."""
+        deploy = self.units.get("deploy")
+        if unit.service.name == "emulator" and deploy and deploy.settled.is_set():
+            self._begin(deploy)
 
     def _write(self) -> None:
         """Replace the state file."""

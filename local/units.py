@@ -49,18 +49,18 @@ class Status:
 
 
 class Unit:
-    """A service and its process. ``changed`` is told of each change, ``restarted`` of each start after a crash."""
+    """A service and its process. ``changed`` is told of each change, ``crashed`` of each end that nobody asked for."""
 
     def __init__(
         self,
         service: Service,
         settings: Settings,
         changed: Callable[[], None],
-        restarted: Callable[[Unit], Awaitable[None]],
+        crashed: Callable[[Unit], None],
         run_once: Callable[[Unit], Awaitable[None]],
     ) -> None:
         self.service, self.settings = service, settings
-        self._changed, self._restarted, self._run_once = changed, restarted, run_once
+        self._changed, self._crashed, self._run_once = changed, crashed, run_once
         self._log = settings.logs / f"{service.name}.log"
         self.status = Status(service.name, port=service.port, log=str(self._log))
         self.settled = asyncio.Event()
@@ -145,12 +145,12 @@ class Unit:
                     raise StartError(f"{why}, {failures} times in a row; {self._tail()}")
                 self.status.restarts += 1
                 self._set(RESTARTING, why)
+                self._crashed(self)
                 await asyncio.sleep(BACK_OFF[failures])
                 failures += 1
                 with contextlib.suppress(StartError):
                     await self._start()
                     break
-            await self._restarted(self)
 
     async def _start(self) -> None:
         """Start the process and wait until it proves that it works; raises StartError."""

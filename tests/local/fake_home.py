@@ -1,6 +1,7 @@
 """A supervisor of small services, for tests: ``python fake_home.py CASE`` in the home that the environment names.
 
-``echo`` listens on the home's first port, starts a descendant in a session of its own, and notes its own end.
+A server starts a descendant in a session of its own and notes in the file ``ends`` when it is ended in good order, and
+when it is told to replay the catalog.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ import sys
 import textwrap
 import urllib.request
 
+from local import secret_files
+from local.environment import home_token_path
 from local.services import Service
 from local.settings import HOST, Settings
 from local.supervisor import supervise
@@ -17,14 +20,18 @@ SERVER = """
     import http.server, os, pathlib, signal, subprocess, sys
     home, name, port = pathlib.Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     subprocess.Popen(["sleep", "1000"], start_new_session=True)
-    def end(*_):
+    def note(text):
         with (home / "ends").open("a") as file:
-            file.write(f"{name}\\n")
+            file.write(f"{text}\\n")
+    def end(*_):
+        note(name)
         os._exit(0)
     signal.signal(signal.SIGTERM, end)
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             self.send_response(200); self.end_headers()
+        def do_POST(self):
+            note(self.path); self.do_GET()
         def log_message(self, *_): pass
     http.server.HTTPServer(("127.0.0.1", port), Handler).serve_forever()
 """
@@ -59,6 +66,7 @@ def main() -> int:
         "endless": (script("first", "sleep 1000"),),
         "repairable": (script("first", f"echo not yet; test -e {settings.home}/repaired"),),
     }
+    secret_files.write(home_token_path(settings), "token")
     return supervise(settings, cases[case])
 
 

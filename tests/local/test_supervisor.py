@@ -167,6 +167,16 @@ def test_a_deployment_is_followed_by_a_clean_restart_of_the_emulator(fake: FakeH
     assert answers(fake.settings.port)
 
 
+def test_after_a_crash_of_the_emulator_the_catalog_is_replayed_and_the_deployment_checked(fake: FakeHome) -> None:
+    fake.start("deployed")
+    assert fake.settle() == ""
+    os.kill(fake.service("emulator")["pid"], signal.SIGKILL)
+    until(lambda: fake.service("emulator")["restarts"] == 1)
+    assert fake.settle() == ""
+    assert fake.ends() == ["deployed", "emulator", "/internal/replay", "deployed", "emulator"]
+    assert fake.service("deploy")["state"] == "done"
+
+
 def test_what_is_unchanged_is_not_deployed_again(fake: FakeHome) -> None:
     fake.start("deployed")
     fake.settle()
