@@ -30,7 +30,6 @@ SAKILA_SCRIPTS = ("sakila-schema.sql", "sakila-data.sql")
 TEMPLATES_PREFIX = "templates/"
 # What can only be deleted (AWS: "Stack status codes"): the creation never succeeded.
 DEAD = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED")
-STUCK = ("UPDATE_ROLLBACK_FAILED",)
 SHOWN_SECONDS = 5.0  # the longest time between two looks at the stack's events
 
 
@@ -171,11 +170,13 @@ def _bring_to(cloudformation: Any, request: dict[str, Any], progress: Progress) 
     if stack and stack["StackStatus"].endswith("_IN_PROGRESS"):
         progress(f"{name} is {stack['StackStatus']}: waiting")
         stack = _follow(cloudformation, stack["StackId"], progress)
-    if stack and stack["StackStatus"] in STUCK:
-        raise DeployError(
-            f"{name} is {stack['StackStatus']}: {stack.get('StackStatusReason', 'no reason given')}. "
-            "Continue its rollback in CloudFormation first."
-        )
+    if stack and stack["StackStatus"] == "UPDATE_ROLLBACK_FAILED":
+        progress(f"{name} is UPDATE_ROLLBACK_FAILED: continuing the rollback")
+        seen = {event["EventId"] for event in _events(cloudformation, stack["StackId"])}
+        cloudformation.continue_update_rollback(StackName=name)
+        stack = _follow(cloudformation, stack["StackId"], progress, seen)
+        if stack["StackStatus"] != "UPDATE_ROLLBACK_COMPLETE":
+            raise DeployError(_failure(cloudformation, stack, seen))
     if stack and stack["StackStatus"] in DEAD:
         progress(f"{name} is {stack['StackStatus']}: deleting what is left of it")
         _delete(cloudformation, stack, progress)

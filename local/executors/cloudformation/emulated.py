@@ -116,14 +116,6 @@ class EmulatedStack:
             return []
         return found
 
-    def failure(self, stack: Stack) -> str:
-        """The first reason why the emulator's last operation failed."""
-        failed = [event for event in stack.events if event["ResourceStatus"].endswith("_FAILED")]
-        if failed:
-            return f"The following resource(s) failed: [{failed[-1]['LogicalResourceId']}]."
-        present = self.describe(stack.name)
-        return str((present or {}).get("StackStatusReason") or "The emulator's part of the stack failed")
-
     def validate(self, reduced: Json) -> Json:
         """The emulator's word on a template."""
         with self._uploaded(reduced) as url:

@@ -10,11 +10,12 @@ from urllib.parse import unquote, urlsplit
 from botocore.exceptions import ClientError
 
 from local.executors.cloudformation import wire
+from local.executors.cloudformation.descriptions import described, resource_of
 from local.executors.cloudformation.emulated import EmulatedStack
 from local.executors.cloudformation.intrinsics import invalid, parameter_values
 from local.executors.cloudformation.operations import Operations
 from local.executors.cloudformation.plan import Plan, own_types, template_of
-from local.executors.cloudformation.stacks import Deployed, Resource, Stack, Store
+from local.executors.cloudformation.stacks import Deployed, Stack, Store
 from local.executors.cloudformation.types import RECORDED, Context, Json, root_clients
 from local.executors.protocol import AwsError, Handler, Request, Services
 from local.settings import ACCOUNT, REGION
@@ -54,6 +55,7 @@ class CloudFormation:
             "CreateStack": self._create,
             "UpdateStack": self._update,
             "DeleteStack": self._delete,
+            "ContinueUpdateRollback": self._continue_rollback,
         }
         self.actions: Mapping[str, Handler] = {
             **{action: self._handler(action, method) for action, method in reading.items()},
@@ -102,7 +104,7 @@ class CloudFormation:
             plan = self._operations.plan(stack, deployed)
             stack.become("CREATE_IN_PROGRESS", "User Initiated")
             self._begin(stack, plan, lambda: self._store.forget(stack))
-        self._run(self._operations.create, stack, plan)
+        self._run(lambda: self._operations.create(stack, plan), stack)
         return {"StackId": stack.id}
 
     def _update(self, given: Json) -> Json:
@@ -129,7 +131,7 @@ class CloudFormation:
                 self._store.save(stack)
 
             self._begin(stack, plan, undo)
-        self._run(self._operations.update, stack, plan)
+        self._run(lambda: self._operations.update(stack, plan), stack)
         return {"StackId": stack.id}
 
     def _delete(self, given: Json) -> Json:
@@ -142,7 +144,17 @@ class CloudFormation:
             plan = self._operations.plan(stack, stack.target)
             stack.become("DELETE_IN_PROGRESS", "User Initiated")
             self._store.save(stack)
-        self._run(self._operations.delete, stack, plan)
+        self._run(lambda: self._operations.delete(stack, plan), stack)
+        return {}
+
+    def _continue_rollback(self, given: Json) -> Json:
+        with self._lock:
+            stack = self._stack(given)
+            if stack.status != "UPDATE_ROLLBACK_FAILED":
+                raise invalid(f"Stack:{stack.id} is in {stack.status} state and can not continue update rollback.")
+            stack.become("UPDATE_ROLLBACK_IN_PROGRESS", "User Initiated")
+            self._store.save(stack)
+        self._run(lambda: self._operations.go_back(stack), stack)
         return {}
 
     def _begin(self, stack: Stack, plan: Plan, undo: Callable[[], None]) -> None:
@@ -168,8 +180,8 @@ class CloudFormation:
             except ClientError as error:
                 raise invalid(f"{name} already exists: {error.response['Error']['Message']}") from error
 
-    def _run(self, operation: Callable[[Stack, Plan], None], stack: Stack, plan: Plan) -> None:
-        thread = threading.Thread(target=operation, args=(stack, plan), name=f"stack-{stack.name}", daemon=True)
+    def _run(self, operation: Callable[[], None], stack: Stack) -> None:
+        thread = threading.Thread(target=operation, name=f"stack-{stack.name}", daemon=True)
         self._threads = [other for other in self._threads if other.is_alive()] + [thread]
         thread.start()
 
@@ -209,8 +221,8 @@ class CloudFormation:
 
     def _describe_stacks(self, given: Json) -> Json:
         if given.get("StackName"):
-            return {"Stacks": [_described(self._stack(given))]}
-        return {"Stacks": [_described(stack) for stack in self._store if stack.status != "DELETE_COMPLETE"]}
+            return {"Stacks": [described(self._stack(given))]}
+        return {"Stacks": [described(stack) for stack in self._store if stack.status != "DELETE_COMPLETE"]}
 
     def _describe_events(self, given: Json) -> Json:
         events = self._stack(given).events[::-1]
@@ -223,7 +235,7 @@ class CloudFormation:
         found = [] if stack.status == "DELETE_COMPLETE" else self._emulated.resources(stack.name)
         for resource in found:
             resource["StackName"], resource["StackId"] = stack.name, stack.id
-        found += [_resource(stack, logical, resource) for logical, resource in stack.resources.items()]
+        found += [resource_of(stack, logical, resource) for logical, resource in list(stack.resources.items())]
         order = list(template_of(stack.target.template)["Resources"])
         place = {name: index for index, name in enumerate(order)}
         return sorted(found, key=lambda resource: place.get(resource["LogicalResourceId"], len(place)))
@@ -248,7 +260,7 @@ class CloudFormation:
 
     def _list_stacks(self, given: Json) -> Json:
         wanted = given.get("StackStatusFilter")
-        return {"StackSummaries": [_described(one) for one in self._store if not wanted or one.status in wanted]}
+        return {"StackSummaries": [described(one) for one in self._store if not wanted or one.status in wanted]}
 
     def _get_template(self, given: Json) -> Json:
         stages = {"StagesAvailable": ["Original", "Processed"]}
@@ -268,41 +280,3 @@ class CloudFormation:
 
 def _meaning(deployed: Deployed) -> tuple[Any, ...]:
     return template_of(deployed.template), deployed.parameters, deployed.tags
-
-
-def _described(stack: Stack) -> Json:
-    declared = template_of(stack.target.template).get("Parameters") or {}
-    secret = {name for name, one in declared.items() if str(one.get("NoEcho")).lower() == "true"}
-    return {
-        "StackId": stack.id,
-        "StackName": stack.name,
-        "Description": stack.description or None,
-        "TemplateDescription": stack.description or None,
-        "Parameters": [
-            {"ParameterKey": name, "ParameterValue": "****" if name in secret else value}
-            for name, value in stack.target.parameters.items()
-        ],
-        "CreationTime": stack.created,
-        "LastUpdatedTime": stack.updated or None,
-        "DeletionTime": stack.deleted or None,
-        "StackStatus": stack.status,
-        "StackStatusReason": stack.reason or None,
-        "DisableRollback": False,
-        "EnableTerminationProtection": False,
-        "Capabilities": stack.target.capabilities,
-        "Outputs": stack.outputs,
-        "Tags": stack.target.tags,
-    }
-
-
-def _resource(stack: Stack, logical: str, resource: Resource) -> Json:
-    return {
-        "StackName": stack.name,
-        "StackId": stack.id,
-        "LogicalResourceId": logical,
-        "PhysicalResourceId": resource.physical or None,
-        "ResourceType": resource.type,
-        "Timestamp": resource.updated,
-        "ResourceStatus": resource.status,
-        "ResourceStatusReason": resource.reason or None,
-    }

@@ -11,6 +11,8 @@ from typing import Any
 from infrastructure.package import parse_template
 from local.executors.cloudformation import supplements
 from local.executors.cloudformation.database import MySqlInstance, SecretAttachment
+from local.executors.cloudformation.dms_types import DmsCertificate, DmsEndpoint, DmsInstance, DmsTask
+from local.executors.cloudformation.glue_types import GlueCrawler, GlueDatabase, GlueJob
 from local.executors.cloudformation.intrinsics import (
     Json,
     Reference,
@@ -19,17 +21,7 @@ from local.executors.cloudformation.intrinsics import (
     invalid,
     references,
 )
-from local.executors.cloudformation.made import (
-    DeliveryStream,
-    DmsCertificate,
-    DmsEndpoint,
-    DmsInstance,
-    DmsTask,
-    GlueCrawler,
-    GlueDatabase,
-    GlueJob,
-    NamedQuery,
-)
+from local.executors.cloudformation.made import DeliveryStream, NamedQuery
 from local.executors.cloudformation.reduced import output_name, reduce
 from local.executors.cloudformation.stacks import Deployed, Stack
 from local.executors.cloudformation.types import RECORDED, OwnType, getter, recorded_attributes
@@ -88,11 +80,14 @@ class Plan:
         """The emulator's part."""
         return reduce(self.template, self._ours, self._literal, self._needed(), self._settings)
 
-    def kept(self, logical: str) -> bool:
-        """Whether a resource outlives its stack (DeletionPolicy; AWS's default for a DBInstance is Snapshot)."""
+    def kept(self, logical: str, policy: str = "DeletionPolicy") -> bool:
+        """Whether a resource outlives its stack, or with ``UpdateReplacePolicy`` its replacement.
+
+        AWS's default is Delete, but for the deletion of a DBInstance Snapshot.
+        """
         resource = self.resources[logical]
-        default = "Snapshot" if resource["Type"] == "AWS::RDS::DBInstance" else "Delete"
-        return self._static.value(resource.get("DeletionPolicy", default)) != "Delete"
+        database = resource["Type"] == "AWS::RDS::DBInstance" and policy == "DeletionPolicy"
+        return bool(self._static.value(resource.get(policy, "Snapshot" if database else "Delete")) != "Delete")
 
     def bucket_name(self, logical: str) -> str:
         """The name of a bucket, which must not depend on other resources."""

@@ -15,7 +15,7 @@ from local.settings import ACCOUNT, REGION
 
 Json = dict[str, Any]
 STACK_TYPE = "AWS::CloudFormation::Stack"
-EVENTS_KEPT = 2000
+EVENTS_KEPT = 500
 INTERRUPTED = "The home stopped while this operation ran; it can be repeated"
 # What an operation becomes when the home stops in the middle of it.
 AFTER_INTERRUPTION = {
@@ -37,6 +37,8 @@ class Resource:
     digest: str = ""
     reason: str = ""
     updated: str = field(default_factory=now)
+    keeps: bool = False  # DeletionPolicy: the thing outlives its place in the stack
+    keeps_replaced: bool = False  # UpdateReplacePolicy
 
 
 @dataclass

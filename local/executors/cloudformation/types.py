@@ -12,7 +12,7 @@ from typing import Any
 import boto3
 import botocore.session
 from botocore.exceptions import ClientError
-from botocore.model import ListShape, MapShape, Shape, StructureShape
+from botocore.model import ListShape, MapShape, ServiceModel, Shape, StructureShape
 
 from local.environment import SERVED
 from local.executors.credentials import SERVED_CLIENTS
@@ -112,11 +112,15 @@ def shaped(service: str, operation: str, properties: Json, drop: tuple[str, ...]
 
     Raises Failure for a property that the call does not know.
     """
-    model = botocore.session.get_session().get_service_model(service)
-    shape = model.operation_model(operation).input_shape
+    shape = _model(service).operation_model(operation).input_shape
     kept = {name: value for name, value in properties.items() if name not in drop}
     arguments: Json = _shaped(shape, kept, operation)
     return arguments
+
+
+@functools.cache
+def _model(service: str) -> ServiceModel:
+    return botocore.session.get_session().get_service_model(service)
 
 
 def _shaped(shape: Shape | None, value: Any, where: str) -> Any:

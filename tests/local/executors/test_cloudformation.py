@@ -349,7 +349,9 @@ def test_an_update_adds_changes_renames_and_removes(stacks: Stacks) -> None:
 
     changed["Resources"]["Job"]["Properties"]["Name"] = f"{stacks.name}-renamed"
     assert stacks.update(changed) == "UPDATE_COMPLETE"
-    assert [one["Name"] for one in glue.get_jobs()["Jobs"]] == [f"{stacks.name}-renamed"]
+    assert [one["Name"] for one in glue.get_jobs()["Jobs"] if one["Name"].startswith(stacks.name)] == [
+        f"{stacks.name}-renamed"
+    ]
 
 
 @pytest.mark.services
@@ -372,6 +374,34 @@ def test_a_failed_update_goes_back(stacks: Stacks) -> None:
     assert f"{name}_taken" in stacks.databases()
     glue.delete_database(Name=f"{name}_taken")
     assert stacks.update(failing) == "UPDATE_COMPLETE"
+
+
+@pytest.mark.services
+def test_a_rollback_that_failed_can_be_continued(stacks: Stacks, server: LakeServer) -> None:
+    name, glue = stacks.name.replace("-", "_"), stacks.server.client("glue")
+    stacks.create(stack_of(A=database(f"{name}_a", Description="before"), Dropped=database(f"{name}_dropped")))
+    glue.create_database(DatabaseInput={"Name": f"{name}_taken"})
+    catalog = next(one for one in server.server.executors if isinstance(one, GlueCatalog))
+    before, calls = catalog.actions, []
+
+    def refuse_the_second(request: Any) -> Any:
+        calls.append(request)
+        if len(calls) > 1:
+            raise AwsError("InternalServiceException", "not now")
+        return before["UpdateDatabase"](request)
+
+    catalog.actions = {**before, "UpdateDatabase": refuse_the_second}
+    failing = stack_of(A=database(f"{name}_a", Description="after"), B={**database(f"{name}_taken"), "DependsOn": "A"})
+    assert stacks.update(failing) == "UPDATE_ROLLBACK_FAILED"
+    assert "not now" in stacks.reasons()["A"]
+    with pytest.raises(ClientError, match="UPDATE_ROLLBACK_FAILED state and can not be updated"):
+        stacks.update(failing)
+    catalog.actions = before
+    stacks.client.continue_update_rollback(StackName=stacks.name)
+    assert stacks.settled() == "UPDATE_ROLLBACK_COMPLETE"
+    assert glue.get_database(Name=f"{name}_a")["Database"]["Description"] == "before"
+    assert stacks.databases() == {f"{name}_a", f"{name}_dropped", f"{name}_taken"}
+    glue.delete_database(Name=f"{name}_taken")
 
 
 @pytest.mark.services
@@ -410,6 +440,24 @@ def test_a_stack_may_keep_what_its_template_says(stacks: Stacks) -> None:
     assert stacks.delete() == ""
     assert stacks.databases() == {name}
     stacks.server.client("glue").delete_database(Name=name)
+
+
+@pytest.mark.services
+def test_an_update_keeps_what_the_template_says(stacks: Stacks) -> None:
+    name, glue = stacks.name.replace("-", "_"), stacks.server.client("glue")
+    job = {
+        "Type": "AWS::Glue::Job",
+        "UpdateReplacePolicy": "Retain",
+        "Properties": {"Name": f"{stacks.name}-1", "Role": "r"},
+    }
+    job["Properties"]["Command"] = {"Name": "glueetl"}  # type: ignore[index]
+    stacks.create(stack_of(D={**database(name), "DeletionPolicy": "Retain"}, J=job))
+    job["Properties"]["Name"] = f"{stacks.name}-2"  # type: ignore[index]
+    assert stacks.update(stack_of(J=job)) == "UPDATE_COMPLETE"
+    assert stacks.databases() == {name}
+    assert {one["Name"] for one in glue.get_jobs()["Jobs"]} >= {f"{stacks.name}-1", f"{stacks.name}-2"}
+    glue.delete_database(Name=name)
+    glue.delete_job(JobName=f"{stacks.name}-1")
 
 
 @pytest.mark.services

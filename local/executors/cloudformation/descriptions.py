@@ -1,0 +1,47 @@
+"""Stacks and resources as CloudFormation's replies print them."""
+
+from __future__ import annotations
+
+from local.executors.cloudformation.plan import template_of
+from local.executors.cloudformation.stacks import Resource, Stack
+from local.executors.cloudformation.types import Json
+
+
+def described(stack: Stack) -> Json:
+    """A stack as DescribeStacks and ListStacks print it."""
+    declared = template_of(stack.target.template).get("Parameters") or {}
+    secret = {name for name, one in declared.items() if str(one.get("NoEcho")).lower() == "true"}
+    return {
+        "StackId": stack.id,
+        "StackName": stack.name,
+        "Description": stack.description or None,
+        "TemplateDescription": stack.description or None,
+        "Parameters": [
+            {"ParameterKey": name, "ParameterValue": "****" if name in secret else value}
+            for name, value in stack.target.parameters.items()
+        ],
+        "CreationTime": stack.created,
+        "LastUpdatedTime": stack.updated or None,
+        "DeletionTime": stack.deleted or None,
+        "StackStatus": stack.status,
+        "StackStatusReason": stack.reason or None,
+        "DisableRollback": False,
+        "EnableTerminationProtection": False,
+        "Capabilities": stack.target.capabilities,
+        "Outputs": stack.outputs,
+        "Tags": stack.target.tags,
+    }
+
+
+def resource_of(stack: Stack, logical: str, resource: Resource) -> Json:
+    """One of our resources as DescribeStackResources prints it."""
+    return {
+        "StackName": stack.name,
+        "StackId": stack.id,
+        "LogicalResourceId": logical,
+        "PhysicalResourceId": resource.physical or None,
+        "ResourceType": resource.type,
+        "Timestamp": resource.updated,
+        "ResourceStatus": resource.status,
+        "ResourceStatusReason": resource.reason or None,
+    }
