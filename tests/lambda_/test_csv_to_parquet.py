@@ -243,7 +243,7 @@ def test_an_object_says_what_it_was_made_of(s3: Any) -> None:
     found = s3.head_object(Bucket=CLEAN, Key=PARQUET)
     assert found["Metadata"] == {"source-etag": etag, "source-rows": "2", "source-sequencer": "0A1B"}
     metadata = pq.read_metadata(io.BytesIO(s3.get_object(Bucket=CLEAN, Key=PARQUET)["Body"].read()))
-    assert metadata.row_group(0).column(0).compression == "ZSTD"
+    assert metadata.row_group(0).column(0).compression == "SNAPPY"  # AWS's layer cannot write zstd
 
 
 @pytest.mark.services

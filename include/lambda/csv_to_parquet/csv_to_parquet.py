@@ -7,6 +7,9 @@ a repeated or late notification writes what is there already. Nothing is appende
 Called by SQS (bodies are S3 notifications; answers partial batch failures) or by S3 itself (raises when one fails).
 Environment: CLEAN_BUCKET. The metadata of each Parquet object say what it was made of: ``source-etag``,
 ``source-rows`` and, if the notification had one, ``source-sequencer``.
+
+On AWS it runs with the managed layer AWSSDKPandas of its Python version (awswrangler, pandas, pyarrow); the zip holds
+the modules of this folder and the package ``datalake``.
 """
 
 from __future__ import annotations
@@ -36,7 +39,7 @@ from typed_csv import arrow_schema, buffered, read_batches
 logger = logging.getLogger()
 logger.setLevel(logging.INFO)
 
-COMPRESSION = "zstd"
+COMPRESSION = "snappy"  # the one good codec of the managed layer: its pyarrow is built without zstd, LZ4 and Brotli
 ATTEMPTS = 5  # a source replaced that often while it is converted is left to the queue's next delivery
 _KEY = re.compile(rf"{re.escape(DMS_PREFIX)}(?P<schema>[^/]+)/(?P<table>[^/]+)/(?P<stem>[^/]+)\.csv")
 

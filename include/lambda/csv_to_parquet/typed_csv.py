@@ -1,7 +1,8 @@
 r"""Read DMS's CSV of a declared table: exactly, in bounded memory, every fault named with its file and line.
 
-Python's csv module reads it because it refuses what pandas (and so ``awswrangler.s3.read_csv``) lets pass: pandas fills
-a row that is cut short with NULLs and takes a lone ``\r`` for the end of a row.
+Python's csv module reads it, from one request for the whole object. ``awswrangler.s3.read_csv`` would not do: pandas
+fills up a row that is cut short where it should refuse it, knows no line numbers of values that do not parse, and reads
+an object piece by piece, so that pieces of two versions can meet.
 """
 
 from __future__ import annotations

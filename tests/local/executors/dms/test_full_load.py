@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from lake_airflow.mysql import run_script
+from local.settings import ACCOUNT
 from tests.local.executors.dms.maker import BUCKET, NO_PLACE, SELECT_SHOP, Maker, rule
 from tests.mariadb import MariaDb
 from tests.services import LakeServer
@@ -161,7 +162,7 @@ def test_files_are_cut_at_their_size_and_counted_in_hexadecimal(
 
 def test_encryption_is_asked_of_s3(make: Maker, lake: LakeServer) -> None:
     key = lake.emulator.client("kms").create_key()["KeyMetadata"]["Arn"]
-    target = make.target(EncryptionMode="sse-kms", ServerSideEncryptionKmsKeyId=key)
+    target = make.target(EncryptionMode="sse-kms", ServerSideEncryptionKmsKeyId=key, ExpectedBucketOwner=ACCOUNT)
     task = make.task(target=target)
     make.run(task)
     found = lake.emulator.client("s3").head_object(
