@@ -37,7 +37,7 @@ def _settings(settings: Settings) -> dict[str, str]:
         "CORE__DAGS_FOLDER": str(ROOT / "dags"),
         "CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
         "CORE__LOAD_EXAMPLES": "False",
-        "CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
+        "CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "CORE__EXECUTOR": "LocalExecutor",
         "CORE__PARALLELISM": "4",
         "CORE__FERNET_KEY": fernet_key,
@@ -56,7 +56,8 @@ def _settings(settings: Settings) -> dict[str, str]:
         "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "30",
         "LOGGING__BASE_LOG_FOLDER": str(settings.logs / "airflow"),
         "LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(settings.logs / "airflow" / "dag_processor"),
-        "LOGGING__LOGGING_LEVEL": "WARNING",
+        "LOGGING__WORKER_LOG_SERVER_PORT": str(settings.airflow_port + 1),
+        "LOGGING__TRIGGER_LOG_SERVER_PORT": str(settings.airflow_port + 1),
         "OPERATORS__DEFAULT_DEFERRABLE": "False",
         "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.3",
         "SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
@@ -70,6 +71,7 @@ def database_environment(settings: Settings) -> dict[str, str]:
         **{f"AIRFLOW__{name}": value for name, value in _settings(settings).items()},
         "AIRFLOW_HOME": str(settings.data / "airflow"),
         "PYTHONPATH": str(ROOT / "include"),
+        "PYTHONWARNINGS": "ignore::DeprecationWarning",  # of Airflow's own libraries, in every task's log
         "PATH": f"{TOOLS}/airflow/bin{os.pathsep}{os.environ.get('PATH', os.defpath)}",
     }
 
@@ -90,9 +92,16 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
 
 
 def command(part: str) -> list[str]:
-    """One of PARTS. Logs of running tasks are read from the files, so no part serves them on a port."""
+    """One of PARTS. Airflow's log servers would listen on every address of the machine, so ours takes their place."""
     options = ["--skip-serve-logs"] if part in ("scheduler", "triggerer") else []
     return [str(TOOLS / "airflow" / "bin" / "airflow"), part, *options]
+
+
+def log_server(settings: Settings) -> list[str]:
+    """Serves the logs of running tasks, on 127.0.0.1 only; the API server asks it with a token."""
+    factory = ["--factory", "airflow.utils.serve_logs.log_server:get_app"]
+    address = ["--host", HOST, "--port", str(settings.airflow_port + 1), "--log-level", "warning"]
+    return [str(TOOLS / "airflow" / "bin" / "uvicorn"), *factory, *address]
 
 
 def answers(settings: Settings) -> bool:

@@ -124,6 +124,14 @@ def services(settings: Settings) -> tuple[Service, ...]:
         ),
         *(part(name) for name in airflow.PARTS),
         Service(
+            "airflow-logs",
+            lambda: airflow.log_server(settings),
+            after=("migrate", "server"),
+            port=settings.airflow_port + 1,
+            environment=lambda: airflow.airflow_environment(settings),
+            seconds=180,
+        ),
+        Service(
             "deploy",
             lambda: module("local.provision", "deploy"),
             after=("server", "mysql"),
