@@ -4,7 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowException
+from airflow.sdk.exceptions import AirflowException, TaskDeferred
 
 from lake_operators.glue import GlueJobRunOperator
 from tests.aws import Handler, client_error
@@ -103,3 +103,12 @@ def test_a_job_that_does_not_exist_is_named_and_not_made(
     aws_calls.update({"glue.GetJob": missing, "glue.CreateJob": made, "glue.UpdateJob": made})
     with pytest.raises(AirflowException, match="Glue job the-job does not exist"):
         execute(context)
+
+
+def test_deferred_it_gives_the_slot_back_and_never_stores_the_run(glue: Glue, context: dict[str, Any]) -> None:
+    operator = GlueJobRunOperator(task_id="run", job_name="the-job", deferrable=True, waiter_delay=1)
+    with pytest.raises(TaskDeferred) as deferred:
+        operator.execute(context)
+    assert deferred.value.trigger.waiter_args == {"JobName": "the-job", "RunId": "jr_1"}
+    assert context["task_state_store"] == {}
+    assert operator.execute_complete(context, {"status": "success", "run_id": "jr_1"}) == "jr_1"
