@@ -37,13 +37,15 @@ def free_settings(home: Path) -> Settings:
     return Settings(home=home, port=free_ports(10))
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = START_SECONDS, what: str = "condition") -> None:
+def wait_until(
+    condition: Callable[[], bool], seconds: float = START_SECONDS, what: str = "condition", every: float = 0.05
+) -> None:
     """Poll until a condition holds; fails the test after ``seconds``."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what}: not within {seconds} s")
-        time.sleep(0.05)
+        time.sleep(every)
 
 
 def answers(url: str) -> bool:
@@ -168,7 +170,12 @@ def running_server(
     """Our server in front of an emulator, with these executors (default: all there are)."""
     server = Server(emulator.settings, executors, session_seconds)
     config = uvicorn.Config(
-        application(server), host=HOST, port=emulator.settings.server_port, log_config=None, access_log=False
+        application(server),
+        host=HOST,
+        port=emulator.settings.server_port,
+        log_config=None,
+        log_level="warning",
+        access_log=False,
     )
     http = uvicorn.Server(config)
     thread = threading.Thread(target=http.run, daemon=True)

@@ -41,6 +41,7 @@ from local.executors.credentials import SESSION_SECONDS, CredentialsEndpoint, Ro
 from local.executors.dms import Dms
 from local.executors.firehose import Firehose
 from local.executors.glue_catalog import GlueCatalog
+from local.executors.glue_jobs import GlueJobs
 from local.executors.passthrough import Emulator, RawReply
 from local.executors.protocol import AwsError, Caller, Executor, Payload, RawRequest, Request, Services
 from local.executors.state import write_atomically
@@ -48,7 +49,14 @@ from local.settings import HOST, REGION, ROOT_ACCESS_KEY, Settings
 
 log = logging.getLogger("server")
 
-EXECUTORS: tuple[Callable[[Services], Executor], ...] = (Athena, CloudFormation, Dms, Firehose, GlueCatalog)
+EXECUTORS: tuple[Callable[[Services], Executor], ...] = (
+    GlueCatalog,  # first: the others find a whole catalog when they start
+    GlueJobs,
+    Athena,
+    CloudFormation,
+    Dms,
+    Firehose,
+)
 
 HANDLER_THREADS = 128  # a handler may call this server again, so there must be threads to spare
 # Names of the JSON protocols' errors in the query protocol.
