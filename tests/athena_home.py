@@ -17,7 +17,7 @@ from datalake.names import Lake
 from local import trino
 from local.executors.athena import Athena
 from local.executors.glue_catalog import GlueCatalog
-from local.settings import ACCOUNT, ENVIRONMENT, SUFFIX, TOOLS
+from local.settings import ENVIRONMENT, SUFFIX, TOOLS
 from tests.services import LakeServer, running_emulator, running_server, wait_until
 
 LAKE = Lake(ENVIRONMENT, SUFFIX)

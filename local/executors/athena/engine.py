@@ -17,6 +17,7 @@ USER = "athena"
 _FOOTER_BYTES = 16_384
 _UNITS = {"B": 1, "kB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40}
 _POSITION = re.compile(r"line (\d+):(\d+):")
+_OPTIMIZE_WHERE = ("NOT_SUPPORTED", "OPTIMIZE takes WHERE on partition columns only in the local home")
 _WORDS = {"COLUMN_NOT_FOUND": " or requester is not authorized to access requested resources"}
 
 
@@ -63,6 +64,8 @@ class Run:
                 status = self._request.process(self._request.get(self._next))
         except TrinoQueryError as error:
             name = str(error.error_name)
+            if "Unexpected FilterNode found in plan" in str(error.message):
+                raise EngineError(*_OPTIMIZE_WHERE, user=True) from error
             message = f"{error.message}{_WORDS.get(name, '')}"
             raise EngineError(name, message, error.error_type == "USER_ERROR") from error
         except (requests.RequestException, HttpError, TrinoConnectionError) as error:

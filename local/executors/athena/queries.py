@@ -57,7 +57,7 @@ class Queries:
         context = payload.get("QueryExecutionContext") or {}
         if (context.get("Catalog") or "AwsDataCatalog").lower() != "awsdatacatalog":
             raise invalid(f"Catalog {context['Catalog']} was not found")
-        database = (context.get("Database") or "default").lower()
+        database = (context.get("Database") or "default").strip("`").lower()
         target = _result_configuration(payload.get("ResultConfiguration") or {}, configuration)
         execution_id = str(uuid.uuid4())
         base = target["OutputLocation"].rstrip("/") + "/"

@@ -106,17 +106,31 @@ def classify(sql: str) -> Statement:
 
 
 def bind(sql: str, parameters: list[str]) -> str:
-    """The statement with its ``?`` replaced by SQL literals, in order; raises SqlError when their numbers differ."""
+    """The statement with its ``?`` replaced by values, in order; raises SqlError when their numbers differ.
+
+    A value is SQL (``5``, ``'x'``, ``DATE '2024-01-01'``, ``CAST(...)``); anything else is taken for a string, as
+    Athena's clients send both.
+    """
     places = [token for token in Cursor(sql).tokens if token.text == "?" and token.kind == "symbol"]
     if len(places) != len(parameters):
         raise SqlError(f"Incorrect number of parameters: expected {len(places)} but found {len(parameters)}")
     parts, position = [], 0
     for token, parameter in zip(places, parameters, strict=True):
-        one_statement(parameter)
-        literal_value = len(Cursor(parameter).tokens) <= 2 and "?" not in parameter  # 5, -5, 'x', DATE '2024-01-01'
-        parts += [sql[position : token.start], parameter if literal_value else f"({parameter})"]
+        parts += [sql[position : token.start], parameter if _is_value(parameter) else literal(parameter)]
         position = token.end
     return "".join([*parts, sql[position:]])
+
+
+def _is_value(parameter: str) -> bool:
+    tokens = Cursor(parameter).tokens
+    first, last = (tokens[0], tokens[-1]) if tokens else (None, None)
+    if first is None or last is None or any(token.text in (";", "?") for token in tokens):
+        return False
+    if len(tokens) == 1:
+        return first.kind in ("number", "string") or first.text.upper() in ("TRUE", "FALSE", "NULL")
+    if len(tokens) == 2:
+        return (first.text in ("-", "+") and last.kind == "number") or (first.kind == "word" and last.kind == "string")
+    return first.kind == "word" and (tokens[1].text, last.text) in (("(", ")"), ("[", "]"))
 
 
 def prepare(sql: str) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from local.executors.athena import engine, results
 from local.executors.athena.access import split_location
 from local.executors.athena.alter import table_input
 from local.executors.athena.catalog import Catalog, Engine
-from local.executors.athena.engine import Run
+from local.executors.athena.engine import EngineError, Run
 from local.executors.athena.lake_types import is_iceberg, view_columns
 from local.executors.athena.rights import Rights, Touched
 from local.executors.athena.show import Answer
@@ -27,6 +27,8 @@ OVER_THE_LIMIT = "Bytes scanned limit was exceeded"  # AWS's words
 CANCELLED_BY_USER = "Query cancelled by user"
 MANIFEST_KINDS = frozenset({"CREATE_TABLE_AS_SELECT", "INSERT", "UNLOAD"})
 WRITE_KINDS = MANIFEST_KINDS | {"DELETE", "UPDATE", "MERGE"}
+# A query without rows writes no file, which the metastore behind UNLOAD takes for a mistake.
+_NOTHING_UNLOADED = "External table location does not exist"
 _COMMITTED_KINDS = WRITE_KINDS - {"CREATE_TABLE_AS_SELECT", "UNLOAD"}
 
 
@@ -65,6 +67,7 @@ class Task:
     ) -> None:
         self._job, self._settings, self._rights, self._client, self._stop = job, settings, rights, client, stop
         self._document = job.document
+        self._document.update({"_columns": [], "_rows": {}})
         self._statistics: dict[str, Any] = job.document["Statistics"]
 
     def run(self) -> None:
@@ -141,7 +144,11 @@ class Task:
         with tempfile.TemporaryDirectory(dir=self._folder()) as folder:
             path = Path(folder) / "result"
             with path.open("w", encoding="utf-8", newline="") as file:
-                file.writelines(self._text(run))
+                try:
+                    file.writelines(self._text(run))
+                except EngineError as error:
+                    if kind != "UNLOAD" or error.message != _NOTHING_UNLOADED:
+                        raise
             self._statistics["EngineExecutionTimeInMillis"] = millis(before, time.time())
             self._account(run, touched)
             self._document["_update_count"] = run.update_count or 0
@@ -156,7 +163,7 @@ class Task:
         """Lines of the result file: CSV with a header for a query, plain lines for EXPLAIN, none for a write."""
         kind = self._job.statement.kind
         columns: list[dict[str, Any]] | None = None
-        self._document["_columns"], rows = [], 0
+        rows = 0
         for batch in self._watched(run):
             if columns is None and run.columns is not None:
                 columns = run.columns

@@ -168,7 +168,10 @@ class Cursor:
 
     def expect_table(self, database: str) -> tuple[str, str]:
         """(database, table) of ``t``, ``db.t`` or ``awsdatacatalog.db.t``."""
+        token = self.token
         names = [self.expect_name()]
+        if token and token.kind == "backquoted":
+            names = names[0].split(".")  # Hive, and so SHOW CREATE TABLE, writes `db.t`
         while self.accept("."):
             names.append(self.expect_name())
         if len(names) == 3 and names.pop(0) != "awsdatacatalog":
