@@ -57,10 +57,10 @@ class Enrichment:
         for table in (STREAMING_FILMS, QUARANTINE, FILM_CATEGORY):
             iceberg.create_table(spark, table, curated_bucket)
         snapshot = iceberg.current_snapshot(spark, FILM_CATEGORY)
-        self._films = iceberg.read_snapshot(spark, FILM_CATEGORY, snapshot).cache()
-        films = self._films.count()
-        if snapshot is None or not films or films != self._films.select("film_id").distinct().count():
-            raise UnusableFilms(f"{FILM_CATEGORY.full_name} has {films} rows, not one for each film: run film_category")
+        films = iceberg.read_snapshot(spark, FILM_CATEGORY, snapshot).collect()
+        if snapshot is None or not films or len(films) != len({film.film_id for film in films}):
+            raise UnusableFilms(f"{FILM_CATEGORY.full_name} has {len(films)} rows, not one a film: run film_category")
+        self._films = spark.createDataFrame(films, FILM_CATEGORY.spark_ddl())
         self.report = Report(snapshot)
         self._properties = {"run-id": run_id, "film-category-snapshot-id": str(snapshot)}
 
@@ -158,16 +158,20 @@ class Enrichment:
         lines = read_lines(self._spark, self._bucket, objects, fresh)
         return settling.apply_repairs(lines) if any(landed.is_repair for landed in objects) else lines
 
-    def _neighbour_copies(self, month: str, objects: Sequence[LandedObject], fresh: Collection[str]) -> DataFrame:
-        """Copies from landed objects of other months, within 48 hours of these."""
+    def _neighbour_copies(
+        self, month: str, objects: Sequence[LandedObject], fresh: Collection[str]
+    ) -> DataFrame | None:
+        """Copies from landed objects of other months, within 48 hours of these; None when there is no such object."""
         times = [landed.time for landed in objects if landed.time]
-        around = (
-            list(neighbours(self._s3, self._bucket, month, min(times) - WINDOW, max(times) + WINDOW)) if times else []
-        )
+        if not times:
+            return None
+        around = list(neighbours(self._s3, self._bucket, month, min(times) - WINDOW, max(times) + WINDOW))
+        if not around:
+            return None
         lines = self._repaired(around, fresh).where("reason IS NULL AND event_id IS NOT NULL")
         return lines.withColumn("mine", fn.lit(False)).select(*COPY)
 
-    def _settle(self, lines: DataFrame, others: DataFrame) -> tuple[DataFrame, set[str]]:
+    def _settle(self, lines: DataFrame, others: DataFrame | None) -> tuple[DataFrame, set[str]]:
         """Lines with the reasons that other copies give them, and the months in which a copy counts no longer."""
         mine = lines.where("reason IS NULL").withColumn("mine", fn.lit(True)).select(*COPY)
         judged = judge(shared_copies(mine, others)).where("verdict IS NOT NULL OR displaced").persist()
@@ -176,8 +180,11 @@ class Enrichment:
             "count_if(mine AND verdict IS NOT NULL) AS verdicts",
             "collect_set(CASE WHEN displaced AND NOT mine THEN source_file END) AS displaced",
         ).collect()[0]
-        settled = settling.settle(lines, verdicts) if found.verdicts else lines
-        return settled, {parse_key(key).month for key in found.displaced}
+        displaced = {parse_key(key).month for key in found.displaced}
+        if found.verdicts:
+            return settling.settle(lines, verdicts), displaced
+        judged.unpersist()
+        return lines, displaced
 
     def _commit(
         self,

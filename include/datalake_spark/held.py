@@ -103,19 +103,25 @@ class Held:
         complete = {o.key for o, body in landed if sum(1 for _ in split_lines(body)) == lines[o.key]}
         return done | complete, lines.keys() - complete
 
-    def copies(self, objects: Iterable[LandedObject], window: timedelta) -> DataFrame:
-        """Committed copies (``COPY``, neither fresh nor mine) whose objects lie within ``window`` of these objects."""
+    def copies(self, objects: Iterable[LandedObject], window: timedelta) -> DataFrame | None:
+        """Committed copies (``COPY``, neither fresh nor mine) whose objects lie within ``window`` of these objects.
+
+        None when the tables hold nothing of that time.
+        """
         times = [landed.time for landed in objects if landed.time]
+        if not times or not self._bounds:
+            return None
         series = {landed.series for landed in objects if landed.time}
-        where = self._between(min(times) - window, max(times) + window, series) & fn.col("event_id").isNotNull()
+        near = self._between(min(times) - window, max(times) + window, series)
         names = [definition.split()[0] for definition in _COPY_TYPES.split(", ")]
-        rows = self.read(STREAMING_FILMS).where(where).select(*names)
-        quarantine = self.read(QUARANTINE).where(self._between(min(times) - window, max(times) + window, series))
-        lines = quarantine.where(fn.col("reason").isin(DUPLICATE, CONFLICT)).select("source_file", "source_line", "raw")
+        rows = self.read(STREAMING_FILMS).where(near & fn.col("event_id").isNotNull()).select(*names)
+        if any(bounds.table == QUARANTINE.name for bounds in self._bounds):
+            lines = self.read(QUARANTINE).where(near & fn.col("reason").isin(DUPLICATE, CONFLICT))
+            lines = lines.select("source_file", "source_line", "raw")
+            rows = rows.union(lines.mapInArrow(_quarantined_copies, _COPY_TYPES))
         time = fn.regexp_extract("source_file", r"([0-9]{4}(-[0-9]{2}){5})-[0-9a-f-]{36}$", 1)
         return (
-            rows.union(lines.mapInArrow(_quarantined_copies, _COPY_TYPES))
-            .withColumn("object_time", fn.unix_timestamp(time, "yyyy-MM-dd-HH-mm-ss"))
+            rows.withColumn("object_time", fn.unix_timestamp(time, "yyyy-MM-dd-HH-mm-ss"))
             .withColumns({"fresh": fn.lit(False), "mine": fn.lit(False)})
             .select(*COPY)
         )

@@ -20,13 +20,15 @@ RANK = ("object_time", "source_file", "source_line")
 COPY = ("event_id", *CONTENT, *RANK, "fresh", "mine")
 
 
-def shared_copies(mine: DataFrame, others: DataFrame) -> DataFrame:
+def shared_copies(mine: DataFrame, others: DataFrame | None) -> DataFrame:
     """The copies (``COPY``) of each event of ``mine`` that occurs more than once in both; NULL ids never do."""
     ids = mine.where("event_id IS NOT NULL").select("event_id")
-    theirs = others.join(ids, "event_id", "left_semi")
     repeated = ids.groupBy("event_id").count().where("count > 1").select("event_id")
+    if others is None:
+        return mine.join(repeated, "event_id", "left_semi").select(*COPY)
+    theirs = others.join(ids, "event_id", "left_semi").select(*COPY)
     shared = repeated.union(theirs.select("event_id"))
-    return mine.join(shared, "event_id", "left_semi").unionByName(theirs).select(*COPY)
+    return mine.join(shared, "event_id", "left_semi").select(*COPY).union(theirs)
 
 
 def judge(copies: DataFrame) -> DataFrame:

@@ -62,21 +62,25 @@ def run(spark: SparkSession, clean_bucket: str, curated_bucket: str, run_id: str
     film, film_category, category = (
         read_clean(spark, name, clean_bucket) for name in ("film", "film_category", "category")
     )
-    films = denormalise(film, film_category, category).coalesce(1).cache()
-    film_count, category_count = check(films)
-    iceberg.create_table(spark, FILM_CATEGORY, curated_bucket)
-
-    def replace() -> int:
-        snapshot = iceberg.current_snapshot(spark, FILM_CATEGORY)
-        return iceberg.replace_rows(films, FILM_CATEGORY, fn.lit(True), snapshot, {"run-id": run_id})
-
+    films = denormalise(film, film_category, category).coalesce(1).persist()
+    try:
+        film_count, category_count = check(films)
+        iceberg.create_table(spark, FILM_CATEGORY, curated_bucket)
+        snapshot = iceberg.retried(lambda: _replace(films, run_id))
+    finally:
+        films.unpersist()
     return {
         "job": JOB,
         "run_id": run_id,
         "films": film_count,
         "categories": category_count,
-        "snapshot_id": iceberg.retried(replace),
+        "snapshot_id": snapshot,
     }
+
+
+def _replace(films: DataFrame, run_id: str) -> int:
+    snapshot = iceberg.current_snapshot(films.sparkSession, FILM_CATEGORY)
+    return iceberg.replace_rows(films, FILM_CATEGORY, fn.lit(True), snapshot, {"run-id": run_id})
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import re
 from collections.abc import Sequence
 
 import boto3
@@ -43,6 +44,8 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     args, _ = parser.parse_known_args(arguments)
     if (args.mode == "rebuild") != (args.month is not None):
         parser.error("--month yyyy-MM goes with --mode rebuild, and only with it")
+    if args.month and not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", args.month):
+        parser.error(f"--month {args.month!r}: give yyyy-MM")
     return args
 
 

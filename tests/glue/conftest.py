@@ -1,14 +1,16 @@
-"""One Spark session for all tests of the jobs, on the emulator's S3 and Glue catalog, configured as a job's ``--conf``."""
+"""One Spark session for all tests of the jobs, on the emulator's S3 and Glue catalog, set up as a job's ``--conf``."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from local.settings import REGION, ROOT, ROOT_ACCESS_KEY, TOOLS
+from tests.glue.lake import TestLake
 from tests.services import Emulator, emulator
 
 __all__ = ["emulator"]
@@ -27,7 +29,7 @@ def aws_environment(emulator: Emulator) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def spark(aws_environment: dict[str, str]) -> Iterator[object]:
+def spark(aws_environment: dict[str, str]) -> Iterator[Any]:
     """Local Spark with two cores; the JVM and its Python workers get the environment that a job's process has."""
     from pyspark.sql import SparkSession
 
@@ -65,3 +67,19 @@ def spark(aws_environment: dict[str, str]) -> Iterator[object]:
     session.sparkContext.setLogLevel("ERROR")
     yield session
     session.stop()
+
+
+@pytest.fixture
+def lake(
+    spark: Any, emulator: Emulator, aws_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[TestLake]:
+    """An empty lake with ten films."""
+    for name, value in aws_environment.items():
+        monkeypatch.setenv(name, value)
+    glue = emulator.client("glue")
+    if not any(database["Name"] == "curated" for database in glue.get_databases()["DatabaseList"]):
+        glue.create_database(DatabaseInput={"Name": "curated"})
+    lake = TestLake(spark, emulator.client("s3"))
+    lake.create()
+    yield lake
+    lake.clear()

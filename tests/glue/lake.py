@@ -58,7 +58,6 @@ class TestLake:
     __test__ = False
     spark: SparkSession
     s3: Any
-    glue: Any
     landing: str = field(default_factory=lambda: f"landing-{uuid.uuid4().hex[:12]}")
     curated: str = field(default_factory=lambda: f"curated-{uuid.uuid4().hex[:12]}")
 
@@ -137,3 +136,19 @@ class TestLake:
     def snapshots(self) -> int:
         """Commits of streaming_films so far."""
         return self.spark.table(f"{iceberg.identifier(STREAMING_FILMS)}.snapshots").count()
+
+    def data_files(self) -> int:
+        """Data files of streaming_films now."""
+        return self.spark.table(f"{iceberg.identifier(STREAMING_FILMS)}.files").count()
+
+    def same_after_rebuild(self, *months: str) -> bool:
+        """Whether rebuilding these months, one after another, leaves rows and reasons as they are."""
+        before = self.hash(), self.reasons()
+        for month in months:
+            self.rebuild(month)
+        return before == (self.hash(), self.reasons())
+
+    def snapshot_summary(self, snapshot: int) -> dict[str, str]:
+        """What is kept with a commit of streaming_films."""
+        row = self.spark.table(f"{iceberg.identifier(STREAMING_FILMS)}.snapshots").where(f"snapshot_id = {snapshot}")
+        return dict(row.collect()[0].summary)

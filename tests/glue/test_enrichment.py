@@ -1,32 +1,23 @@
-"""The enrichment end to end: Spark, Iceberg's GlueCatalog and S3FileIO on a real emulator, data recounted from landing."""
+"""The enrichment end to end: Spark, Iceberg's GlueCatalog and S3FileIO on a real emulator."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import random
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from tests.glue.lake import TestLake, at, event, lines
+from datalake.landing import parse_key
+from datalake.tables import STREAMING_FILMS
+from datalake_spark import enrichment, iceberg
+from datalake_spark.enrichment import LandingIncomplete, UnusableFilms
+from tests.glue.lake import TestLake, at, event, key, lines
 
 pytestmark = [pytest.mark.spark, pytest.mark.services]
 
 NOON = at("2026-11-10 12:00:00")
-
-
-@pytest.fixture
-def lake(
-    spark: Any, emulator: Any, aws_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[TestLake]:
-    for name, value in aws_environment.items():
-        monkeypatch.setenv(name, value)
-    glue = emulator.client("glue")
-    if not any(database["Name"] == "curated" for database in glue.get_databases()["DatabaseList"]):
-        glue.create_database(DatabaseInput={"Name": "curated"})
-    lake = TestLake(spark, emulator.client("s3"), glue)
-    lake.create()
-    yield lake
-    lake.clear()
 
 
 def test_each_landed_line_ends_in_one_table(lake: TestLake) -> None:
@@ -81,3 +72,266 @@ def test_each_landed_line_ends_in_one_table(lake: TestLake) -> None:
     assert (rows[5]["film_id_streaming"], rows[5]["film_id"], rows[5]["title"]) == (999, None, None)
     quarantined = {row.source_line: (row.reason, row.raw, row.raw_encoding) for row in lake.quarantine().collect()}
     assert quarantined == {3: ("not JSON", "{broken", "utf-8"), 4: ("not UTF-8", "//4=", "base64")}
+
+
+def test_a_second_run_finds_nothing_and_commits_nothing(lake: TestLake) -> None:
+    lake.land(NOON)
+    lake.hourly()
+    before = lake.snapshots()
+    report = lake.hourly()
+    assert (report.landed, report.objects, report.months) == (0, 0, set())
+    assert (lake.films().count(), lake.snapshots()) == (1, before)
+
+
+def test_hourly_runs_add_files_and_leave_the_old_ones(lake: TestLake) -> None:
+    for hour in range(3):
+        for second in range(2):
+            time = NOON + timedelta(hours=hour, seconds=second)
+            lake.land(time, event(time), event(time))
+        report = lake.hourly()
+        assert (report.objects, report.enriched) == (2, 4)
+    assert lake.data_files() == 3
+    assert lake.films().select("source_file").distinct().count() == 6
+
+
+def test_two_months_in_one_run_are_two_commits(lake: TestLake) -> None:
+    for time in (at("2026-10-31 23:59:50"), at("2026-11-01 00:00:10")):
+        lake.land(time)
+    report = lake.hourly()
+    assert (report.months, report.landed, lake.snapshots()) == ({"2026-10", "2026-11"}, 2, 2)
+    rows = lake.films().select("partition_0", "partition_1", "source_file").collect()
+    assert all(row.source_file.startswith(f"streaming/{row.partition_0}/{row.partition_1}/") for row in rows)
+
+
+def test_a_late_object_inside_a_files_bounds_is_taken_by_writing_the_month_anew(lake: TestLake) -> None:
+    for minute in (0, 10):
+        lake.land(NOON + timedelta(minutes=minute))
+    lake.hourly()
+    late = lake.land(NOON + timedelta(minutes=5))
+    lake.hourly()
+    assert lake.films().where(f"source_file = '{late}'").count() == 1
+    assert (lake.films().count(), lake.data_files()) == (3, 1)
+
+
+def test_two_streams_do_not_lie_inside_each_others_bounds(lake: TestLake) -> None:
+    for hour in range(2):
+        for stream in ("a-1-", "b-1-"):
+            lake.land(NOON + timedelta(hours=hour), stream=stream)
+        lake.hourly()
+    assert (lake.films().count(), lake.data_files()) == (4, 4)
+
+
+def test_more_new_objects_than_iceberg_compares_in_one_list(lake: TestLake) -> None:
+    lake.land(NOON)
+    lake.hourly()
+    for second in range(1, 251):
+        lake.land(NOON + timedelta(seconds=second))
+    assert lake.hourly().objects == 250
+    assert (lake.films().count(), lake.data_files()) == (251, 2)
+
+
+def test_redelivered_events_are_duplicates_wherever_the_first_copy_is(lake: TestLake) -> None:
+    edge = at("2026-10-31 23:00:00")
+    twice, in_one, without_id = event(edge), event(edge), event(edge, event_id=None)
+    first = lake.land(edge, twice, in_one, in_one, without_id, without_id)
+    assert lake.hourly().as_dict()["duplicates"] == 1
+    again = lake.land(edge + timedelta(hours=3), twice, without_id)
+    report = lake.hourly()
+    assert (report.months, report.enriched, dict(report.reasons)) == ({"2026-11"}, 1, {"duplicate": 1})
+    duplicates = {(row.source_file, row.source_line, row.raw) for row in lake.quarantine().collect()}
+    assert duplicates == {(first, 3, json.dumps(in_one)), (again, 1, json.dumps(twice))}
+    assert lake.same_after_rebuild("2026-10", "2026-11")
+
+
+def test_one_id_with_different_content_is_quarantined_as_such(lake: TestLake) -> None:
+    one = event(NOON)
+    lake.land(NOON, one, one | {"state": "Iowa"})
+    lake.hourly()
+    lake.land(NOON + timedelta(hours=1), one | {"state": "Ohio"}, one | {"state": "Iowa"})
+    lake.hourly()
+    assert lake.reasons() == {"conflicting event_id": 2, "duplicate": 1}
+    assert [row.state for row in lake.films().collect()] == ["Utah"]
+    assert lake.same_after_rebuild("2026-11")
+
+
+def test_copies_more_than_48_hours_apart_both_count(lake: TestLake) -> None:
+    one = event(NOON)
+    for hours in (0, 40, 80, 129):  # the third is near the second, which counts for nothing itself
+        lake.land(NOON + timedelta(hours=hours), one)
+        lake.hourly()
+    assert (lake.films().count(), lake.reasons()) == (2, {"duplicate": 2})
+    assert lake.same_after_rebuild("2026-11")
+
+
+@pytest.mark.parametrize("late", ["2026-11-01 00:10:00", "2026-10-31 23:50:00"])
+def test_a_late_first_copy_takes_the_place_of_the_one_that_counted(lake: TestLake, late: str) -> None:
+    one = event(at(late))
+    counted = lake.land(at("2026-11-01 01:00:00"), one, event(at(late)))
+    lake.hourly()
+    first = lake.land(at(late), one)
+    lake.hourly()
+    assert {row.source_file for row in lake.films().where(f"event_id = '{one['event_id']}'").collect()} == {first}
+    assert [(row.source_file, row.reason) for row in lake.quarantine().collect()] == [(counted, "duplicate")]
+    assert lake.films().count() == 2
+    assert lake.same_after_rebuild("2026-10", "2026-11")
+
+
+def test_an_object_of_bad_lines_alone_is_done_once(lake: TestLake) -> None:
+    lake.put(key(NOON), b"no\njson\n\nhere\n")
+    assert lake.hourly().as_dict()["reasons"] == {"not JSON": 3}
+    assert (lake.hourly().landed, lake.films().count(), lake.quarantine().count()) == (0, 0, 3)
+
+
+def test_odd_keys_are_quarantined_and_nothing_else_suffers(lake: TestLake) -> None:
+    odd = [
+        lake.put("streaming/2026/11/notes.txt", lines(event(NOON))),
+        lake.put("streaming/2026/13/x", b"a\nb\n"),
+        lake.put("streaming/loose.json", b"c\n"),
+        lake.put(key(NOON, folder="2026/02"), lines(event(NOON))),
+    ]
+    lake.put("streaming/2026/11/", b"")
+    lake.land(NOON)
+    report = lake.hourly()
+    assert (report.landed, report.enriched, dict(report.reasons)) == (6, 1, {"object name": 5})
+    assert report.months == {"2026-02", "2026-11"}
+    assert {row.source_file for row in lake.quarantine().collect()} == set(odd)
+    lake.land(NOON + timedelta(hours=1))
+    report = lake.hourly()
+    assert (report.landed, report.objects, lake.data_files()) == (1, 1, 2)
+    assert lake.same_after_rebuild("2026-02", "2026-11")
+
+
+def test_a_repair_replaces_the_line_it_names_and_a_rebuild_keeps_it(lake: TestLake) -> None:
+    bad, good = b"{broken", event(NOON, state="Iowa")
+    landed = lake.put(key(NOON), bad + b"\n" + lines(good, event(NOON)))
+    lake.hourly()
+    repairs = [
+        {"supersedes": {"source_file": landed, "source_line": 1}, "event": event(NOON, state="Ohio")},
+        {"supersedes": {"source_file": landed, "source_line": 2}, "event": good | {"state": "Texas"}},
+        {"supersedes": {"source_file": landed, "source_line": 1}, "event": event(NOON, state="Maine")},
+        {"supersedes": {"source_file": key(NOON + timedelta(days=1)), "source_line": 1}, "event": event(NOON)},
+    ]
+    repaired = lake.land(NOON, *repairs, root="streaming-repaired")
+    report = lake.hourly()
+    assert (report.objects, report.landed, report.bad) == (2, 7, 2)
+    states = {(row.source_file, row.state) for row in lake.films().collect()}
+    assert states == {(landed, "Utah"), (repaired, "Ohio"), (repaired, "Texas")}
+    reasons = {(row.source_file, row.source_line): row.reason for row in lake.quarantine().collect()}
+    assert reasons == {
+        (landed, 1): "not JSON",
+        (landed, 2): "superseded",
+        (repaired, 3): "already repaired",
+        (repaired, 4): "impossible value: supersedes",
+    }
+    assert lake.hourly().landed == 0
+    assert lake.same_after_rebuild("2026-11")
+
+
+def test_a_run_that_breaks_off_between_its_commits_is_made_good(
+    lake: TestLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.put(key(NOON), b"bad\n" + lines(event(NOON)))
+    replace = iceberg.replace_rows
+
+    def broken(rows: Any, table: Any, *rest: Any) -> int:
+        if table is STREAMING_FILMS:
+            raise RuntimeError("power cut")
+        return replace(rows, table, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(enrichment.iceberg, "replace_rows", broken)
+        with pytest.raises(RuntimeError, match="power cut"):
+            lake.hourly()
+    assert (lake.films().count(), lake.quarantine().count()) == (0, 1)
+    lake.put(key(NOON + timedelta(minutes=1)), b"bad\n" + lines(event(NOON)))
+    assert lake.hourly().landed == 4
+    assert (lake.films().count(), lake.quarantine().count()) == (2, 2)
+
+
+def test_a_twin_that_commits_meanwhile_is_noticed(lake: TestLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake.land(NOON - timedelta(hours=1))
+    lake.hourly()
+    lake.put(key(NOON), b"bad\n" + lines(event(NOON)))
+    mine = lake.run()
+    replace = iceberg.replace_rows
+    conflicts = []
+
+    def raced(*arguments: Any) -> int:
+        monkeypatch.setattr(enrichment.iceberg, "replace_rows", replace)
+        assert lake.hourly().landed == 2
+        try:
+            return replace(*arguments)
+        except iceberg.Conflict as conflict:
+            conflicts.append(str(conflict))
+            raise
+
+    monkeypatch.setattr(enrichment.iceberg, "replace_rows", raced)
+    mine.take_new()
+    assert len(conflicts) == 1
+    assert "streaming_events_quarantine" in conflicts[0]
+    assert (mine.report.landed, lake.films().count(), lake.quarantine().count()) == (0, 2, 1)
+
+
+def test_a_rebuild_replaces_its_month_alone(lake: TestLake) -> None:
+    october, november = at("2026-10-20 12:00:00"), NOON
+    lake.put(key(october), b"bad\n" + lines(event(october)))
+    lake.put(key(november), b"bad\n" + lines(event(november)))
+    lake.hourly()
+    lake.set_films([1])
+    kept = lake.films().where("partition_1 = '10'").collect()
+    lake.land(november - timedelta(days=5))  # older than the hourly run looks
+    assert lake.hourly().landed == 0
+    report = lake.rebuild("2026-11")
+    assert (report.months, report.landed, report.objects) == ({"2026-11"}, 3, 2)
+    assert lake.films().where("partition_1 = '10'").collect() == kept
+    assert (lake.films().count(), lake.quarantine().count()) == (3, 2)
+
+
+def test_the_sweep_finds_stragglers(lake: TestLake) -> None:
+    lake.land(NOON)
+    lake.hourly()
+    lake.land(at("2026-07-01 00:00:00"))
+    assert lake.hourly().landed == 0
+    run = lake.run()
+    run.take_new(everything=True)
+    assert (run.report.months, lake.films().count()) == ({"2026-07"}, 2)
+
+
+def test_a_rebuild_refuses_to_lose_rows_whose_objects_are_gone(lake: TestLake) -> None:
+    gone = lake.land(NOON)
+    lake.land(NOON + timedelta(hours=1))
+    lake.hourly()
+    lake.s3.delete_object(Bucket=lake.landing, Key=gone)
+    with pytest.raises(LandingIncomplete, match=gone):
+        lake.rebuild("2026-11")
+    assert lake.films().count() == 2
+    assert lake.rebuild("2026-01").landed == 0
+
+
+def test_without_films_nothing_is_written(lake: TestLake) -> None:
+    lake.land(NOON)
+    lake.clear()
+    with pytest.raises(UnusableFilms, match="run film_category"):
+        lake.hourly()
+    assert lake.snapshots() == 0
+
+
+def test_hourly_in_any_order_and_rebuilds_give_the_same_rows(lake: TestLake) -> None:
+    chosen = random.Random(1)
+    start = at("2026-10-30 12:00:00")
+    times = sorted(start + timedelta(seconds=chosen.randrange(4 * 86400)) for _ in range(24))
+    events = [event(start, event_id=None) if n % 5 == 0 else event(start) for n in range(30)]
+    bodies = {
+        key(time): lines(*(chosen.choice(events) | {"state": chosen.choice(["Utah", "Iowa"])} for _ in range(4)))
+        for time in times
+    }
+    landed = list(bodies)
+    chosen.shuffle(landed)
+    for batch in (landed[:8], landed[8:16], landed[16:]):
+        for one in batch:
+            lake.put(one, bodies[one])
+        lake.run().take_new(everything=True)  # the order is beyond what a day's look-back finds
+    assert lake.films().count() + lake.quarantine().count() == 96
+    assert {row.month for row in map(parse_key, landed)} == {"2026-10", "2026-11"}
+    assert lake.reasons().keys() == {"duplicate", "conflicting event_id"}
+    assert lake.same_after_rebuild("2026-11", "2026-10")
