@@ -114,11 +114,13 @@ def parse_csv(lines: str, limit: int) -> tuple[list[Row], int]:
     rows: list[Row] = []
     row: Row = []
     taken = 0
-    for match in _CELL.finditer(lines):
+    position = 0
+    while match := _CELL.match(lines, position):
+        position = match.end()
         row.append(None if match[1] is None else match[1].replace('""', '"'))
         if match[2] == "\n":
             rows.append(row)
-            row, taken = [], match.end()
+            row, taken = [], position
             if len(rows) == limit:
                 break
     return rows, taken
