@@ -41,6 +41,7 @@ from local.executors.credentials import SESSION_SECONDS, CredentialsEndpoint, Ro
 from local.executors.dms import Dms
 from local.executors.firehose import Firehose
 from local.executors.glue_catalog import GlueCatalog
+from local.executors.glue_crawler import GlueCrawler
 from local.executors.glue_jobs import GlueJobs
 from local.executors.passthrough import Emulator, RawReply
 from local.executors.protocol import AwsError, Caller, Executor, Payload, RawRequest, Request, Services
@@ -52,6 +53,7 @@ log = logging.getLogger("server")
 EXECUTORS: tuple[Callable[[Services], Executor], ...] = (
     GlueCatalog,  # first: the others find a whole catalog when they start
     GlueJobs,
+    GlueCrawler,
     Athena,
     CloudFormation,
     Dms,

@@ -378,7 +378,7 @@ def test_operator_shows_the_log_and_fails_with_the_job(
     lake: LakeServer,
     job: Callable[..., str],
     monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     from airflow.providers.amazon.aws.hooks.glue import GlueJobHook
     from airflow.providers.amazon.aws.operators.glue import GlueJobOperator
@@ -391,10 +391,9 @@ def test_operator_shows_the_log_and_fails_with_the_job(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     name = job()
     run = GlueJobOperator(task_id="run", job_name=name, verbose=True, job_poll_interval=1)
-    with caplog.at_level("INFO"):
-        run_id = run.execute({"ti": MagicMock()})
+    run_id = run.execute({"ti": MagicMock()})
     assert GlueJobHook(job_name=name).get_job_state(name, str(run_id)) == "SUCCEEDED"
-    assert "asleep" in caplog.text
+    assert "asleep" in capfd.readouterr().out
     fail = GlueJobOperator(
         task_id="fail", job_name=name, verbose=True, job_poll_interval=1, script_args={"--fail": "1"}
     )

@@ -1,0 +1,395 @@
+"""Glue crawlers: types, formats, tables, partitions, drift, states, rights."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from local.executors.glue_catalog import GlueCatalog
+from local.executors.glue_crawler import GlueCrawler
+from local.executors.glue_crawler.formats import Unclassified, sample
+from local.executors.glue_crawler.types import hive, merged, of_json
+from local.settings import ACCOUNT, REGION
+from tests.services import Emulator, LakeServer, running_emulator, running_server, wait_until
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (1, "int"),
+        (2**31, "bigint"),
+        (-(2**31), "int"),
+        (2**63, "double"),
+        (1.5, "double"),
+        (True, "boolean"),
+        ("x", "string"),
+        (None, "string"),
+        ({"A": 1, "b": {"C": [1, 2.5]}}, "struct<a:int,b:struct<c:array<double>>>"),
+        ([], "array<string>"),
+        ([{"a": 1}, {"b": "x"}], "array<struct<a:int,b:string>>"),
+    ],
+)
+def test_types_of_json_values(value: Any, expected: str) -> None:
+    assert hive(of_json(value)) == expected
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "expected"),
+    [
+        (1, 2**40, "bigint"),
+        (2**40, 1.5, "double"),
+        (1, "x", "string"),
+        (True, 1, "string"),
+        (None, 1, "int"),
+        ({"a": 1}, {"a": 2**40, "b": 1}, "struct<a:bigint,b:int>"),
+        ({"a": 1}, "x", "string"),
+    ],
+)
+def test_types_that_differ_become_one_that_holds_both(left: Any, right: Any, expected: str) -> None:
+    for first, second in ((left, right), (right, left)):
+        assert hive(merged(of_json(first), of_json(second))) == expected
+
+
+def test_json_is_sampled_line_by_line() -> None:
+    lines = b'{"eventType":"rent","film_id":1}\n\nbroken\n[1]\n{"eventtype":"buy","film_id":2.5}\n{"cut":'
+    found = sample(lines, False, None)
+    assert (found.classification, found.records, found.bad_records) == ("json", 2, 2)
+    assert found.fields == {"eventtype": "string", "film_id": "double"}
+    assert found.originals["eventtype"] == "eventType"
+    zipped = sample(gzip.compress(lines), True, None)
+    assert (zipped.compression, zipped.fields.keys()) == ("gzip", found.fields.keys())
+
+
+def test_csv_is_told_by_its_rows() -> None:
+    found = sample(b"Film_ID|title|rate\n1|A|0.99\n2|B|\n", True, None)
+    assert (found.classification, found.delimiter, found.has_header, found.records) == ("csv", "|", True, 2)
+    assert found.fields == {"film_id": "bigint", "title": "string", "rate": "double"}
+    assert sample(b"a,b\nc,d\n", True, None).fields == {"col0": "string", "col1": "string"}
+    for text in (b"just text\nand more\n", b"", b"a,b\nc\n"):
+        with pytest.raises(Unclassified):
+            sample(text, True, None)
+
+
+def parquet() -> bytes:
+    table = pa.table({"Id": pa.array([1, 2]), "paid": pa.array([None, None], pa.decimal128(5, 2))})
+    file = io.BytesIO()
+    pq.write_table(table, file)
+    return file.getvalue()
+
+
+def test_parquet_tells_its_own_schema() -> None:
+    data = parquet()
+    found = sample(data[:1000], False, lambda: io.BytesIO(data))
+    assert (found.fields, found.records) == ({"id": "bigint", "paid": "decimal(5,2)"}, 2)
+
+
+# ---- with the services
+
+services = pytest.mark.services
+BUCKET = "crawled-bucket"
+GLUE = f"arn:aws:glue:{REGION}:{ACCOUNT}"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    with running_emulator(tmp_path_factory.mktemp("home")) as running:
+        running.client("s3").create_bucket(Bucket=BUCKET)
+        running.client("glue").create_database(DatabaseInput={"Name": "landing"})
+        yield running
+
+
+@pytest.fixture(scope="module")
+def lake(home: Emulator) -> Iterator[LakeServer]:
+    with running_server(home, [GlueCatalog, GlueCrawler]) as running:
+        yield running
+
+
+@pytest.fixture
+def glue(lake: LakeServer) -> Any:
+    return lake.client("glue", config=Config(retries={"max_attempts": 0}))
+
+
+def role(lake: LakeServer, name: str = "crawler-role", *, may_update: bool = True) -> str:
+    catalog = ["glue:GetDatabase", "glue:GetTable", "glue:CreateTable", "glue:GetPartitions"]
+    catalog += ["glue:BatchCreatePartition", *(["glue:UpdateTable"] if may_update else [])]
+    logs = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"]
+    return lake.role(
+        name,
+        {"Effect": "Allow", "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": f"arn:aws:s3:::{BUCKET}*"},
+        {
+            "Effect": "Allow",
+            "Action": catalog,
+            "Resource": [f"{GLUE}:catalog", f"{GLUE}:database/landing", f"{GLUE}:table/landing/*"],
+        },
+        {
+            "Effect": "Allow",
+            "Action": logs,
+            "Resource": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws-glue/crawlers*",
+        },
+    )
+
+
+@pytest.fixture
+def crawler(lake: LakeServer, glue: Any, request: pytest.FixtureRequest) -> Callable[..., str]:
+    """Makes a crawler over ``<test>/streaming/`` with a table prefix of its own."""
+
+    def make(**definition: Any) -> str:
+        name = str(request.node.name)
+        glue.create_crawler(
+            Name=name,
+            **{
+                "Role": role(lake),
+                "DatabaseName": "landing",
+                "TablePrefix": f"{name}_",
+                "Targets": {"S3Targets": [{"Path": f"s3://{BUCKET}/{name}/streaming/"}]},
+                "SchemaChangePolicy": {"UpdateBehavior": "UPDATE_IN_DATABASE", "DeleteBehavior": "LOG"},
+                "RecrawlPolicy": {"RecrawlBehavior": "CRAWL_EVERYTHING"},
+                **definition,
+            },
+        )
+        return name
+
+    return make
+
+
+def land(lake: LakeServer, name: str, path: str, *events: dict[str, Any] | bytes) -> None:
+    body = b"".join(e if isinstance(e, bytes) else json.dumps(e).encode() + b"\n" for e in events)
+    lake.emulator.client("s3").put_object(Bucket=BUCKET, Key=f"{name}/streaming/{path}", Body=body)
+
+
+def crawl(glue: Any, name: str) -> Any:
+    glue.start_crawler(Name=name)
+    wait_until(lambda: glue.get_crawler(Name=name)["Crawler"]["State"] == "READY", what="the crawl")
+    return glue.get_crawler(Name=name)["Crawler"]["LastCrawl"]
+
+
+def table(glue: Any, name: str) -> Any:
+    return glue.get_table(DatabaseName="landing", Name=f"{name}_streaming")["Table"]
+
+
+def columns(glue: Any, name: str) -> dict[str, str]:
+    return {column["Name"]: column["Type"] for column in table(glue, name)["StorageDescriptor"]["Columns"]}
+
+
+def months(glue: Any, name: str) -> list[str]:
+    partitions = glue.get_partitions(DatabaseName="landing", TableName=f"{name}_streaming")["Partitions"]
+    return sorted("/".join(partition["Values"]) for partition in partitions)
+
+
+def log(lake: LakeServer, name: str) -> str:
+    events = lake.emulator.client("logs").get_log_events(logGroupName="/aws-glue/crawlers", logStreamName=name)
+    return "\n".join(event["message"] for event in events["events"])
+
+
+EVENT = {"timestamp": "2026-09-01T00:00:00Z", "eventType": "rent", "film_id": 7, "state": "Ohio"}
+
+
+@services
+def test_landed_events_become_a_table_with_months(lake: LakeServer, glue: Any, crawler: Callable[..., str]) -> None:
+    level = {"Version": 1.0, "Grouping": {"TableLevelConfiguration": 3}}
+    name = crawler(Configuration=json.dumps(level))
+    land(lake, name, "2026/08/a", EVENT, EVENT)
+    land(lake, name, "2026/09/b", EVENT)
+    land(lake, name, "2026/09/_hidden", b"not looked at")
+    last = crawl(glue, name)
+    assert last["Status"] == "SUCCEEDED", last
+    assert columns(glue, name) == {"timestamp": "string", "eventtype": "string", "film_id": "int", "state": "string"}
+    made = table(glue, name)
+    assert [(key["Name"], key["Type"]) for key in made["PartitionKeys"]] == [
+        ("partition_0", "string"),
+        ("partition_1", "string"),
+    ]
+    storage = made["StorageDescriptor"]
+    assert storage["Location"] == f"s3://{BUCKET}/{name}/streaming/"
+    assert storage["SerdeInfo"]["SerializationLibrary"] == "org.openx.data.jsonserde.JsonSerDe"
+    assert storage["SerdeInfo"]["Parameters"]["paths"] == "eventType,film_id,state,timestamp"
+    parameters = made["Parameters"]
+    assert (parameters["classification"], parameters["UPDATED_BY_CRAWLER"]) == ("json", name)
+    assert (parameters["objectCount"], parameters["recordCount"]) == ("2", "3")
+    assert months(glue, name) == ["2026/08", "2026/09"]
+    metrics = glue.get_crawler_metrics(CrawlerNameList=[name])["CrawlerMetricsList"][0]
+    assert (metrics["TablesCreated"], metrics["TablesUpdated"], metrics["StillEstimating"]) == (1, 0, False)
+    assert glue.list_crawls(CrawlerName=name)["Crawls"][0]["State"] == "COMPLETED"
+
+
+@services
+def test_new_months_and_drift_are_taken_in(lake: LakeServer, glue: Any, crawler: Callable[..., str]) -> None:
+    name = crawler()
+    land(lake, name, "2026/08/a", EVENT)
+    crawl(glue, name)
+    land(lake, name, "2026/09/b", {**EVENT, "film_id": "seven", "country": {"Code": "US"}})
+    assert crawl(glue, name)["Status"] == "SUCCEEDED"
+    assert months(glue, name) == ["2026/08", "2026/09"]
+    assert columns(glue, name) == {
+        "timestamp": "string",
+        "eventtype": "string",
+        "film_id": "string",
+        "state": "string",
+        "country": "struct<code:string>",
+    }
+    said = log(lake, name)
+    assert "new field country (struct<code:string>)" in said
+    assert "field film_id changed from int to string" in said
+    summary = json.loads(glue.list_crawls(CrawlerName=name)["Crawls"][0]["Summary"])
+    assert summary["tables_updated"] == [f"landing.{name}_streaming"]
+    assert glue.get_crawler_metrics(CrawlerNameList=[name])["CrawlerMetricsList"][0]["TablesUpdated"] == 1
+
+
+@services
+def test_a_vanished_field_is_logged_and_kept(lake: LakeServer, glue: Any, crawler: Callable[..., str]) -> None:
+    name = crawler()
+    land(lake, name, "2026/08/a", EVENT)
+    crawl(glue, name)
+    land(lake, name, "2026/08/a", {key: value for key, value in EVENT.items() if key != "state"})
+    crawl(glue, name)
+    assert "state" in columns(glue, name)
+    assert "field state (string) was in no sampled object" in log(lake, name)
+
+
+@services
+def test_changes_are_only_logged_if_the_policy_says_so(
+    lake: LakeServer, glue: Any, crawler: Callable[..., str]
+) -> None:
+    name = crawler(SchemaChangePolicy={"UpdateBehavior": "LOG", "DeleteBehavior": "LOG"})
+    land(lake, name, "2026/08/a", EVENT)
+    crawl(glue, name)
+    before = columns(glue, name)
+    land(lake, name, "2026/09/b", {**EVENT, "country": "US"})
+    crawl(glue, name)
+    assert columns(glue, name) == before
+    assert "new field country" in log(lake, name)
+    assert months(glue, name) == ["2026/08", "2026/09"]
+
+
+@services
+def test_new_folders_only(lake: LakeServer, glue: Any, crawler: Callable[..., str]) -> None:
+    name = crawler(RecrawlPolicy={"RecrawlBehavior": "CRAWL_NEW_FOLDERS_ONLY"})
+    land(lake, name, "2026/08/a", EVENT)
+    crawl(glue, name)
+    land(lake, name, "2026/08/broken", b"{no json\n")  # an old folder: not read
+    crawl(glue, name)
+    assert "no new folder" in log(lake, name)
+    land(lake, name, "2026/09/b", EVENT)
+    crawl(glue, name)
+    assert months(glue, name) == ["2026/08", "2026/09"]
+
+
+@services
+def test_named_folders_csv_and_parquet(lake: LakeServer, glue: Any, crawler: Callable[..., str]) -> None:
+    name = crawler()
+    land(lake, name, "Year=2026/a.csv", b"id,title\n1,A\n2,B\n")
+    crawl(glue, name)
+    assert [key["Name"] for key in table(glue, name)["PartitionKeys"]] == ["year"]
+    assert months(glue, name) == ["2026"]
+    assert table(glue, name)["Parameters"]["skip.header.line.count"] == "1"
+    other = f"s3://{BUCKET}/{name}/parquet"
+    lake.emulator.client("s3").put_object(Bucket=BUCKET, Key=f"{name}/parquet/a.parquet", Body=parquet())
+    glue.update_crawler(Name=name, Targets={"S3Targets": [{"Path": other}]})
+    assert crawl(glue, name)["Status"] == "SUCCEEDED"
+    made = glue.get_table(DatabaseName="landing", Name=f"{name}_parquet")["Table"]
+    assert [column["Type"] for column in made["StorageDescriptor"]["Columns"]] == ["bigint", "decimal(5,2)"]
+    assert made["PartitionKeys"] == []
+
+
+@services
+def test_failures_are_told(lake: LakeServer, glue: Any, crawler: Callable[..., str]) -> None:
+    name = crawler()
+    land(lake, name, "2026/08/a", b"prose\n")
+    failed = crawl(glue, name)
+    assert failed["Status"] == "FAILED"
+    assert "is JSON, CSV or Parquet" in failed["ErrorMessage"]
+    land(lake, name, "2026/08/a", EVENT)
+    land(lake, name, "stray", EVENT)
+    assert "different depths" in crawl(glue, name)["ErrorMessage"]
+    glue.update_crawler(Name=name, Targets={"S3Targets": [{"Path": f"s3://{BUCKET}/{name}/streaming/2026"}]})
+    crawl(glue, name)
+    glue.update_crawler(Name=name, Role=role(lake, "meek", may_update=False))
+    denied = crawl(glue, name)
+    assert denied["Status"] == "FAILED"
+    assert "assumed-role/meek/AWS-Crawler is not authorized to perform: glue:UpdateTable" in denied["ErrorMessage"]
+    glue.update_crawler(Name=name, Role=lake.role("blind", {"Effect": "Allow", "Action": "glue:*", "Resource": "*"}))
+    assert "s3:ListBucket" in crawl(glue, name)["ErrorMessage"]
+
+
+@services
+def test_states_rights_and_refusals(lake: LakeServer, glue: Any, crawler: Callable[..., str]) -> None:
+    name = crawler()
+    for n in range(300):
+        land(lake, name, f"2026/{n % 12 + 1:02}/{n}", EVENT)
+    glue.start_crawler(Name=name)
+    running = glue.get_crawler(Name=name)["Crawler"]
+    assert running["State"] == "RUNNING"
+
+    def refused(call: Any, **arguments: Any) -> str:
+        with pytest.raises(ClientError) as caught:
+            call(**arguments)
+        return str(caught.value.response["Error"]["Code"])
+
+    assert refused(glue.start_crawler, Name=name) == "CrawlerRunningException"
+    assert refused(glue.delete_crawler, Name=name) == "CrawlerRunningException"
+    glue.stop_crawler(Name=name)
+    wait_until(lambda: glue.get_crawler(Name=name)["Crawler"]["State"] == "READY", what="the stop")
+    assert glue.get_crawler(Name=name)["Crawler"]["LastCrawl"]["Status"] == "CANCELLED"
+    assert glue.list_crawls(CrawlerName=name)["Crawls"][0]["State"] == "STOPPED"
+    assert refused(glue.stop_crawler, Name=name) == "CrawlerNotRunningException"
+    assert refused(glue.start_crawler, Name="absent") == "EntityNotFoundException"
+    assert refused(glue.update_crawler, Name=name, Schedule="cron(0 * * * ? *)") == "InvalidInputException"
+    excluding = {"S3Targets": [{"Path": f"s3://{BUCKET}/x", "Exclusions": ["**.tmp"]}]}
+    assert refused(glue.update_crawler, Name=name, Targets=excluding) == "InvalidInputException"
+    assert refused(glue.start_crawler_schedule, CrawlerName=name) == "UnknownOperationException"
+    grant = {"Effect": "Allow", "Action": "glue:GetCrawler", "Resource": f"{GLUE}:crawler/{name}"}
+    onlooker = lake.session(lake.role("crawl-onlooker", grant)).client("glue")
+    assert onlooker.get_crawler(Name=name)["Crawler"]["Name"] == name
+    assert refused(onlooker.start_crawler, Name=name) == "AccessDeniedException"
+    glue.delete_crawler(Name=name)
+    assert name not in glue.list_crawlers()["CrawlerNames"]
+
+
+@services
+def test_operator_runs_the_crawler(
+    lake: LakeServer, crawler: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.providers.amazon.aws.operators.glue_crawler import GlueCrawlerRunOperator
+
+    from local.environment import endpoints
+
+    for variable, value in endpoints(lake.settings).items():
+        monkeypatch.setenv(variable, value)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    name = crawler()
+    land(lake, name, "2026/08/a", EVENT)
+    run = GlueCrawlerRunOperator(task_id="run", crawler_name=name, poll_interval=1)
+    assert run.execute({}) == name
+    land(lake, name, "stray", EVENT)
+    with pytest.raises(Exception, match="CrawlerReady|FAILED|failure"):
+        run.execute({})
+
+
+@services
+def test_a_crawl_ended_by_a_kill_is_told(tmp_path: Path) -> None:
+    with running_emulator(tmp_path) as emulator:
+        with running_server(emulator, [GlueCatalog, GlueCrawler]) as lake:
+            emulator.client("s3").create_bucket(Bucket=BUCKET)
+            emulator.client("glue").create_database(DatabaseInput={"Name": "landing"})
+            targets = {"S3Targets": [{"Path": f"s3://{BUCKET}/x/streaming/"}]}
+            client = lake.client("glue")
+            client.create_crawler(Name="x", Role=role(lake), DatabaseName="landing", Targets=targets)
+            crawl(client, "x")
+        path = next((emulator.settings.data / "glue_crawler").glob("*.json"))
+        state = json.loads(path.read_text())
+        path.write_text(json.dumps({**state, "state": "RUNNING"}))  # as a kill leaves it
+        with running_server(emulator, [GlueCatalog, GlueCrawler]) as lake:
+            told = lake.client("glue").get_crawler(Name="x")["Crawler"]
+            assert (told["State"], told["LastCrawl"]["Status"]) == ("READY", "FAILED")
+            assert "killed" in told["LastCrawl"]["ErrorMessage"]
