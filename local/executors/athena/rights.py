@@ -90,6 +90,18 @@ class Rights:
             self._table(output, glue, touched, write=kind)
         return touched
 
+    def views(self, named: set[tuple[str, str]], touched: Touched, glue: Any) -> None:
+        """Raise Denied unless the caller may see the views among these names; Trino's plan lists what they read."""
+        for database, name in sorted(named):
+            if f"{database}.{name}" in touched.tables:
+                continue
+            try:
+                table = glue.get_table(DatabaseName=database, Name=name)["Table"]
+            except glue.exceptions.EntityNotFoundException:
+                continue  # a name of WITH
+            if table.get("TableType") == "VIRTUAL_VIEW":
+                self.glue("GetTable", database, name)
+
     def _table(self, name: dict[str, Any], glue: Any, touched: Touched, write: str) -> None:
         catalog, database = name["catalog"], name["schemaTable"]["schema"]
         table = name["schemaTable"]["table"].partition("$")[0]

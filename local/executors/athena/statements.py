@@ -105,6 +105,26 @@ def classify(sql: str) -> Statement:
     raise UnknownStatement("Queries of this type are not supported")
 
 
+def sources(sql: str, database: str) -> set[tuple[str, str]]:
+    """(database, name) of what stands after FROM and JOIN: tables, views and names of WITH."""
+    cursor, found = Cursor(sql), set()
+    while cursor.token:
+        if not (cursor.accept("FROM") or cursor.accept("JOIN")):
+            cursor.at += 1
+            continue
+        while cursor.token and cursor.token.kind in ("word", "quoted", "backquoted"):
+            try:
+                found.add(cursor.expect_table(database))
+            except SqlError:
+                break  # another catalog's, or no name
+            cursor.accept("AS")
+            if cursor.token and cursor.token.kind != "symbol" and not cursor.peek("JOIN"):
+                cursor.at += 1  # its alias, or the word that ends the list
+            if not cursor.accept(","):
+                break
+    return found
+
+
 def bind(sql: str, parameters: list[str]) -> str:
     """The statement with its ``?`` replaced by values, in order; raises SqlError when their numbers differ.
 

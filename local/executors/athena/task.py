@@ -18,7 +18,7 @@ from local.executors.athena.engine import EngineError, Run
 from local.executors.athena.lake_types import is_iceberg, view_columns
 from local.executors.athena.rights import Rights, Touched
 from local.executors.athena.show import Answer
-from local.executors.athena.statements import Statement, Work
+from local.executors.athena.statements import Statement, Work, sources
 from local.executors.athena.store import Document
 from local.executors.protocol import Caller
 from local.settings import Settings
@@ -131,6 +131,7 @@ class Task:
         before = time.time()
         plan = engine.io_plan(self._settings, work.explain, self._job.database)
         touched = self._rights.query(plan, self._job.statement.kind, self._client("glue"))
+        self._rights.views(sources(work.explain, self._job.database), touched, self._client("glue"))
         if work.creates:
             self._rights.glue("CreateTable", *work.creates)
         if work.writes_to:

@@ -154,6 +154,14 @@ def test_optimize_and_explain() -> None:
         statements.explain("explain show tables")
 
 
+def test_sources_of_a_query() -> None:
+    sql = """
+        with a as (select 1 from "T1", d.t2 as x, t3 y join `t4` z on x.b = y.b)
+        select extract(day from c), (select max(b) from awsdatacatalog.e.t5) from a, unnest(array[1]) as u (n)"""
+    found = statements.sources(sql, "s")
+    assert found >= {("s", "t1"), ("d", "t2"), ("s", "t3"), ("s", "t4"), ("e", "t5"), ("s", "a")}
+
+
 def test_parameters_are_values_never_sql() -> None:
     sql = "select '?' from t where a = ? and b = ? limit ?"
     assert statements.bind(sql, ["'x'", "DATE '2024-01-01'", "5"]) == (

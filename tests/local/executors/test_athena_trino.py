@@ -488,6 +488,11 @@ def test_rights_of_the_caller(trino_home: AthenaHome, shops: str) -> None:
     finished_id = watcher.list_query_executions(WorkGroup=WORKGROUP)["QueryExecutionIds"][0]
     with pytest.raises(ClientError, match="AccessDenied.*athena:GetQueryExecution"):
         nobody.get_query_execution(QueryExecutionId=finished_id)
+    # a view is a table of its own
+    engineer = trino_home.session(trino_home.lake.role("engineer", allow("athena:*", "glue:*", "s3:*")))
+    done(engineer.client("athena"), f"create or replace view narrow_view as select name from {shops}")
+    execution = run(athena, "with a as (select 1 as n) select * from a, narrow_view")
+    assert f"glue:GetTable on resource: {GLUE}:table/{DATABASE}/narrow_view" in reason(execution)
     # neither writing nor the catalog is open to one who may only read
     for statement in (
         "create table mine as select 1 a",
