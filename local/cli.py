@@ -155,6 +155,24 @@ def _module(name: str) -> Callable[[Settings, Sequence[str]], int]:
     return run
 
 
+def _stopped_if_interrupted(
+    command: Callable[[Settings, Sequence[str]], int],
+) -> Callable[[Settings, Sequence[str]], int]:
+    """A command that starts the home: interrupted later on, it stops the home again unless that ran before."""
+
+    def run(settings: Settings, arguments: Sequence[str]) -> int:
+        ours = home.supervisor(settings) is None
+        try:
+            return command(settings, arguments)
+        except KeyboardInterrupt:
+            if ours:
+                with _signals(signal.SIG_IGN):
+                    home.stop(settings)
+            raise
+
+    return run
+
+
 def _checks(what: str) -> int:
     from local import checks  # noqa: PLC0415
 
@@ -167,7 +185,7 @@ COMMANDS: dict[str, Callable[[Settings, Sequence[str]], int]] = {
     "status": _status,
     "clean": _clean,
     "env": _env,
-    "demo": _module("local.demo"),
+    "demo": _stopped_if_interrupted(_module("local.demo")),
     "stream": _module("local.stream"),
     "history": _module("local.history"),
     "test": lambda _settings, _arguments: _checks("test"),

@@ -86,13 +86,13 @@ def end(pids: list[int], grace: float = 5.0) -> None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signum)
         deadline = time.monotonic() + seconds
-        while pids := [pid for pid in pids if _lives(pid)]:
+        while pids := [pid for pid in pids if lives(pid)]:
             if time.monotonic() > deadline:
                 break
             time.sleep(0.05)
 
 
-def _lives(pid: int) -> bool:
+def lives(pid: int) -> bool:
     """Whether a process is there and no zombie."""
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"

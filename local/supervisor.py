@@ -80,6 +80,7 @@ class Supervisor:
             return
         self._round += 1
         for unit in self.units.values():
+            unit.look()
             if unit.status.state in (FAILED, BLOCKED) or (unit.service.once and unit.settled.is_set()):
                 self._begin(unit)
 

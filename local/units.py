@@ -81,6 +81,11 @@ class Unit:
         await self._end()
         self._set(STOPPED)
 
+    def look(self) -> None:
+        """Notice at once that the service is dead, even while its reaper still ends what it left."""
+        if self.status.state == READY and not processes.lives(self.status.pid):
+            self._set(RESTARTING, "has just ended")
+
     async def bounce(self) -> None:
         """Stop cleanly and start again; raises StartError."""
         self._bounced = asyncio.Event()

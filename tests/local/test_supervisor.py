@@ -136,6 +136,16 @@ def test_a_killed_service_comes_back_and_is_counted(fake: FakeHome) -> None:
     assert fake.service("second")["restarts"] == 0
 
 
+def test_up_right_after_a_kill_waits_for_the_service(fake: FakeHome) -> None:
+    fake.start("pair")
+    assert fake.settle() == ""
+    os.kill(fake.service("first")["pid"], signal.SIGKILL)
+    home.begin(fake.settings)
+    assert fake.settle() == ""
+    assert fake.service("first")["restarts"] == 1
+    assert answers(fake.settings.port)
+
+
 def test_a_killed_supervisor_leaves_nothing(fake: FakeHome) -> None:
     """Not even a grandchild in a session of its own."""
     fake.start("pair")
