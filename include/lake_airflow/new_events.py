@@ -82,13 +82,14 @@ def find_new_objects(s3: S3Hook, athena: AthenaHook, glue: Any, *, everything: b
     if not all(table_exists(glue, table) for table in (tables.STREAMING_FILMS, tables.QUARANTINE)):
         return landing.new_objects(s3.conn, LAKE.landing_bucket, (), None)
     asked = set(landed if everything else landed[-2:])
-    done = done_objects(s3, athena, asked)
-    newest = None if everything else max(done, key=_name_time, default=None)
-    new = landing.new_objects(s3.conn, LAKE.landing_bucket, done, newest)
+    recorded = recorded_objects(athena, asked)
+    newest = None if everything else max(recorded, key=_name_time, default=None)
+    enriched = {key for key, quarantined in recorded.items() if quarantined is None}
+    new = landing.new_objects(s3.conn, LAKE.landing_bucket, enriched, newest)
     elsewhere = {(o.partition_0, o.partition_1) for o in map(landing.parse_key, new)} - asked
     if elsewhere:
-        done |= done_objects(s3, athena, elsewhere)
-    return [key for key in new if key not in done]
+        recorded |= recorded_objects(athena, elsewhere)
+    return [key for key in new if not (key in recorded and _is_done(s3, key, recorded[key]))]
 
 
 def _name_time(key: str) -> tuple[bool, Any]:
@@ -97,25 +98,23 @@ def _name_time(key: str) -> tuple[bool, Any]:
     return time is not None, time or 0
 
 
-def done_objects(s3: S3Hook, athena: AthenaHook, months: Collection[Month]) -> set[str]:
-    """Keys of the objects of these months that are done: in streaming_films, or wholly in quarantine.
-
-    Quarantine is committed first, so an object that is only there may be half done: its lines are counted.
-    """
-    template = (Path(SQL_PATH[0]) / "done_objects.sql").read_text(encoding="utf-8")
+def recorded_objects(athena: AthenaHook, months: Collection[Month]) -> dict[str, int | None]:
+    """The objects of these months that have rows: None for those in streaming_films, else the lines in quarantine."""
+    template = (Path(SQL_PATH) / "recorded_objects.sql").read_text(encoding="utf-8")
     sql = Template(template).render(months=sorted(months))
     query = athena.run_query(sql, {"Database": CURATED_DATABASE}, {}, workgroup=LAKE.workgroup)
     state = athena.poll_query_status(query, sleep_time=poll_seconds(30))
     if state != "SUCCEEDED":
         raise RuntimeError(f"Query {query} ended {state}: {athena.get_state_change_reason(query)}")
     return {
-        str(row["source_file"])
+        str(row["source_file"]): None if int(row["enriched"] or 0) else int(row["quarantined"] or 0)
         for row in query_rows(athena, query)
-        if int(row["enriched"] or 0) or _lines(s3, str(row["source_file"])) == int(row["quarantined"] or 0)
     }
 
 
-def _lines(s3: S3Hook, key: str) -> int:
-    """Lines of a landed object that are not blank."""
+def _is_done(s3: S3Hook, key: str, quarantined: int | None) -> bool:
+    """Whether every line of a landed object has its row. Quarantine is committed first, so its lines are counted."""
+    if quarantined is None:
+        return True
     body: bytes = s3.get_key(key, LAKE.landing_bucket).get()["Body"].read()
-    return sum(1 for _ in split_lines(body))
+    return sum(1 for _ in split_lines(body)) == quarantined

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from datetime import timedelta
+from pathlib import Path
 
 from airflow.dag_processing.dagbag import DagBag
 from airflow.providers.amazon.aws.operators.athena import AthenaOperator
@@ -123,8 +124,8 @@ def test_no_literal_names_a_resource(dag: DAG) -> None:
         assert not any(part in text for part in ("sakila-streams", "arn:", "s3://", "us-east-1", LAKE.suffix)), text
 
 
-def test_sql_is_found_beside_the_dags() -> None:
-    assert all("/include/sql/" in path for path in SQL_PATH)
+def test_queries_lie_in_one_folder() -> None:
+    assert Path(SQL_PATH) == DAGS.parent / "include" / "sql" / "athena"
 
 
 # What a parse may neither import nor do: asked in a process of its own, where no other test has imported it already.

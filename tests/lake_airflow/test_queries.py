@@ -11,7 +11,7 @@ from jinja2 import Template
 from datalake.tables import SAKILA, STREAMING_FILMS
 from lake_airflow.defaults import SQL_PATH
 
-FOLDER = Path(SQL_PATH[0])
+FOLDER = Path(SQL_PATH)
 
 
 @pytest.fixture
