@@ -18,7 +18,7 @@ LAKE = Lake.from_environment()
 # Before the oldest month anybody may rebuild: Airflow ends a run that lies before its DAG's start without any task.
 START_DATE = datetime(2020, 1, 1, tzinfo=UTC)
 
-# template_searchpath of the DAGs that query: queries are named by their file, e.g. query="overall_top_streaming_states.sql"
+# template_searchpath of the DAGs that query: a query is named by its file, query="count_films.sql"
 SQL_PATH = str(Path(__file__).resolve().parent.parent / "sql" / "athena")
 
 # One slot, deferred tasks included: the Glue job that writes streaming_films runs once at a time (MaxConcurrentRuns=1),
