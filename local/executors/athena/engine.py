@@ -14,7 +14,7 @@ from local.settings import HOST, Settings
 
 USER = "athena"
 # Trino's Parquet reader counts the footer it reads first, 16,384 bytes of each split; Athena counts column chunks only.
-_FOOTER_BYTES = 16_384
+FOOTER_BYTES = 16_384
 _UNITS = {"B": 1, "kB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40}
 _POSITION = re.compile(r"line (\d+):(\d+):")
 _OPTIMIZE_WHERE = ("NOT_SUPPORTED", "OPTIMIZE takes WHERE on partition columns only in the local home")
@@ -81,28 +81,23 @@ class Run:
     def bytes_at_least(self) -> int:
         """Bytes read so far, too few rather than too many: every split is taken for a Parquet footer."""
         return max(
-            0, int(self.stats.get("physicalInputBytes", 0)) - _FOOTER_BYTES * int(self.stats.get("completedSplits", 0))
+            0, int(self.stats.get("physicalInputBytes", 0)) - FOOTER_BYTES * int(self.stats.get("completedSplits", 0))
         )
 
-    def bytes_scanned(self, parquet: set[str]) -> int:
-        """Bytes read by the ended statement, without the footers of ``parquet`` tables ("database.table").
-
-        Files smaller than a footer read are counted too low, never below zero.
-        """
+    def scans(self) -> list[tuple[str, int, int]]:
+        """("database.table", bytes read, splits read) of every table scan of the ended statement."""
         if not self.stats.get("physicalInputBytes"):
-            return 0
+            return []
         reply = requests.get(f"{self._info}/{self.id}", headers={"X-Trino-User": USER}, timeout=10)
         if not reply.ok:  # Trino forgets ended statements after a while
-            return self.bytes_at_least
+            return [("", self.bytes_at_least, 0)]
         info = reply.json()
         names = _scans(info.get("outputStage"))
-        total = 0
-        for operator in info["queryStats"]["operatorSummaries"]:
-            read = _bytes(operator["physicalInputDataSize"])
-            if read and names.get(operator["planNodeId"]) in parquet:
-                read = max(0, read - _FOOTER_BYTES * operator["totalDrivers"])
-            total += read
-        return total
+        return [
+            (names.get(operator["planNodeId"], ""), read, int(operator["totalDrivers"]))
+            for operator in info["queryStats"]["operatorSummaries"]
+            if (read := _bytes(operator["physicalInputDataSize"]))
+        ]
 
 
 def drain(run: Run) -> list[list[Any]]:

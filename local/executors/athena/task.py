@@ -15,11 +15,12 @@ from local.executors.athena.access import split_location
 from local.executors.athena.alter import table_input
 from local.executors.athena.catalog import Catalog, Engine
 from local.executors.athena.engine import EngineError, Run
-from local.executors.athena.lake_types import is_iceberg, view_columns
+from local.executors.athena.lake_types import is_iceberg, location, view_columns
 from local.executors.athena.rights import Rights, Touched
 from local.executors.athena.show import Answer
 from local.executors.athena.statements import Statement, Work, sources
 from local.executors.athena.store import Document
+from local.executors.athena.tokens import quote
 from local.executors.protocol import Caller
 from local.settings import Settings
 
@@ -99,9 +100,9 @@ class Task:
     def _write_answer(self, answer: Answer) -> None:
         columns = [results.column(name, "string") for name in answer.columns]
         self._document["_columns"] = columns
-        location = self._document["ResultConfiguration"]["OutputLocation"]
-        self._put(location, "".join(f"{row}\n" for row in answer.rows).encode())
-        self._put(f"{location}.metadata", results.metadata(columns, self._job.id))
+        target = self._document["ResultConfiguration"]["OutputLocation"]
+        self._put(target, "".join(f"{row}\n" for row in answer.rows).encode())
+        self._put(f"{target}.metadata", results.metadata(columns, self._job.id))
 
     # statements that Trino runs
 
@@ -140,7 +141,7 @@ class Task:
         return touched
 
     def _consume(self, run: Run, touched: Touched) -> None:
-        kind, location = self._job.statement.kind, self._document["ResultConfiguration"]["OutputLocation"]
+        kind, target = self._job.statement.kind, self._document["ResultConfiguration"]["OutputLocation"]
         before = time.time()
         with tempfile.TemporaryDirectory(dir=self._folder()) as folder:
             path = Path(folder) / "result"
@@ -154,11 +155,11 @@ class Task:
             self._account(run, touched)
             self._document["_update_count"] = run.update_count or 0
             if kind in WRITE_KINDS:
-                location = self._job.output
+                target = self._job.output
             else:
-                bucket, key = split_location(location)
+                bucket, key = split_location(target)
                 self._client("s3").upload_file(str(path), bucket, key, ExtraArgs=self._job.options)
-        self._put(f"{location}.metadata", results.metadata(self._document["_columns"], run.id))
+        self._put(f"{target}.metadata", results.metadata(self._document["_columns"], run.id))
 
     def _text(self, run: Run) -> Iterable[str]:
         """Lines of the result file: CSV with a header for a query, plain lines for EXPLAIN, none for a write."""
@@ -198,19 +199,38 @@ class Task:
 
         DML that has committed stays SUCCEEDED: called CANCELLED, its caller would send it again.
         """
-        scanned = run.bytes_scanned({name for name, table in touched.tables.items() if _is_parquet(table)})
+        scanned = 0
+        for name, read, splits in run.scans():
+            table = touched.tables.get(name)
+            scanned += max(0, read - self._footers(name, table, read, splits)) if table and _is_parquet(table) else read
         self._statistics["DataScannedInBytes"] = self._document["_rows"]["InputBytes"] = scanned
         if self._over(scanned) and self._job.statement.kind not in _COMMITTED_KINDS:
             if self._job.statement.kind in WRITE_KINDS and self._job.work:
                 self._undo(self._job.work)
             raise Cancelled(OVER_THE_LIMIT)
 
+    def _footers(self, name: str, table: dict[str, Any], read: int, splits: int) -> int:
+        """Bytes of Parquet footers in what Trino counts: of each split the last 16,384, or a smaller file whole.
+
+        Sizes are looked up only when such small files are possible; partitions left out are taken for average ones.
+        """
+        constant = engine.FOOTER_BYTES
+        if read >= 2 * constant * splits:
+            return constant * splits
+        if is_iceberg(table):
+            files = ".".join(quote(part) for part in f"iceberg.{name}$files".split("."))
+            sql = f"SELECT file_size_in_bytes FROM {files} WHERE content = 0"  # noqa: S608 (names from the catalog)
+            sizes = [row[0] for row in engine.drain(Run(self._settings, sql, self._job.database))]
+        else:
+            sizes = [size for _, _, size in self._objects(location(table))]
+        return round(sum(min(size, constant) for size in sizes) * splits / len(sizes)) if sizes else constant * splits
+
     def _undo(self, work: Work) -> None:
         """Take back a CTAS or an UNLOAD: its table and its files."""
         if work.creates:
             database, table = work.creates
             self._client("glue").delete_table(DatabaseName=database, Name=table)
-        for bucket, key in self._objects(work.writes_to):
+        for bucket, key, _ in self._objects(work.writes_to):
             self._client("s3").delete_object(Bucket=bucket, Key=key)
 
     # results
@@ -220,19 +240,21 @@ class Task:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def _put(self, location: str, body: bytes) -> None:
-        bucket, key = split_location(location)
+    def _put(self, url: str, body: bytes) -> None:
+        bucket, key = split_location(url)
         self._client("s3").put_object(Bucket=bucket, Key=key, Body=body, **self._job.options)
 
-    def _objects(self, location: str) -> Iterable[tuple[str, str]]:
-        bucket, prefix = split_location(location.rstrip("/") + "/")
+    def _objects(self, folder: str) -> Iterable[tuple[str, str, int]]:
+        """(bucket, key, bytes) of what lies there."""
+        bucket, prefix = split_location(folder.rstrip("/") + "/")
         for page in self._client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             for item in page.get("Contents", []):
-                yield bucket, item["Key"]
+                yield bucket, item["Key"], item["Size"]
 
-    def _write_manifest(self, run: Run, location: str) -> None:
+    def _write_manifest(self, run: Run, folder: str) -> None:
         """The list of the data files that the statement wrote: Trino puts its query id in their names."""
-        paths = [f"s3://{bucket}/{key}" for bucket, key in self._objects(location) if run.id in key.rpartition("/")[2]]
+        objects = self._objects(folder)
+        paths = [f"s3://{bucket}/{key}" for bucket, key, _ in objects if run.id in key.rpartition("/")[2]]
         manifest = f"{self._job.output}-manifest.csv"
         self._put(manifest, "\n".join(paths).encode())
         self._statistics["DataManifestLocation"] = manifest

@@ -375,6 +375,26 @@ def test_bytes_scanned_are_the_column_chunks(athena: Any, heavy: dict[str, int])
     assert done(athena, "select count(*) from heavy")["Statistics"]["DataScannedInBytes"] == 0
 
 
+def test_bytes_scanned_in_small_files(athena: Any, shops: str, s3: Any) -> None:
+    """Trino counts a file below 16,384 bytes whole, and its chunks once more."""
+    location = f"s3://{DATA}/small_ice/"
+    values = "(values (1, 'a'), (2, 'b')) as t (id, name)"
+    done(athena, f"create table small as select * from {values}")
+    properties = f"table_type = 'ICEBERG', is_external = false, location = '{location}'"
+    done(athena, f"create table small_ice with ({properties}) as select * from {values}")
+    done(athena, "insert into small_ice values (3, 'c')")
+    for table in ("small", "small_ice"):
+        found = s3.list_objects_v2(Bucket=DATA, Prefix="small_ice/data/")["Contents"]
+        if table == "small":
+            path = rows(athena, 'select "$path" from small limit 1')[0][0]
+            found = [{"Key": str(path).partition(f"{RESULTS}/")[2]}]
+        bucket = RESULTS if table == "small" else DATA
+        metadata = [pq.read_metadata(io.BytesIO(content(s3, f"s3://{bucket}/{item['Key']}"))) for item in found]
+        chunks = sum(file.row_group(0).column(1).total_compressed_size for file in metadata)
+        assert done(athena, f"select max(name) from {table}")["Statistics"]["DataScannedInBytes"] == chunks > 0
+        assert done(athena, f"select count(*) from {table}")["Statistics"]["DataScannedInBytes"] == 0
+
+
 def test_the_cutoff_cancels(athena: Any, heavy: dict[str, int], glue: Any, s3: Any) -> None:
     athena.update_work_group(WorkGroup=WORKGROUP, ConfigurationUpdates={"BytesScannedCutoffPerQuery": 10_000_000})
     execution = run(athena, "select max(noise) from heavy")
