@@ -8,6 +8,7 @@ What the steps print is in ``.local/logs/setup-<step>.log``.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -226,6 +227,19 @@ def steps() -> list[Step]:
     ]
 
 
+def install() -> None:
+    """Install what is missing; raises SetupError, or FileNotFoundError without Java."""
+    if packages := missing_packages():
+        print(f"installing {', '.join(packages)}", flush=True)
+        perform([Step("packages", lambda: True, lambda log: install_packages(packages, log))], LOGS)
+    from local import java  # noqa: PLC0415
+
+    os.environ.update(java.environment())
+    if wanted := [step for step in steps() if step.needed()]:
+        print(f"installing into {TOOLS}: {', '.join(step.name for step in wanted)}", flush=True)
+        perform(wanted, LOGS)
+
+
 def main() -> int:
     """Install what is missing; 0 when all is there."""
 
@@ -240,15 +254,9 @@ def main() -> int:
         LOGS.mkdir(parents=True, exist_ok=True)
         TOOLS.mkdir(parents=True, exist_ok=True)
         sys.path.insert(0, str(ROOT / "include"))
-        if packages := missing_packages():
-            print(f"installing {', '.join(packages)}", flush=True)
-            perform([Step("packages", lambda: True, lambda log: install_packages(packages, log))], LOGS)
-        from local import java  # noqa: PLC0415
-
-        os.environ.update(java.environment())
-        if wanted := [step for step in steps() if step.needed()]:
-            print(f"installing into {TOOLS}: {', '.join(step.name for step in wanted)}", flush=True)
-            perform(wanted, LOGS)
+        with (TOOLS / "lock").open("a") as lock:  # `make demo` and `make test` may be typed side by side
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            install()
     except (SetupError, FileNotFoundError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
