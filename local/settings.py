@@ -63,7 +63,7 @@ class Settings:
 
     @property
     def airflow_port(self) -> int:
-        """Airflow's UI and API; +6 to +8 are its log servers."""
+        """Airflow's UI and API; the next port serves the logs of running tasks."""
         return self.port + 5
 
     @property
