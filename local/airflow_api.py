@@ -9,10 +9,12 @@ from typing import Any
 
 import httpx
 
+from local.home import HomeError
+
 FINISHED = ("success", "failed")
 
 
-class RunFailed(RuntimeError):
+class RunFailed(HomeError):
     """A DAG run ended in ``failed``; the message names its failed tasks and where their logs are shown."""
 
 
@@ -38,11 +40,11 @@ class AirflowApi:
         return [f"{e['filename']}: {e['stack_trace']}" for e in self.get("/importErrors")["import_errors"]]
 
     def wait_for_dags(self, dag_ids: set[str], seconds: float = 60) -> None:
-        """Until the DAG processor has parsed all of ``dag_ids``; TimeoutError names those that are missing."""
+        """Until the DAG processor has parsed all of ``dag_ids``; HomeError names those that are missing."""
         deadline = time.monotonic() + seconds
         while missing := dag_ids - {d["dag_id"] for d in self.get("/dags", limit=100)["dags"]}:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"DAGs not parsed after {seconds:.0f} s: {sorted(missing)} {self.import_errors()}")
+                raise HomeError(f"DAGs not parsed after {seconds:.0f} s: {sorted(missing)} {self.import_errors()}")
             time.sleep(0.5)
 
     def unpause(self, dag_id: str) -> None:
@@ -53,7 +55,7 @@ class AirflowApi:
         """Start a run by hand; returns its id."""
         reply = self.client.post(f"/api/v2/dags/{dag_id}/dagRuns", json={"logical_date": None, **body})
         if reply.is_error:
-            raise RuntimeError(f"{dag_id} cannot be triggered: {reply.text}")
+            raise HomeError(f"{dag_id} cannot be triggered: {reply.text}")
         run_id: str = reply.json()["dag_run_id"]
         return run_id
 
@@ -63,7 +65,7 @@ class AirflowApi:
         return [r for r in found if since is None or datetime.fromisoformat(r["queued_at"]) >= since]
 
     def wait_run(self, dag_id: str, run_id: str, tick: Callable[[str], None], seconds: float = 900) -> dict[str, Any]:
-        """Until the run has ended; ``tick`` gets a line of progress. Raises RunFailed or TimeoutError."""
+        """Until the run has ended; ``tick`` gets a line of progress. Raises HomeError."""
         deadline = time.monotonic() + seconds
         while True:
             run = self.get(f"/dags/{dag_id}/dagRuns/{run_id}")
@@ -74,7 +76,7 @@ class AirflowApi:
             if run["state"] in FINISHED:
                 break
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{dag_id} {run_id} has not ended after {seconds:.0f} s; it is at {busy}")
+                raise HomeError(f"{dag_id} {run_id} has not ended after {seconds:.0f} s; it is at {busy}")
             time.sleep(0.5)
         if run["state"] == "failed":
             failed = [t["task_id"] for t in tasks if t["state"] == "failed"]
@@ -96,7 +98,7 @@ class AirflowApi:
         while not (runs := [r for r in self.runs(dag_id, since) if partition_key in (None, r["partition_key"])]):
             tick("waiting for the scheduler")
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{dag_id}: no run was started since {since:%H:%M:%S}")
+                raise HomeError(f"{dag_id}: no run was started since {since:%H:%M:%S}")
             time.sleep(0.5)
         return self.wait_run(dag_id, runs[-1]["dag_run_id"], tick, deadline - time.monotonic())
 

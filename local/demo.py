@@ -21,6 +21,7 @@ from local import cli, history
 from local.airflow import airflow_environment
 from local.airflow_api import AirflowApi, now
 from local.demo_results import landed_lines, results
+from local.home import HomeError
 from local.progress import Steps, Tick
 from local.settings import HOST, ROOT, Settings
 
@@ -42,12 +43,12 @@ DAGS = {
 def start_stream(settings: Settings, steps: Steps) -> subprocess.Popen[bytes]:
     """A burst, as fast as the stream takes it; then live events at the partners' pace, in the background."""
     log = settings.logs / "stream.log"
-    command = [sys.executable, "-m", "local.stream"]
+    command = [sys.executable, "-m", "local", "stream"]
     with log.open("ab") as out, steps.step(f"a burst of {BURST:,} events") as tick:
         tick("as fast as the stream takes them")
         burst = [*command, "--rate", "0", "--events", str(BURST)]
         if code := subprocess.run(burst, stdout=out, stderr=out, cwd=ROOT, check=False).returncode:
-            raise RuntimeError(f"the generator exited with {code}; see {log}")
+            raise HomeError(f"the generator exited with {code}; see {log}")
         live = [*command, "--rate", str(LIVE_RATE), "--seconds", str(LIVE_SECONDS)]
         return subprocess.Popen(live, stdout=out, stderr=out, cwd=ROOT)
 
@@ -67,7 +68,7 @@ def backfill(settings: Settings, months: list[str], log: Path) -> None:
             command, env=airflow_environment(settings), stdout=out, stderr=out, check=False
         ).returncode
     if code:
-        raise RuntimeError(f"`airflow backfill create` exited with {code}; see {log}")
+        raise HomeError(f"`airflow backfill create` exited with {code}; see {log}")
 
 
 def wait_backfilled(api: AirflowApi, months: list[str], since: datetime, tick: Tick) -> None:
@@ -81,14 +82,14 @@ def wait_backfilled(api: AirflowApi, months: list[str], since: datetime, tick: T
                 api.wait_run("rebuild_streaming_films", run["dag_run_id"], lambda _text: None)
                 pending.discard(run["partition_key"])
         if time.monotonic() > deadline:
-            raise TimeoutError(f"no rebuild of {sorted(pending)} after 15 minutes")
+            raise HomeError(f"no rebuild of {sorted(pending)} after 15 minutes")
         time.sleep(0.5)
 
 
 def main(_: Sequence[str] = ()) -> int:
     """Run the whole story; 0 when every step and every count is right."""
     settings = Settings.from_environment()
-    console = Console()
+    console = Console() if sys.stdout.isatty() else Console(width=120)
     began, since = time.monotonic(), now()
     with Steps(console) as steps:
         cli.up(settings, steps)
@@ -108,10 +109,11 @@ def main(_: Sequence[str] = ()) -> int:
     (settings.home / "demo.json").write_text(json.dumps(found, indent=1, default=str))
     console.print(
         f"\n[bold green]The lake is up[/] after {time.monotonic() - began:.0f} s.\n"
-        f"  Airflow   {api.url}   (no password: it listens on this machine only)\n"
-        '  Clients   eval "$(make -s env)"   then boto3, awswrangler or the aws CLI\n'
+        f"  Airflow   {api.url}  (no password: this machine only)\n"
+        '  Clients   eval "$(make -s env)", then boto3, awswrangler or the aws CLI\n'
         "  More      make stream RATE=1000 SECONDS=60 | make status\n"
-        "  Stop      make down   (make clean removes everything)"
+        "  Stop      make down  (make clean removes everything)",
+        highlight=False,
     )
     return 0
 
@@ -139,7 +141,7 @@ def story(settings: Settings, api: AirflowApi, steps: Steps, stream: subprocess.
             tick("streaming")
             time.sleep(0.5)
         if stream.returncode:
-            raise RuntimeError(f"the generator failed; see {settings.logs / 'stream.log'}")
+            raise HomeError(f"the generator failed; see {settings.logs / 'stream.log'}")
         wait_delivered(settings, boto3.Session(), tick)
     with steps.step("crawl_streaming_events: Glue crawler -> landing.streaming") as tick:
         api.wait_run("crawl_streaming_events", api.trigger("crawl_streaming_events"), tick)
@@ -158,5 +160,5 @@ def wait_delivered(settings: Settings, session: boto3.Session, tick: Tick) -> No
     while (landed := sum(landed_lines(session).values())) < ledgers:
         tick(f"{landed:,} of {ledgers:,} events have landed")
         if time.monotonic() > deadline:
-            raise TimeoutError(f"only {landed} of {ledgers} acknowledged events have landed")
+            raise HomeError(f"only {landed} of {ledgers} acknowledged events have landed")
         time.sleep(1)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 
 import boto3
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from datalake.names import CURATED_DATABASE, RUNS_PREFIX, STREAMING_PREFIX, Lake
+from local.home import HomeError
 from local.settings import ENVIRONMENT, SUFFIX
 
 DOLLARS_PER_TERABYTE, BILLED_AT_LEAST = 5.0, 10_000_000  # Athena bills at least 10 MB a query
@@ -34,10 +37,10 @@ class Analyst:
         for query in found:
             if query["Name"] == name:
                 return str(query["QueryString"])
-        raise LookupError(f"the workgroup {LAKE.workgroup} has no saved query {name}: {[q['Name'] for q in found]}")
+        raise HomeError(f"the workgroup {LAKE.workgroup} has no saved query {name}: {[q['Name'] for q in found]}")
 
     def run(self, name: str, sql: str) -> tuple[list[str], list[list[str | None]]]:
-        """Column names and rows (text) of a statement; raises RuntimeError with Athena's own reason."""
+        """Column names and rows (text) of a statement; raises HomeError with Athena's own reason."""
         started = self.athena.start_query_execution(
             QueryString=sql, WorkGroup=LAKE.workgroup, QueryExecutionContext={"Database": CURATED_DATABASE}
         )["QueryExecutionId"]
@@ -48,7 +51,7 @@ class Analyst:
                 break
             time.sleep(0.1)
         if state != "SUCCEEDED":
-            raise RuntimeError(f"{name}: {state}: {execution['Status'].get('StateChangeReason')}")
+            raise HomeError(f"{name}: {state}: {execution['Status'].get('StateChangeReason')}")
         statistics = execution["Statistics"]
         self.queries.append(
             {
@@ -75,13 +78,14 @@ def run_reports(session: boto3.Session, since: datetime) -> list[dict[str, Any]]
 
 
 def show(console: Console, title: str, columns: list[str], rows: list[list[str | None]]) -> None:
-    """One result table."""
-    table = Table(title=title, title_justify="left", title_style="bold")
+    """One result table; numbers stand to the right."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for index, column in enumerate(columns):
-        table.add_column(column, justify="right" if rows and index and str(rows[0][index]).isdigit() else "left")
+        numeric = bool(rows) and all(re.fullmatch(r"[\d.,]+", row[index] or "") for row in rows)
+        table.add_column(column, justify="right" if numeric else "left", no_wrap=True)
     for row in rows:
         table.add_row(*["" if cell is None else cell for cell in row])
-    console.print(table)
+    console.print(f"\n[bold]{title}[/]", table, sep="\n", highlight=False)
 
 
 def results(console: Console, session: boto3.Session, since: datetime) -> dict[str, Any]:
@@ -97,7 +101,7 @@ def results(console: Console, session: boto3.Session, since: datetime) -> dict[s
         show(console, f"{title} (saved query {name})", columns, rows[:5])
     columns, rows = analyst.run(
         "Five rows of streaming_films",
-        "select timestamp, eventtype, title, category_name, state, platform, distributor, event_id"
+        "select event_time, eventtype, title, category_name, state, platform"
         " from streaming_films order by event_time desc, event_id limit 5",
     )
     show(console, "Five rows of curated.streaming_films", columns, rows)
@@ -122,11 +126,11 @@ def results(console: Console, session: boto3.Session, since: datetime) -> dict[s
     )
     for month, landed, enriched, quarantined, duplicates in lines:
         if int(landed or 0) != int(enriched or 0) + int(quarantined or 0) + int(duplicates or 0):
-            raise RuntimeError(
+            raise HomeError(
                 f"{month}: {landed} lines landed, but {enriched} + {quarantined} + {duplicates} are in the tables"
             )
     if missing := set(found["landed"]) - {str(line[0]) for line in lines}:
-        raise RuntimeError(f"months landed and not enriched: {sorted(missing)}")
+        raise HomeError(f"months landed and not enriched: {sorted(missing)}")
     found["runs"] = run_reports(session, since)
     console.print(
         f"Films in curated.film_category: [bold]{found['films']}[/]; job runs reconciled: {len(found['runs'])}"
