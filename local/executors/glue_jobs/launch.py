@@ -22,7 +22,9 @@ from local.settings import HOST, REGION, TOOLS, Settings
 
 JARS = TOOLS / "spark-jars"
 DRIVER_MEMORY = "1g"
-# Serial: on two cores the parallel collector starts no sooner and costs more memory.
+# For two cores and short runs. A small job that writes Iceberg, CPU seconds (two busy cores, one run each): default
+# collector and compilers 16, serial collector 19-21, serial without the C2 compiler 11-13. 1.5 million rows of JSON
+# parsed and written by the JVM: 29-31 against 27-30 with C2.
 JAVA_OPTIONS = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
 ICEBERG_CATALOG = "org.apache.iceberg.spark.SparkCatalog"
 
