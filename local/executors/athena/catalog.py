@@ -14,8 +14,9 @@ from local.executors.athena.access import split_location
 from local.executors.athena.alter import AlterTable
 from local.executors.athena.rights import Rights
 from local.executors.athena.show import Answer, StatementFailed
-from local.executors.athena.statements import Statement, optimize, vacuum
+from local.executors.athena.statements import Statement
 from local.executors.athena.tokens import Cursor, literal, quote
+from local.executors.athena.translate import optimize, vacuum
 
 VACUUM_AGE_SECONDS = 432_000  # Athena's default of vacuum_max_snapshot_age_seconds
 _DDL_TASK = "FAILED: Execution Error, return code 1 from org.apache.hadoop.hive.ql.exec.DDLTask."

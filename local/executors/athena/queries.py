@@ -11,15 +11,16 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from local.executors.athena import engine, hive_ddl, results, statements
+from local.executors.athena import engine, hive_ddl, results, statements, translate
 from local.executors.athena.access import allow, invalid, needed, page, paging, split_location, workgroup_configuration
 from local.executors.athena.engine import EngineError
 from local.executors.athena.runs import Runs
 from local.executors.athena.saved import Saved
-from local.executors.athena.statements import Statement, Work
+from local.executors.athena.statements import Statement
 from local.executors.athena.store import Document, Store
 from local.executors.athena.task import MANIFEST_KINDS, WRITE_KINDS, Job
 from local.executors.athena.tokens import SqlError
+from local.executors.athena.translate import Work
 from local.executors.protocol import Handler, Payload, Request, Services
 
 ENGINE_VERSION = {
@@ -128,15 +129,15 @@ class Queries:
         match statement.kind:
             case "CREATE_TABLE_AS_SELECT":
                 enforced = bool(configuration.get("EnforceWorkGroupConfiguration", True))
-                work = statements.ctas(statement.sql, database, location, enforced)
+                work = translate.ctas(statement.sql, database, location, enforced)
             case "UNLOAD":
-                work = statements.unload(statement.sql, execution_id)
+                work = translate.unload(statement.sql, execution_id)
             case "CREATE_VIEW":
-                work = statements.view(statement.sql, database)
+                work = translate.view(statement.sql, database)
             case "EXPLAIN":
-                work = statements.explain(statement.sql)
+                work = translate.explain(statement.sql)
             case kind if kind in statements.ENGINE_KINDS:
-                work = statements.query(statement.sql)
+                work = translate.query(statement.sql)
             case "CREATE_TABLE":
                 hive_ddl.parse_create_table(statement.sql, database)
                 return None

@@ -18,9 +18,10 @@ from local.executors.athena.engine import EngineError, Run
 from local.executors.athena.lake_types import is_iceberg, location, view_columns
 from local.executors.athena.rights import Rights, Touched
 from local.executors.athena.show import Answer
-from local.executors.athena.statements import Statement, Work, sources
+from local.executors.athena.statements import Statement, sources
 from local.executors.athena.store import Document
 from local.executors.athena.tokens import quote
+from local.executors.athena.translate import Work
 from local.executors.protocol import Caller
 from local.settings import Settings
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.executors.athena import lake_types, results, statements
+from local.executors.athena import lake_types, results, statements, translate
 from local.executors.athena.hive_ddl import FORMATS, parse_create_table, show_create_table, transform, trino_type
 from local.executors.athena.show import describe
 from local.executors.athena.store import HISTORY_SECONDS, Store
@@ -83,7 +83,7 @@ def test_statements_that_athena_does_not_have(sql: str) -> None:
 
 
 def test_ctas_of_a_hive_table() -> None:
-    work = statements.ctas(
+    work = translate.ctas(
         "create table if not exists `B`.t comment 'it''s' with (format = 'parquet', write_compression = 'zstd', "
         "partitioned_by = ARRAY['m', 'n'], bucketed_by = array['a'], bucket_count = 4) as select `a`, m, n from x",
         "db",
@@ -98,12 +98,12 @@ def test_ctas_of_a_hive_table() -> None:
     assert work.properties == {"awsdatacatalog.compression_codec": "ZSTD"}
     assert (work.creates, work.writes_to) == (("b", "t"), "s3://r/tables/1/")
     delimited = "create table t with (format='TEXTFILE', field_delimiter = ',') as select 1"
-    text = statements.ctas(delimited, "d", "s3://r/", enforced=False)
+    text = translate.ctas(delimited, "d", "s3://r/", enforced=False)
     assert "textfile_field_separator = ','" in text.sql
 
 
 def test_ctas_of_an_iceberg_table() -> None:
-    work = statements.ctas(
+    work = translate.ctas(
         "create table t with (table_type = 'ICEBERG', is_external = false, location = 's3://b/t/', format = 'parquet', "
         "partitioning = ARRAY['month(at)', 'bucket(16, id)', 'state'], vacuum_max_snapshot_age_seconds = 60) "
         "as select 1",
@@ -120,15 +120,15 @@ def test_ctas_of_an_iceberg_table() -> None:
 
 def test_ctas_refusals() -> None:
     external = "create table t with (external_location = 's3://b/t/') as select 1 a"
-    assert "s3://b/t/" in statements.ctas(external, "d", "s3://r/", enforced=False).sql
+    assert "s3://b/t/" in translate.ctas(external, "d", "s3://r/", enforced=False).sql
     with pytest.raises(SqlError, match="enforces a centralized output location"):
-        statements.ctas(external, "d", "s3://r/", enforced=True)
+        translate.ctas(external, "d", "s3://r/", enforced=True)
     with pytest.raises(SqlError, match="property is not supported: colour, size"):
-        statements.ctas("create table t with (size = 1, colour = 'red') as select 1 a", "d", "s3://r/", enforced=True)
+        translate.ctas("create table t with (size = 1, colour = 'red') as select 1 a", "d", "s3://r/", enforced=True)
 
 
 def test_unload() -> None:
-    work = statements.unload(
+    work = translate.unload(
         "UNLOAD (SELECT a, ')' FROM (select 1 a)) TO 's3://b/u/' WITH (format = 'JSON', compression = 'gzip', "
         "partitioned_by = ARRAY['a'])",
         "1-2",
@@ -140,18 +140,18 @@ def test_unload() -> None:
     assert work.explain == "SELECT a, ')' FROM (select 1 a)"
     assert work.after == ('DROP TABLE IF EXISTS unload.athena."q_1_2"',)
     with pytest.raises(SqlError, match="needs the property format"):
-        statements.unload("unload (select 1) to 's3://b/u/'", "1")
+        translate.unload("unload (select 1) to 's3://b/u/'", "1")
 
 
 def test_optimize_and_explain() -> None:
     sql = "OPTIMIZE `d`.t REWRITE DATA USING BIN_PACK WHERE partition_0 = '2026'"
     expected = 'ALTER TABLE iceberg."d"."t" EXECUTE optimize WHERE partition_0 = \'2026\''
-    assert statements.optimize(sql, "x") == (expected, "d", "t")
-    work = statements.explain("explain (type logical, format json) select `a` from t")
+    assert translate.optimize(sql, "x") == (expected, "d", "t")
+    work = translate.explain("explain (type logical, format json) select `a` from t")
     assert work.sql == 'explain (type logical, format json) select "a" from t'
     assert work.explain == 'select "a" from t'
     with pytest.raises(SqlError, match="EXPLAIN of SHOW TABLES is not supported"):
-        statements.explain("explain show tables")
+        translate.explain("explain show tables")
 
 
 def test_sources_of_a_query() -> None:
