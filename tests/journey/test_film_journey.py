@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -27,6 +29,7 @@ from tests.ports import free_ports
 
 pytestmark = pytest.mark.journey
 LAKE = Lake(ENVIRONMENT, SUFFIX)
+NOT_A_NEWCOMERS = ("AIRFLOW", "AWS_", "LAKE_", "MYSQL_", "PYTHON")  # what the tests' own environment adds
 
 
 class Home:
@@ -34,7 +37,8 @@ class Home:
 
     def __init__(self, folder: Path) -> None:
         self.settings = Settings(home=folder, port=free_ports(10))
-        self.variables = {**os.environ, "LAKE_HOME": str(folder), "LAKE_PORT": str(self.settings.port)}
+        kept = {k: v for k, v in os.environ.items() if k == "AWS_CA_BUNDLE" or not k.startswith(NOT_A_NEWCOMERS)}
+        self.variables = {**kept, "LAKE_HOME": str(folder), "LAKE_PORT": str(self.settings.port)}
         self.printed = ""
 
     def run(self, *arguments: str, seconds: float = 900) -> str:
@@ -77,13 +81,16 @@ class Home:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    running = Home(tmp_path_factory.mktemp("journey") / "home")
+def home() -> Iterator[Home]:
+    folder = Path(tempfile.mkdtemp(prefix="lake-journey-"))
+    folder.chmod(0o755)  # the databases run as nobody, who must reach their files
+    running = Home(folder)
     try:
         running.printed = running.run("demo", seconds=1200)
         yield running
     finally:
         running.run("down")
+        shutil.rmtree(folder)
     assert running.processes() == [], "`down` left processes"
 
 
