@@ -92,7 +92,7 @@ class Enrichment:
             if month in anew:
                 continue
             repaired = any(landed.is_repair or landed.key in broken for landed in objects)
-            if repaired or held.surrounds(objects) or not self._add(month, objects, held, anew, fresh):
+            if repaired or held.surrounds(month, objects) or not self._add(month, objects, held, anew, fresh):
                 self._write_anew(month, fresh, anew)
 
     def _rebuild(self, month: str) -> None:
@@ -201,7 +201,8 @@ class Enrichment:
         if any(not row.reason for row in counts) or held.has_files(STREAMING_FILMS, month):
             enriched = settling.enrich(lines, self._films, month)
             self.report.snapshot_id = self._replace(STREAMING_FILMS, enriched, held, conditions)
-        self._count(month, objects, counts)
+        fields = settling.count_unknown_fields(lines).collect() if any(row.has_unknown_fields for row in counts) else []
+        self._count(month, objects, counts, fields)
 
     def _replace(self, table: Table, rows: DataFrame, held: Held, conditions: dict[str, Column]) -> int:
         snapshot, condition = held.snapshots[table.name], conditions[table.name]
@@ -217,7 +218,9 @@ class Enrichment:
             bad = bad.union(settling.with_raw(late, landed))
         return settling.quarantine(bad, month)
 
-    def _count(self, month: str, objects: Sequence[LandedObject], counts: Sequence[Row]) -> None:
+    def _count(
+        self, month: str, objects: Sequence[LandedObject], counts: Sequence[Row], unknown_fields: Sequence[Row]
+    ) -> None:
         report = self.report
         for row in counts:
             if row.reason:
@@ -225,8 +228,8 @@ class Enrichment:
             else:
                 report.enriched += row["count"]
                 report.unknown_films += row["count"] if row.unknown_film else 0
-            for name in row.unknown_fields or ():
-                report.unknown_fields[name] += row["count"]
+        for row in unknown_fields:
+            report.unknown_fields[row.field] += row["count"]
         if counts:
             report.objects += len(objects)
             if month != UNKNOWN_MONTH:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -73,13 +74,11 @@ class Held:
         """Whether the table has rows of this month."""
         return any(bounds.table == table.name and bounds.month == month for bounds in self._bounds)
 
-    def surrounds(self, objects: Iterable[LandedObject]) -> bool:
-        """Whether one of these keys lies inside the bounds of a data file of its month."""
-        return any(
-            bounds.month == landed.month and bounds.low <= landed.key <= bounds.high
-            for landed in objects
-            for bounds in self._bounds
-        )
+    def surrounds(self, month: str, objects: Iterable[LandedObject]) -> bool:
+        """Whether one of these keys lies inside the bounds of a data file of the month."""
+        keys = sorted(landed.key for landed in objects)
+        own = (bounds for bounds in self._bounds if bounds.month == month)
+        return any(bisect_left(keys, bounds.low) < bisect_right(keys, bounds.high) for bounds in own)
 
     def month_keys(self, month: str) -> set[str]:
         """Keys of this month's objects with a row in one of the tables."""

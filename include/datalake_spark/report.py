@@ -57,7 +57,7 @@ class Report:
             "duplicates": self.reasons[DUPLICATE],
             "unknown_films": self.unknown_films,
             "reasons": dict(self.reasons.most_common()),
-            "unknown_fields": dict(self.unknown_fields.most_common(50)),
+            "unknown_fields": dict(self.unknown_fields.most_common()),
             "stale_months": sorted(self.stale_months),
             "film_category_snapshot": self.film_category_snapshot,
             "snapshot_id": self.snapshot_id,

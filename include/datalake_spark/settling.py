@@ -10,6 +10,7 @@ from datalake.tables import QUARANTINE, STREAMING_FILMS
 from datalake_spark.redelivery import RANK
 
 LINE = ["source_file", "source_line"]
+MAX_UNKNOWN_FIELDS = 50
 
 
 def apply_repairs(lines: DataFrame) -> DataFrame:
@@ -57,17 +58,23 @@ def with_raw(lines: DataFrame, landed: DataFrame) -> DataFrame:
 
 
 def count_lines(lines: DataFrame, films: DataFrame) -> DataFrame:
-    """Lines by reason (NULL: enriched), by whether their film is unknown, and by their unknown fields."""
+    """Lines by reason (NULL: enriched), by whether their film is unknown, and whether they have unknown fields."""
     known = films.select(fn.col("film_id").alias("known_film_id"))
     return (
         lines.join(fn.broadcast(known), fn.col("film_id_streaming") == fn.col("known_film_id"), "left")
         .groupBy(
             "reason",
             fn.expr("reason IS NULL AND known_film_id IS NULL").alias("unknown_film"),
-            "unknown_fields",
+            fn.expr("unknown_fields IS NOT NULL").alias("has_unknown_fields"),
         )
         .count()
     )
+
+
+def count_unknown_fields(lines: DataFrame) -> DataFrame:
+    """The most frequent unknown fields: field, count. A producer at fault can write any number of them."""
+    fields = lines.select(fn.explode("unknown_fields").alias("field"))
+    return fields.groupBy("field").count().orderBy(fn.desc("count"), "field").limit(MAX_UNKNOWN_FIELDS)
 
 
 def _partition(month: str) -> dict[str, Column]:

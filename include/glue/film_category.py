@@ -85,7 +85,8 @@ def _replace(films: DataFrame, run_id: str) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run as Glue runs it."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
+    _log.setLevel(logging.INFO)
     parser = argparse.ArgumentParser(allow_abbrev=False)
     for name in ("--clean_bucket", "--curated_bucket", "--JOB_RUN_ID"):
         parser.add_argument(name, required=True)

@@ -61,7 +61,9 @@ def check_bad_share(report: Report, max_bad_share: float) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run as Glue runs it."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
+    for name in (JOB, "datalake_spark"):
+        logging.getLogger(name).setLevel(logging.INFO)
     args = parse_arguments(arguments)
     s3 = boto3.client("s3")
     enrichment = Enrichment(

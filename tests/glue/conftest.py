@@ -38,6 +38,9 @@ def spark(aws_environment: dict[str, str]) -> Iterator[Any]:
     settings = {
         "spark.master": "local[2]",
         "spark.ui.enabled": "false",
+        # Tests run each plan once on a few rows: compiling it well costs more than running it.
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ReservedCodeCacheSize=240m",
+        "spark.sql.codegen.wholeStage": "false",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
         "spark.sql.shuffle.partitions": "2",

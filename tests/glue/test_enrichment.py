@@ -22,7 +22,7 @@ NOON = at("2026-11-10 12:00:00")
 
 def test_each_landed_line_ends_in_one_table(lake: TestLake) -> None:
     good = event(NOON, film_id=3)
-    unknown = event(NOON, film_id=999, price=1)
+    unknown = event(NOON, film_id=999, price=1, Currency="EUR")
     landed = lake.put(
         "streaming/2026/11/sakila-streams-test-events-1-2026-11-10-12-00-00-00000000-0000-0000-0000-000000000001",
         lines(good) + b"\n{broken\n\xff\xfe\n" + lines(unknown),
@@ -37,7 +37,7 @@ def test_each_landed_line_ends_in_one_table(lake: TestLake) -> None:
         "duplicates": 0,
         "unknown_films": 1,
         "reasons": {"not JSON": 1, "not UTF-8": 1},
-        "unknown_fields": {"price": 1},
+        "unknown_fields": {"currency": 1, "price": 1},
         "stale_months": [],
         "snapshot_id": 0,
         "film_category_snapshot": 0,
