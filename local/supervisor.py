@@ -26,7 +26,7 @@ from typing import IO
 from local import secret_files, services
 from local.settings import ROOT, TOOLS, Settings
 from local.stamp import digest
-from local.units import BLOCKED, FAILED, StartError, Unit
+from local.units import BLOCKED, FAILED, READY, StartError, Unit
 
 log = logging.getLogger("supervisor")
 
@@ -112,13 +112,18 @@ class Supervisor:
         """Deploy, then stop and start the emulator: only a clean stop makes it save what the deployment made.
 
         An emulator that crashed has fallen back to its last clean stop, so the catalog's journal is replayed before.
+        Trino keeps a session of its role that the new emulator does not know, and asks for another only when that one
+        expires, so a Trino that was serving before is started again, too.
         """
         self._deployed.unlink(missing_ok=True)
-        emulator = self.units["emulator"]
+        emulator, trino = self.units["emulator"], self.units.get("trino")
+        served = trino is not None and trino.status.state == READY
         if emulator.status.restarts != self._checked:
             await asyncio.to_thread(services.replay_catalog, self.settings)
         await unit.to_end(unit.service.command())
         await emulator.bounce()
+        if trino and served:
+            await trino.bounce()
 
     def _crashed(self, unit: Unit) -> None:
         """After a crash of the emulator the deployment is checked, once the emulator is back."""
