@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from itertools import groupby, islice
+from math import ceil
 from typing import Any
 
 import boto3
@@ -78,21 +79,24 @@ def _read(
 
 
 def plan_tasks(objects: Iterable[LandedObject], parallelism: int) -> list[list[LandedObject]]:
-    """Objects in key order, cut into tasks of one series and at most ``TASK_BYTES`` each.
+    """Objects in key order, cut into tasks of one series and about the same size, ``TASK_BYTES`` at most.
 
-    There are as many as ``parallelism`` when the work is large enough to be worth it.
+    There are as many as ``parallelism`` when the work is large enough to be worth it. An object is never cut.
     """
     ordered = sorted(objects, key=lambda landed: (landed.series, landed.key))
     share = sum(landed.size for landed in ordered) / max(parallelism, 1)
     limit = min(TASK_BYTES, max(SMALL_TASK_BYTES, share))
-    tasks: list[list[LandedObject]] = []
-    size = 0
-    for landed in ordered:
-        if not tasks or tasks[-1][-1].series != landed.series or size + landed.size > limit:
-            tasks.append([])
-            size = 0
-        tasks[-1].append(landed)
-        size += landed.size
+    tasks = []
+    for _, group in groupby(ordered, key=lambda landed: landed.series):
+        series = list(group)
+        size = sum(landed.size for landed in series) or 1
+        count = ceil(size / limit)
+        cut: list[list[LandedObject]] = [[] for _ in range(count)]
+        before = 0
+        for landed in series:
+            cut[min(before * count // size, count - 1)].append(landed)
+            before += landed.size
+        tasks += [task for task in cut if task]
     return tasks
 
 

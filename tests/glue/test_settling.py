@@ -158,6 +158,7 @@ def test_tasks_hold_one_series_and_a_bounded_size() -> None:
     assert planned([landed(str(n), SMALL_TASK_BYTES) for n in range(4)]) == ["01", "23"]
     assert planned([landed(str(n), TASK_BYTES // 2) for n in range(8)]) == ["01", "23", "45", "67"]
     assert planned([landed("1", 3 * TASK_BYTES), landed("2", 1)]) == ["1", "2"]
+    assert planned([landed(str(n), SMALL_TASK_BYTES) for n in range(9)]) == ["01234", "5678"]
     assert planned([]) == []
 
 
