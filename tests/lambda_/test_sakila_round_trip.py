@@ -1,4 +1,4 @@
-"""The real Sakila, if SAKILA_DIR names its folder: MySQL -> DMS -> CSV -> Lambda -> Parquet, compared cell by cell."""
+"""The real Sakila: MySQL -> DMS -> CSV -> Lambda -> Parquet, compared cell by cell."""
 
 from __future__ import annotations
 
@@ -18,17 +18,15 @@ import pytest
 from datalake.tables import SAKILA
 from lake_airflow.mysql import run_script, verify_sakila
 from local.executors.dms import Dms
+from local.settings import ROOT, TOOLS
 from tests.mariadb import mariadb
 from tests.services import running_emulator, running_server, wait_until
 
 log = logging.getLogger(__name__)
-ROOT = Path(__file__).resolve().parents[2]
-SCRIPTS = Path(os.environ.get("SAKILA_DIR", "/nowhere"))
+# The copy that set-up has fetched, or another one
+SCRIPTS = Path(os.environ.get("SAKILA_DIR") or TOOLS / "sakila")
 
-pytestmark = [
-    pytest.mark.services,
-    pytest.mark.skipif(not (SCRIPTS / "sakila-data.sql").exists(), reason="SAKILA_DIR names no folder with Sakila"),
-]
+pytestmark = pytest.mark.services
 
 
 def cells(connection: Any, table: str) -> list[tuple[Any, ...]]:

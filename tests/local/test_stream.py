@@ -12,7 +12,7 @@ import pytest
 from datalake.names import Lake
 from local.executors.firehose import Firehose
 from local.settings import ACCOUNT, ENVIRONMENT, REGION, ROOT, SUFFIX, Settings
-from tests.services import free_settings, running_emulator, running_server
+from tests.services import free_settings, running_emulator, running_server, wait_until
 
 LAKE = Lake(ENVIRONMENT, SUFFIX)
 
@@ -58,7 +58,7 @@ def test_it_runs_as_producer_and_fills_the_ledger(tmp_path: Path) -> None:
         def accepted() -> bool:  # decisions are remembered for a few seconds
             return stream(emulator.settings, "--rate", "0", "--events", "700").returncode == 0
 
-        assert any(accepted() for _ in range(10))
+        wait_until(accepted, 30, "the new right")
         ids = (tmp_path / "ledgers" / "live.ids").read_text().split()
         assert len(set(ids)) == len(ids) == 700
         (executor,) = server.server.executors
