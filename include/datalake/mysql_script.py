@@ -28,21 +28,22 @@ class Statement:
     end: int
 
 
-_QUOTED = rb"""'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+"|`[^`]*+`"""
-_VERSIONED = rb"/\*[!+](?:" + _QUOTED + rb"|(?!\*/).)*+\*/"
-_COMMENT = rb"\#[^\n]*+|--(?=\s|\Z)[^\n]*+|/\*(?![!+]).*?\*/"
-_BETWEEN = re.compile(rb"(?:\s++|" + _COMMENT + rb")*+", re.DOTALL)
+# No possessive quantifiers: Debian 12's Python 3.11.2 gets them wrong beside groups (CPython issue 106052). Each
+# alternative begins with a character of its own, so nothing is tried twice.
+_QUOTED = rb"""'[^'\\]*(?:\\.[^'\\]*)*'|"[^"\\]*(?:\\.[^"\\]*)*"|`[^`]*`"""
+_VERSIONED = rb"/\*[!+](?:" + _QUOTED + rb"|[^'\"`*]|\*(?!/))*\*/"
+_COMMENT = rb"\#[^\n]*|--(?=\s|\Z)[^\n]*|/\*(?![!+]).*?\*/"
+_BETWEEN = re.compile(rb"(?:\s|" + _COMMENT + rb")*", re.DOTALL)
 _DELIMITER = re.compile(rb"delimiter[ \t]+([^\s\\]+)[ \t]*(?:\r?\n|\Z)", re.IGNORECASE)
 _NEWLINE = b"\n"
 _OPENERS = {b"'": "quote '", b'"': 'quote "', b"`": "quote `", b"/*": "comment /*"}
 
 
-def _end_of_statement(delimiter: bytes) -> re.Pattern[bytes]:
-    """Everything up to the delimiter; group 1 is an opener that never closes."""
-    end, first = re.escape(delimiter), re.escape(delimiter[:1])
-    plain = rb"[^'\"`/#\-" + first + rb"]++"
-    inside = rb"|".join((plain, _QUOTED, _VERSIONED, _COMMENT, rb"(?!" + end + rb"|/\*|['\"`])."))
-    return re.compile(rb"(?:" + inside + rb")*+(?:" + end + rb"|\Z|(/\*|['\"`]))", re.DOTALL)
+def _tokens(delimiter: bytes) -> re.Pattern[bytes]:
+    """One token of a statement: ``end`` is the delimiter, ``opener`` what never closes."""
+    plain = rb"[^'\"`/#\-" + re.escape(delimiter[:1]) + rb"]+"
+    inside = rb"|".join((plain, _QUOTED, _VERSIONED, _COMMENT))
+    return re.compile(inside + rb"|(?P<end>" + re.escape(delimiter) + rb")|(?P<opener>/\*|['\"`])|.", re.DOTALL)
 
 
 def statements(script: bytes) -> Iterator[Statement]:
@@ -52,7 +53,7 @@ def statements(script: bytes) -> Iterator[Statement]:
         ScriptError: a quote or comment that never closes, named with its line.
     """
     delimiter = b";"
-    scan = _end_of_statement(delimiter)
+    tokens = _tokens(delimiter)
     position, line = 0, 1
     while True:
         begin = _matched_end(_BETWEEN, script, position)
@@ -62,16 +63,19 @@ def statements(script: bytes) -> Iterator[Statement]:
         command = _DELIMITER.match(script, begin)
         if command:
             delimiter = command[1]
-            scan = _end_of_statement(delimiter)
+            tokens = _tokens(delimiter)
             position = command.end()
             line += script.count(_NEWLINE, begin, position)
             continue
-        found = scan.match(script, begin)
-        if found is None or found[1]:
-            at = found.start(1) if found else begin
-            opener = _OPENERS.get(script[at : at + 2], _OPENERS.get(script[at : at + 1], "statement"))
-            raise ScriptError(f"line {line + script.count(_NEWLINE, begin, at)}: the {opener} is never closed")
-        position = found.end()
+        position = len(script)
+        for token in tokens.finditer(script, begin):
+            if token.lastgroup == "opener":
+                at = token.start()
+                opener = _OPENERS[token["opener"]]
+                raise ScriptError(f"line {line + script.count(_NEWLINE, begin, at)}: the {opener} is never closed")
+            if token.lastgroup == "end":
+                position = token.end()
+                break
         text = script[begin:position].removesuffix(delimiter).rstrip()
         if text:
             yield Statement(text, line, position)
