@@ -11,7 +11,7 @@ SECONDS ?= 60
 MONTHS ?= 3
 EVENTS ?= 20000
 
-.PHONY: help setup demo up down status clean stream history env test lint format lock
+.PHONY: help setup demo up down status clean stream history env test lint format docs lock
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -51,6 +51,9 @@ lint: setup  ## ruff, mypy, sqlfluff, cfn-lint
 
 format: setup  ## format the Python files
 	@.local/tools/airflow/bin/ruff check --fix-only --quiet . && .local/tools/airflow/bin/ruff format .
+
+docs: setup  ## write docs/DAGS.md anew from the DAGs
+	@PYTHONPATH=include:plugins .local/tools/airflow/bin/python -m local.dag_docs
 
 lock: setup  ## compile the requirements anew (production's and the local ones together)
 	@for lock in local/requirements requirements local/emulator/requirements; do \

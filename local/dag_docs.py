@@ -1,4 +1,4 @@
-"""Write docs/DAGS.md from the DAGs themselves: ``python -m local.dag_docs`` (a test fails while it is stale)."""
+"""Write docs/DAGS.md from the DAGs themselves: ``make docs`` (a test fails while it is stale)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TARGET = ROOT / "docs" / "DAGS.md"
 
 _HEAD = """# The DAGs
 
-Written by `python -m local.dag_docs` from the files in `dags/`; not to be edited by hand.
+Written by `make docs` from the files in `dags/`; not to be edited by hand.
 DAGs meet at assets, each named after the table that it stands for. A rounded box is a DAG, a square one an asset.
 
 """

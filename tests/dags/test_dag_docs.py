@@ -6,7 +6,7 @@ from local.dag_docs import TARGET, render
 
 
 def test_dags_md_is_fresh(dagbag: DagBag) -> None:
-    assert TARGET.read_text(encoding="utf-8") == render(dagbag.dags), "run: python -m local.dag_docs"
+    assert TARGET.read_text(encoding="utf-8") == render(dagbag.dags), "run: make docs"
 
 
 def test_dags_md_shows_every_dag_task_and_asset(dagbag: DagBag) -> None:
