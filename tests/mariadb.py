@@ -120,9 +120,7 @@ def mariadb() -> Iterator[MariaDb]:
             "--default-time-zone=+03:00",  # so that whatever forgets to ask for UTC is found out
         ]
         with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(
-                ["mariadbd", "--no-defaults", *common, *options], stdout=log, stderr=log, **account
-            )
+            process = subprocess.Popen([SERVER, "--no-defaults", *common, *options], stdout=log, stderr=log, **account)
         try:
             _create_user(folder, process)
             yield MariaDb(port, str(folder / "ca.pem"), process)
