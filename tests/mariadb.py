@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from lake_airflow.mysql import connect
+from local.mysql import SERVER
 
 PASSWORD = "only-for-tests"
 START_SECONDS = 30
