@@ -85,6 +85,10 @@ class AirflowApi:
             )
         return run
 
+    def task_state(self, run: dict[str, Any], task_id: str) -> str:
+        """State of a task in a run, e.g. ``success`` or ``skipped``."""
+        return str(self.get(f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}/taskInstances/{task_id}")["state"])
+
     def wait_next_run(
         self,
         dag_id: str,
