@@ -28,6 +28,7 @@ PLUGINS = {"hive": "LocalHivePlugin", "iceberg": "io.trino.plugin.iceberg.Iceber
 JVM = (
     "-XX:+UseSerialGC",
     "-XX:TieredStopAtLevel=1",
+    "-XX:ReservedCodeCacheSize=256m",  # with one stage Java reserves 48 MB, which a busy Trino fills
     "-Xmx768m",
     "-Xss512k",
     "-XX:+ExitOnOutOfMemoryError",

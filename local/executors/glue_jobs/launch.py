@@ -24,8 +24,9 @@ JARS = TOOLS / "spark-jars"
 DRIVER_MEMORY = "1g"
 # For two cores and short runs. A small job that writes Iceberg, CPU seconds (two busy cores, one run each): default
 # collector and compilers 16, serial collector 19-21, serial without the C2 compiler 11-13. 1.5 million rows of JSON
-# parsed and written by the JVM: 29-31 against 27-30 with C2.
-JAVA_OPTIONS = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
+# parsed and written by the JVM: 29-31 against 27-30 with C2. Without C2 Java reserves 48 MB for code, too little for a
+# long run, which then slows down.
+JAVA_OPTIONS = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m"
 ICEBERG_CATALOG = "org.apache.iceberg.spark.SparkCatalog"
 
 
