@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,6 +60,7 @@ def running_mysql(settings: Settings) -> Iterator[None]:
     finally:
         process.kill()
         process.wait(30)
+        shutil.rmtree(accounts.outside(settings), ignore_errors=True)  # there when root hides pytest's folder
 
 
 def _answers(settings: Settings) -> bool:
