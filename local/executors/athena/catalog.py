@@ -189,14 +189,19 @@ class Catalog:
 
     # partitions
 
-    def _msck_repair_table(self, sql: str) -> Engine:
+    def _partitioned(self, sql: str, words: int) -> tuple[str, str, Table]:
+        """Database, name and definition of the partitioned table that alone follows a statement's first words."""
         cursor = Cursor(sql, hive=True)
-        cursor.at = 3
+        cursor.at = words
         database, name = cursor.expect_table(self._database)
         cursor.expect_end()
         table = self._table(database, name)
         if not table.get("PartitionKeys"):
             raise StatementFailed(f"FAILED: SemanticException table {name} is not partitioned")
+        return database, name, table
+
+    def _msck_repair_table(self, sql: str) -> Engine:
+        database, name, table = self._partitioned(sql, 3)
         self._rights.glue("BatchCreatePartition", database, name)
         self._rights.objects("GetObject", table["StorageDescriptor"]["Location"])
         return Engine(
@@ -204,13 +209,7 @@ class Catalog:
         )
 
     def _show_partitions(self, sql: str) -> Answer:
-        cursor = Cursor(sql, hive=True)
-        cursor.at = 2
-        database, name = cursor.expect_table(self._database)
-        cursor.expect_end()
-        table = self._table(database, name)
-        if not table.get("PartitionKeys"):
-            raise StatementFailed(f"FAILED: SemanticException table {name} is not partitioned")
+        database, name, table = self._partitioned(sql, 2)
         self._rights.glue("GetPartitions", database, name)
         pages = self._glue.get_paginator("get_partitions").paginate(DatabaseName=database, TableName=name)
         keys = [key["Name"] for key in table["PartitionKeys"]]
