@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.services", "tests.aws"]  # fixtures emulator, lake_server; lake_services, aws_calls
+# fixtures emulator, lake_server; lake_services, aws_calls; spark, lake
+pytest_plugins = ["tests.services", "tests.aws", "tests.spark_lake"]
 
 # Set before any test module is imported: Airflow and boto3 read the environment at import time.
 _AIRFLOW_HOME = Path(tempfile.mkdtemp(prefix="airflow-home-"))
@@ -42,6 +43,12 @@ os.environ.update(
         "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
     }
 )
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of the tests in tests/faults."""
+    parser.addoption("--seeds", type=int, default=1, help="how often each fault is tried, each time otherwise")
+    parser.addoption("--fault-results", metavar="FILE", help="write how each fault's tests ended")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

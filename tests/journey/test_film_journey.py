@@ -7,16 +7,10 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import shutil
 import signal
-import subprocess
-import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -24,74 +18,17 @@ import pymysql
 import pytest
 
 from datalake.names import Lake
-from local.settings import ENVIRONMENT, ROOT, SUFFIX, Settings
-from tests.ports import free_ports
+from local.settings import ENVIRONMENT, SUFFIX
+from tests.home import Home, own_home
 
 pytestmark = pytest.mark.journey
 LAKE = Lake(ENVIRONMENT, SUFFIX)
-NOT_A_NEWCOMERS = ("AIRFLOW", "AWS_", "LAKE_", "MYSQL_", "PYTHON")  # what the tests' own environment adds
-
-
-class Home:
-    """A running home and what its clients see of it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.settings = Settings(home=folder, port=free_ports(10))
-        kept = {k: v for k, v in os.environ.items() if k == "AWS_CA_BUNDLE" or not k.startswith(NOT_A_NEWCOMERS)}
-        self.variables = {**kept, "LAKE_HOME": str(folder), "LAKE_PORT": str(self.settings.port)}
-        self.printed = ""
-
-    def run(self, *arguments: str, seconds: float = 900) -> str:
-        """`python -m local ...` in this home; its output."""
-        done = subprocess.run(
-            [sys.executable, "-m", "local", *arguments],
-            cwd=ROOT,
-            env=self.variables,
-            capture_output=True,
-            text=True,
-            timeout=seconds,
-            check=False,
-        )
-        assert done.returncode == 0, f"local {arguments} exited with {done.returncode}:\n{done.stdout}\n{done.stderr}"
-        return done.stdout
-
-    def client_environment(self) -> dict[str, str]:
-        """What `make -s env` exports."""
-        lines = self.run("env").splitlines()
-        assert all(line.startswith("export ") for line in lines)
-        pairs = (re.fullmatch(r"export (\w+)='?(.*?)'?", line) for line in lines)
-        return {m[1]: m[2] for m in pairs if m}
-
-    def processes(self) -> list[int]:
-        """Every process whose environment names this home."""
-        needle = f"LAKE_HOME={self.settings.home}".encode()
-        found = []
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                if needle in (folder / "environ").read_bytes().split(b"\0") and int(folder.name) != os.getpid():
-                    found.append(int(folder.name))
-            except (FileNotFoundError, PermissionError, ProcessLookupError):
-                continue
-        return found
-
-    def pid(self, service: str) -> int:
-        """Process id of a service, as `status` knows it."""
-        states = json.loads(self.run("status", "--json"))
-        return int(next(s["pid"] for s in states if s["service"] == service))
 
 
 @pytest.fixture(scope="module")
 def home() -> Iterator[Home]:
-    folder = Path(tempfile.mkdtemp(prefix="lake-journey-"))
-    folder.chmod(0o755)  # the databases run as nobody, who must reach their files
-    running = Home(folder)
-    try:
-        running.printed = running.run("demo", seconds=1200)
+    with own_home("demo") as running:
         yield running
-    finally:
-        running.run("down")
-        shutil.rmtree(folder)
-    assert running.processes() == [], "`down` left processes"
 
 
 @pytest.fixture(scope="module")

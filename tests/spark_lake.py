@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from local.settings import REGION, ROOT, ROOT_ACCESS_KEY, TOOLS
-from tests.glue.lake import TestLake
-from tests.services import Emulator, emulator
+from tests.services import Emulator
 
-__all__ = ["emulator"]
+if TYPE_CHECKING:
+    from tests.glue.lake import TestLake
 
 
 @pytest.fixture(scope="session")
@@ -77,6 +77,8 @@ def lake(
     spark: Any, emulator: Emulator, aws_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[TestLake]:
     """An empty lake with ten films."""
+    from tests.glue.lake import TestLake
+
     for name, value in aws_environment.items():
         monkeypatch.setenv(name, value)
     glue = emulator.client("glue")
