@@ -193,3 +193,23 @@ QUARANTINE = Table(
     ),
     partition_keys=ARRIVAL_MONTH,
 )
+
+RECONCILIATION = Table(
+    CURATED_DATABASE,
+    "streaming_reconciliation",
+    CURATED,
+    "streaming_reconciliation/",
+    (
+        Column("run_id", "string", "job run that committed the object"),
+        Column("mode", "string", "hourly, sweep or rebuild"),
+        Column("committed_at", "string", "UTC, yyyy-MM-ddTHH:mm:ssZ; the newest row of an object is its present truth"),
+        Column("source_file", "string", "key of the landed object, without its bucket"),
+        Column("landed", "bigint", "lines that are not blank, counted from the bytes"),
+        Column("enriched", "bigint", "rows of streaming_films, as committed"),
+        Column("quarantined", "bigint", "rows of the quarantine without the duplicates, as committed"),
+        Column("duplicates", "bigint", "rows of the quarantine that are copies of events, as committed"),
+        Column("unknown_films", "bigint", "enriched rows whose film the catalogue does not know"),
+        *ARRIVAL_MONTH,
+    ),
+    partition_keys=ARRIVAL_MONTH,
+)

@@ -18,7 +18,7 @@ from pyspark.sql import functions as fn
 
 from datalake.landing import UNKNOWN_MONTH, LandedObject, find_new, month_objects, neighbours, parse_key, watermark
 from datalake.schemas import Table
-from datalake.tables import FILM_CATEGORY, QUARANTINE, STREAMING_FILMS
+from datalake.tables import FILM_CATEGORY, QUARANTINE, RECONCILIATION, STREAMING_FILMS
 from datalake_spark import iceberg, settling
 from datalake_spark.held import Held, in_month, of_objects
 from datalake_spark.landed_lines import read_lines, read_raw
@@ -54,7 +54,7 @@ class Enrichment:
     def __init__(self, spark: SparkSession, s3: Any, landing_bucket: str, curated_bucket: str, run_id: str) -> None:
         self._spark, self._s3, self._bucket = spark, s3, landing_bucket
         spark.conf.set("spark.sql.session.timeZone", "UTC")  # times in names are UTC
-        for table in (STREAMING_FILMS, QUARANTINE, FILM_CATEGORY):
+        for table in (STREAMING_FILMS, QUARANTINE, RECONCILIATION, FILM_CATEGORY):
             iceberg.create_table(spark, table, curated_bucket)
         snapshot = iceberg.current_snapshot(spark, FILM_CATEGORY)
         films = iceberg.read_snapshot(spark, FILM_CATEGORY, snapshot).collect()

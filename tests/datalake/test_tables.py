@@ -8,9 +8,9 @@ import pytest
 
 from datalake.names import CURATED, Lake
 from datalake.schemas import Column, Table
-from datalake.tables import FILM_CATEGORY, LANDED_EVENTS, QUARANTINE, SAKILA, STREAMING_FILMS
+from datalake.tables import FILM_CATEGORY, LANDED_EVENTS, QUARANTINE, RECONCILIATION, SAKILA, STREAMING_FILMS
 
-ALL = [*SAKILA.values(), LANDED_EVENTS, FILM_CATEGORY, STREAMING_FILMS, QUARANTINE]
+ALL = [*SAKILA.values(), LANDED_EVENTS, FILM_CATEGORY, STREAMING_FILMS, QUARANTINE, RECONCILIATION]
 
 
 def test_a_table_renders_itself() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
-from datalake.tables import FILM_CATEGORY, QUARANTINE, STREAMING_FILMS
+from datalake.tables import FILM_CATEGORY, QUARANTINE, RECONCILIATION, STREAMING_FILMS
 from datalake_spark import iceberg
 from datalake_spark.enrichment import Enrichment
 from datalake_spark.report import Report
@@ -78,7 +78,7 @@ class TestLake:
 
     def clear(self) -> None:
         """Drop the tables."""
-        for table in (FILM_CATEGORY, STREAMING_FILMS, QUARANTINE):
+        for table in (FILM_CATEGORY, STREAMING_FILMS, QUARANTINE, RECONCILIATION):
             self.spark.sql(f"DROP TABLE IF EXISTS {iceberg.identifier(table)}")
 
     def put(self, object_key: str, body: bytes) -> str:

@@ -13,7 +13,7 @@ import pytest
 
 from datalake import names
 from datalake.names import Lake
-from datalake.tables import FILM_CATEGORY, LANDED_EVENTS, QUARANTINE, SAKILA, STREAMING_FILMS
+from datalake.tables import FILM_CATEGORY, LANDED_EVENTS, QUARANTINE, RECONCILIATION, SAKILA, STREAMING_FILMS
 from infrastructure import package
 from infrastructure.deploy import parameters_of
 from infrastructure.package import parse_template, render_template
@@ -123,7 +123,7 @@ def test_every_other_name_bears_the_deployments_name(lake: Lake, resolved: Resol
 def test_databases(resolved: Resolved) -> None:
     databases = {item["DatabaseInput"]["Name"] for item in resolved.of_type("AWS::Glue::Database").values()}
     assert databases == {names.SAKILA_DATABASE, names.LANDING_DATABASE, names.CURATED_DATABASE}
-    tables = [*SAKILA.values(), LANDED_EVENTS, FILM_CATEGORY, STREAMING_FILMS, QUARANTINE]
+    tables = [*SAKILA.values(), LANDED_EVENTS, FILM_CATEGORY, STREAMING_FILMS, QUARANTINE, RECONCILIATION]
     assert {table.database for table in tables} == databases
 
 
