@@ -10,8 +10,9 @@ RATE ?= 100
 SECONDS ?= 60
 MONTHS ?= 3
 EVENTS ?= 20000
+SEEDS ?= 20
 
-.PHONY: help setup demo up down status clean stream history env test lint format docs lock
+.PHONY: help setup demo up down status clean stream history env test faults lint format docs lock
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -46,14 +47,18 @@ env:  ## print export lines for clients: eval "$(make -s env)"
 test: setup  ## lint, then every test: fast, services, Spark, Trino, the journey
 	@$(LAKE) test
 
+faults: setup  ## try every fault of docs/reliability.md SEEDS= times, a fifth where Spark is killed; write its table
+	@.local/tools/airflow/bin/python -m tests.faults.report --seeds $(SEEDS)
+
 lint: setup  ## ruff, mypy, sqlfluff, cfn-lint
 	@$(LAKE) lint
 
 format: setup  ## format the Python files
 	@.local/tools/airflow/bin/ruff check --fix-only --quiet . && .local/tools/airflow/bin/ruff format .
 
-docs: setup  ## write docs/DAGS.md anew from the DAGs
+docs: setup  ## write docs/DAGS.md anew from the DAGs, and the table of docs/reliability.md from the faults' tests
 	@PYTHONPATH=include:plugins .local/tools/airflow/bin/python -m local.dag_docs
+	@.local/tools/airflow/bin/python -m tests.faults.report
 
 lock: setup  ## compile the requirements anew (production's and the local ones together)
 	@for lock in local/requirements requirements local/emulator/requirements; do \

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -13,7 +14,9 @@ import pytest
 
 from tests.faults.catalogue import Fault
 
-_outcomes: dict[str, list[tuple[bool, float]]] = defaultdict(list)
+_began = time.monotonic()
+# By test, in the order of their phases: a test that passes and whose end fails has failed, and ran once.
+_outcomes: dict[str, list[tuple[Fault, bool, float]]] = defaultdict(list)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -26,30 +29,29 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """Keep how each fault's tests ended; a failed set-up or an end that fails counts as a failure."""
+    """Keep how each phase of a fault's tests ended; a skipped one proves nothing, so it counts as failed."""
     report: Any = yield
     mark = item.get_closest_marker("fault")
-    if mark and (report.when == "call" or report.outcome != "passed"):
-        which: Fault = mark.args[0]
-        _outcomes[which.name].append((report.outcome == "passed", report.duration))
+    if mark:
+        _outcomes[item.nodeid].append((mark.args[0], report.outcome == "passed", report.duration))
     return report
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write the record where ``--fault-results`` says."""
     target = session.config.getoption("--fault-results")
-    if target:
-        found = {
-            name: {
-                "runs": len(outcomes),
-                "passed": sum(passed for passed, _ in outcomes),
-                "seconds": round(sum(seconds for _, seconds in outcomes), 1),
-            }
-            for name, outcomes in _outcomes.items()
-        }
-        record = {
-            "date": f"{datetime.now(UTC):%Y-%m-%d}",
-            "seeds": session.config.getoption("--seeds"),
-            "faults": found,
-        }
-        Path(target).write_text(json.dumps(record, indent=1) + "\n")
+    if not target:
+        return
+    faults: dict[str, dict[str, float]] = {}
+    for phases in _outcomes.values():
+        found = faults.setdefault(phases[0][0].name, {"runs": 0, "passed": 0, "seconds": 0.0})
+        found["runs"] += 1
+        found["passed"] += all(passed for _, passed, _ in phases)
+        found["seconds"] = round(found["seconds"] + sum(seconds for _, _, seconds in phases), 1)
+    record = {
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "seeds": session.config.getoption("--seeds"),
+        "minutes": round((time.monotonic() - _began) / 60, 1),
+        "faults": {which.name: faults[which.name] for which in Fault if which.name in faults},
+    }
+    Path(target).write_text(json.dumps(record, indent=1) + "\n")

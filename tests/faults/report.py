@@ -1,0 +1,119 @@
+"""The faults' table of docs/reliability.md: written from the tests and from their last recorded run.
+
+``python -m tests.faults.report`` writes the table anew (``make docs``). With ``--seeds n`` it runs every fault's tests
+first, records how they ended, prints a summary, and exits 1 unless every fault was tried and every try passed
+(``make faults``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import os
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from local import java
+from local.settings import ROOT
+from tests.faults.catalogue import Fault
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results.json"
+DOCUMENT = ROOT / "docs" / "reliability.md"
+BEGIN, END = "<!-- faults: written by make faults -->\n", "<!-- end of faults -->\n"
+_LINK = "../tests/faults"
+
+
+def tests_of_faults() -> dict[str, list[tuple[str, str]]]:
+    """Fault's name -> (file, function) of each test marked with it, as the sources of this folder say."""
+    found = defaultdict(list)
+    for path in sorted(HERE.glob("test_*.py")):
+        for function in ast.parse(path.read_text()).body:
+            if isinstance(function, ast.FunctionDef):
+                for name in _faults(function):
+                    found[name].append((path.name, function.name))
+    return dict(found)
+
+
+def _faults(function: ast.FunctionDef) -> Iterator[str]:
+    """X of each decorator ``@fault(Fault.X, ...)``."""
+    for decorator in function.decorator_list:
+        match decorator:
+            case ast.Call(func=ast.Name(id="fault"), args=[ast.Attribute(value=ast.Name(id="Fault"), attr=name)]):
+                yield name
+
+
+def table(results: dict[str, Any]) -> str:
+    """Markdown: a row a fault, and a line on the last run."""
+    tests = tests_of_faults()
+    lines = ["| # | fault | what must happen | tests | last result |", "|---|---|---|---|---|"]
+    for which in Fault:
+        links = [f"[{_sentence(name)}]({_LINK}/{file})" for file, name in tests.get(which.name, [])]
+        result = _result(results["faults"].get(which.name))
+        cells = [str(which.number), which.what, which.expected, "<br>".join(links), result]
+        lines.append("| " + " | ".join(cell.replace("\\", "\\\\") for cell in cells) + " |")
+    return "\n".join([*lines, "", _run_line(results)]) + "\n"
+
+
+def _sentence(test: str) -> str:
+    return test.removeprefix("test_").replace("_", " ")
+
+
+def _result(found: dict[str, Any] | None) -> str:
+    return f"{found['passed']}/{found['runs']}, {found['seconds']:.0f} s" if found else "not run"
+
+
+def _run_line(results: dict[str, Any]) -> str:
+    runs = sum(found["runs"] for found in results["faults"].values())
+    return f"Last run: {results['date']}, {results['seeds']} seeds, {runs} runs, {results['minutes']:.0f} minutes."
+
+
+def document(text: str, results: dict[str, Any]) -> str:
+    """The document with the table between its markers written anew."""
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}{table(results)}{END}{after}"
+
+
+def summary(results: dict[str, Any]) -> tuple[str, bool]:
+    """What ``make faults`` prints at its end, and whether every fault was tried and passed every time."""
+    lines, whole = [], 0
+    for which in Fault:
+        found = results["faults"].get(which.name)
+        passed = bool(found and found["passed"] == found["runs"])
+        whole += passed
+        lines.append(f"{'ok' if passed else 'FAILED':6} {which.number:3} {which.what:55} {_result(found):>16}")
+    return "\n".join([*lines, f"{whole}/{len(Fault)} faults. {_run_line(results)}"]), whole == len(Fault)
+
+
+def run_faults(seeds: int) -> None:
+    """Every fault's tests, in view; pytest records their ends in ``RESULTS``. A failed test is no error here."""
+    RESULTS.unlink(missing_ok=True)  # a run that breaks off must not pass for the one before it
+    options = ["--seeds", str(seeds), "--fault-results", str(RESULTS), "--durations=0", "--durations-min=60", "-v"]
+    command = [sys.executable, "-m", "pytest", str(HERE), *options]
+    subprocess.run(command, cwd=ROOT, env=os.environ | java.environment(), check=False)
+
+
+def main() -> int:
+    """See the module's docstring."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, help="run the tests first, each so often")
+    seeds = parser.parse_args().seeds
+    if seeds:
+        run_faults(seeds)
+    results = json.loads(RESULTS.read_text())
+    DOCUMENT.write_text(document(DOCUMENT.read_text(), results))
+    if not seeds:
+        return 0
+    text, passed = summary(results)
+    print(text)  # noqa: T201
+    return 0 if passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
