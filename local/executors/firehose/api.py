@@ -1,10 +1,11 @@
 """The API of Amazon Data Firehose over real buffers and real S3 objects.
 
 Served: every action, for Direct PUT streams with an ExtendedS3DestinationConfiguration: buffering by size or interval,
-prefix expressions, GZIP, file extension, time zone, the AppendDelimiterToRecord processor, KMS keys of objects.
-Recorded without effect here: CloudWatchLoggingOptions (delivery is told in the server's own log), encryption of the
-stream itself, tags. Refused by name: every other source, destination, processor, compression, dynamic partitioning,
-format conversion, S3 backup. So nothing ever goes to ErrorOutputPrefix; its rules are checked all the same.
+prefix expressions, GZIP, file extension, time zone, the AppendDelimiterToRecord processor, KMS keys of objects, failed
+deliveries in CloudWatch Logs, the metrics Incoming* and DeliveryToS3.* of AWS/Firehose.
+Recorded without effect here: encryption of the stream itself, tags. Refused by name: every other source, destination,
+processor, compression, dynamic partitioning, format conversion, S3 backup. So nothing ever goes to ErrorOutputPrefix;
+its rules are checked all the same.
 
 Sources of the rules: the Firehose developer guide and API reference, and the service's model in botocore.
 """
@@ -18,7 +19,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from botocore.validate import ParamValidator
 
 from local.executors.firehose import records
 from local.executors.firehose.configuration import Destination, describe, invalid
+from local.executors.firehose.monitoring import Reporter
 from local.executors.firehose.stream import Stream
 from local.executors.protocol import AwsError, Caller, Handler, Payload, Request, Services
 from local.executors.state import write_atomically
@@ -39,7 +41,7 @@ log = logging.getLogger(__name__)
 DESTINATION = "ExtendedS3DestinationConfiguration"
 DESTINATION_ID = "destinationId-000000000001"
 _NAME = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
-_S3_CONFIG = Config(connect_timeout=5, read_timeout=60, retries={"total_max_attempts": 1})
+_ONE_ATTEMPT = Config(connect_timeout=5, read_timeout=60, retries={"total_max_attempts": 1})
 
 Control = Callable[[Payload, Caller], Payload]
 
@@ -67,7 +69,8 @@ class Firehose:
         self._lock = threading.Lock()  # one control action at a time
         self._records: dict[str, dict[str, Any]] = {}  # as stored, by name of the stream
         self.streams: dict[str, Stream] = {}
-        self._clients: dict[str, Any] = {}  # S3, by role
+        self._clients: dict[tuple[str, str], Any] = {}  # by service and role
+        self.reporter = Reporter(self.streams, lambda: services.root("cloudwatch"), partial(self._client, "logs"))
         control: Mapping[str, Control] = {
             "CreateDeliveryStream": self._create,
             "DescribeDeliveryStream": self._describe,
@@ -98,11 +101,13 @@ class Firehose:
                 shutil.rmtree(folder)
         for name in self._records:
             self._open(name).start()
+        self.reporter.start()
 
     def stop(self) -> None:
         """Stop delivering; what is buffered stays on disk."""
         for stream in list(self.streams.values()):
             stream.stop()
+        self.reporter.stop()
 
     def _buffer(self, name: str) -> Path:
         return self._folder / f"{name}.buffer"
@@ -124,11 +129,15 @@ class Firehose:
 
     def _put_object(self, destination: Destination, bucket: str, key: str, body: bytes) -> None:
         """One attempt to write an object, under the stream's role."""
-        role = destination.role_arn
-        if role not in self._clients:
-            self._clients[role] = self._services.session(role, "firehose").client("s3", config=_S3_CONFIG)
         kms = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": destination.kms_key} if destination.kms_key else {}
-        self._clients[role].put_object(Bucket=bucket, Key=key, Body=body, **kms)
+        self._client("s3", destination.role_arn).put_object(Bucket=bucket, Key=key, Body=body, **kms)
+
+    def _client(self, service: str, role: str) -> Any:
+        """A client under a role that tries once."""
+        if (service, role) not in self._clients:
+            session = self._services.session(role, "firehose")
+            self._clients[service, role] = session.client(service, config=_ONE_ATTEMPT)
+        return self._clients[service, role]
 
     # --- records
 

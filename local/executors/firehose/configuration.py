@@ -40,6 +40,7 @@ class Destination:
     zone: tzinfo
     delimiter: bytes
     kms_key: str | None
+    log: tuple[str, str] | None  # group and stream that are told of failed deliveries
 
     @classmethod
     def read(cls, configuration: Mapping[str, Any]) -> Destination:
@@ -72,6 +73,7 @@ class Destination:
             zone=_zone(configuration.get("CustomTimeZone") or "UTC"),
             delimiter=_delimiter(configuration.get("ProcessingConfiguration") or {}),
             kms_key=encryption.get("KMSEncryptionConfig", {}).get("AWSKMSKeyARN"),
+            log=_log(configuration.get("CloudWatchLoggingOptions") or {}),
         )
 
 
@@ -113,6 +115,14 @@ def _hints(hints: Mapping[str, int] | None) -> tuple[int, int]:
     if not 0 <= chosen["IntervalInSeconds"] <= 900:
         raise invalid(f"BufferingHints: IntervalInSeconds must be from 0 to 900, got {chosen['IntervalInSeconds']}")
     return chosen["SizeInMBs"] * MIB, chosen["IntervalInSeconds"]
+
+
+def _log(options: Mapping[str, Any]) -> tuple[str, str] | None:
+    if not options.get("Enabled", False):
+        return None
+    if not options.get("LogGroupName") or not options.get("LogStreamName"):
+        raise invalid("CloudWatchLoggingOptions: LogGroupName and LogStreamName are needed when logging is enabled")
+    return options["LogGroupName"], options["LogStreamName"]
 
 
 def _zone(name: str) -> tzinfo:

@@ -14,7 +14,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from botocore.exceptions import ClientError
+
 from local.executors.firehose.configuration import Destination
+from local.executors.firehose.monitoring import Monitor
 from local.executors.firehose.segment import SUFFIX, Segment
 from local.executors.state import write_atomically
 
@@ -49,6 +52,7 @@ class Stream:
     ) -> None:
         self.name, self.destination, self.version = name, destination, version
         self._folder, self._put, self._clock = folder, put, clock
+        self.monitor = Monitor(clock)
         self._lock = threading.Lock()  # guards the open segment and the list of closed ones
         self._delivery_lock = threading.Lock()  # one tick at a time
         self._wake = threading.Event()
@@ -58,6 +62,8 @@ class Stream:
         self._open: Segment | None = None
         found = (Segment.recover(path) for path in sorted(folder.glob(f"*{SUFFIX}")))
         self._closed = [_Delivery(segment) for segment in found if segment]
+        for delivery in [one for one in self._closed if one.segment.header["key"] in self._given_up()]:
+            self._forget(delivery)  # the process was killed between the count and the removal
 
     # --- records in
 
@@ -72,6 +78,7 @@ class Stream:
                     self._close_open()
         for segment, position in written:
             segment.sync(position)
+        self.monitor.taken(len(records), sum(map(len, records)))
 
     def _portions(self, records: list[bytes]) -> Iterator[tuple[bytes, int]]:
         """Cut a call's records where a buffer gets full: it closes with the record that reaches its size."""
@@ -156,6 +163,7 @@ class Stream:
             self._failed(delivery, f"s3://{bucket}/{key}", error)
             return
         log.info("%s: %d records, %d bytes to s3://%s/%s", self.name, segment.records, segment.size, bucket, key)
+        self.monitor.delivered(segment.records, segment.size, self._clock() - float(segment.header["arrival"]))
         self._forget(delivery)
 
     def _failed(self, delivery: _Delivery, where: str, error: Exception) -> None:
@@ -163,11 +171,20 @@ class Stream:
         delivery.failures += 1
         if delivery.failures == 1:
             delivery.first_failure = now
+        self.monitor.failed()
+        code = f"S3.{error.response['Error']['Code']}" if isinstance(error, ClientError) else "S3.ServiceException"
         if now - delivery.first_failure >= RETRY_FOR:
-            log.critical("%s: LOST %d records: %s failed for 24 hours: %s", self.name, segment.records, where, error)
+            message = (
+                f"LOST {segment.records} records, {segment.size} bytes: {where} failed for 24 hours, "
+                f"{delivery.failures} attempts: {error}"
+            )
+            log.critical("%s: %s", self.name, message)
             self._count_lost(segment)
             self._forget(delivery)
+            self.monitor.note(code, message)
             return
+        if delivery.failures == 1:
+            self.monitor.note(code, f"{segment.records} records wait, {where} is tried again for 24 hours: {error}")
         delay = min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(delivery.failures - 1, 10))
         delivery.due = now + delay * random.uniform(0.5, 1)  # noqa: S311
         log.warning("%s: attempt %d to write %s failed: %s", self.name, delivery.failures, where, error)
@@ -185,19 +202,27 @@ class Stream:
             open_records = self._open.records if self._open else 0
             return open_records + sum(delivery.segment.records for delivery in self._closed)
 
+    def age(self) -> float:
+        """Seconds since the oldest undelivered record arrived; 0 when there is none."""
+        with self._lock:
+            held = [delivery.segment for delivery in self._closed] + ([self._open] if self._open else [])
+        oldest = min((float(segment.header["arrival"]) for segment in held), default=None)
+        return 0.0 if oldest is None else max(0.0, self._clock() - oldest)
+
     def lost(self) -> dict[str, int]:
         """Objects, records and bytes given up since the stream was created."""
+        given_up = self._given_up().values()
+        return {"objects": len(given_up), **{what: sum(one[what] for one in given_up) for what in ("records", "bytes")}}
+
+    def _given_up(self) -> dict[str, dict[str, int]]:
+        """Records and bytes of each object that was given up, by its key: ``lost.json``."""
         path = self._folder / "lost.json"
-        return json.loads(path.read_text()) if path.exists() else {"objects": 0, "records": 0, "bytes": 0}
+        found: dict[str, dict[str, int]] = json.loads(path.read_text()) if path.exists() else {}
+        return found
 
     def _count_lost(self, segment: Segment) -> None:
-        lost = self.lost()
-        lost = {
-            "objects": lost["objects"] + 1,
-            "records": lost["records"] + segment.records,
-            "bytes": lost["bytes"] + segment.size,
-        }
-        write_atomically(self._folder / "lost.json", json.dumps(lost))
+        lost = self._given_up() | {segment.header["key"]: {"records": segment.records, "bytes": segment.size}}
+        write_atomically(self._folder / "lost.json", json.dumps(lost, indent=1))
 
     # --- life
 
