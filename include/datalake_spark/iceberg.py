@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TypeVar
 
 from py4j.protocol import Py4JJavaError
@@ -99,16 +100,23 @@ def replace_rows(
         writer = writer.option("validate-from-snapshot-id", str(snapshot))
     for name, value in {**properties, "commit-id": commit}.items():
         writer = writer.option(f"snapshot-property.{name}", value)
-    try:
+    with refused_as_conflict(table):
         writer.overwrite(condition)
-    except Py4JJavaError as error:
-        if any(name in str(error) for name in _CONFLICTS):
-            raise Conflict(f"{table.full_name}: {_first_line(error)}") from error
-        raise
     made = spark.table(f"{identifier(table)}.snapshots").where(fn.col("summary")["commit-id"] == commit).first()
     if made is None:
         raise RuntimeError(f"{table.full_name}: the commit {commit} is not among the table's snapshots")
     return int(made["snapshot_id"])
+
+
+@contextmanager
+def refused_as_conflict(table: Table) -> Iterator[None]:
+    """Turn Iceberg's refusal of a commit into Conflict; other errors pass through."""
+    try:
+        yield
+    except Py4JJavaError as error:
+        if any(name in str(error) for name in _CONFLICTS):
+            raise Conflict(f"{table.full_name}: {_first_line(error)}") from error
+        raise
 
 
 def retried(step: Callable[[], Result]) -> Result:
