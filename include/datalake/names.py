@@ -136,6 +136,16 @@ class Lake:
         return self.name("csv-objects-dead-letters")
 
     @property
+    def csv_dead_letters_alarm(self) -> str:
+        """CloudWatch alarm: the queue of dead letters is not empty."""
+        return self.name("csv-dead-letters")
+
+    @property
+    def alarm_topic(self) -> str:
+        """SNS topic that every alarm is published to."""
+        return self.name("alarms")
+
+    @property
     def csv_function(self) -> str:
         """Lambda function CSV -> Parquet."""
         return self.name("csv-to-parquet")

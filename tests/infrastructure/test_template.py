@@ -41,6 +41,8 @@ NAMES = {
     "Events.DeliveryStreamName": "delivery_stream",
     "CsvQueue.QueueName": "csv_queue",
     "CsvDeadLetterQueue.QueueName": "csv_dead_letter_queue",
+    "CsvDeadLettersAlarm.AlarmName": "csv_dead_letters_alarm",
+    "AlarmTopic.TopicName": "alarm_topic",
     "CsvFunction.FunctionName": "csv_function",
     "Crawler.Name": "crawler",
     "FilmCategoryJob.Name": "film_category_job",

@@ -148,10 +148,11 @@ def test_messages_of_a_batch_fail_one_by_one(s3: Any) -> None:
 @pytest.mark.services
 def test_s3_itself_hears_of_each_object_that_failed_and_the_others_are_converted(s3: Any) -> None:
     put(s3, KEY, CATEGORY)
-    absent = "dms/sakila/actor/LOAD00000001.csv"
+    broken = "dms/sakila/actor/LOAD00000001.csv"
+    put(s3, broken, "actor_id\n")
     with pytest.raises(RuntimeError) as caught:
-        handler(notified(absent, "streaming/2026/11/events", KEY), None)
-    assert f"s3://{LANDING}/{absent} does not exist (any more)" in str(caught.value)
+        handler(notified(broken, "streaming/2026/11/events", KEY), None)
+    assert f"s3://{LANDING}/{broken}: line 1: table sakila.actor: column 'first_name' is missing" in str(caught.value)
     assert "key 'streaming/2026/11/events' is not dms/sakila/<table>/<file>.csv" in str(caught.value)
     assert keys(s3) == [PARQUET]
 
@@ -206,6 +207,45 @@ def test_keys_arrive_encoded() -> None:
     assert target(source.key)[1] == "sakila/film/a b+c é.parquet"
 
 
+@pytest.mark.services
+def test_an_object_that_is_gone_is_nothing_to_convert(s3: Any) -> None:
+    put(s3, KEY, CATEGORY)
+    handler(notified(KEY), None)
+    s3.delete_object(Bucket=LANDING, Key=KEY)
+    assert handler(queued(notified(KEY)), None) == {"batchItemFailures": []}
+    assert read(s3, PARQUET).num_rows == 2
+    s3.delete_object(Bucket=CLEAN, Key=PARQUET)
+    assert handler(notified(KEY, sequencer="F"), None) == {"written": []}
+    assert keys(s3) == []
+
+
+@pytest.mark.services
+@pytest.mark.parametrize(
+    ("sequencer", "written"),
+    [("0055AED6DC", []), ("0055AED6DC00", []), ("0055aed6db9", []), ("0055AED6DC01", [PARQUET]), (None, [PARQUET])],
+    ids=["same", "same, padded", "older", "newer", "sent again by hand"],
+)
+def test_a_notification_that_tells_nothing_new_writes_nothing(
+    s3: Any, sequencer: str | None, written: list[str]
+) -> None:
+    put(s3, KEY, CATEGORY)
+    handler(notified(KEY, sequencer="0055AED6DC"), None)
+    event = notified(KEY, sequencer=sequencer or "")
+    assert handler(event, None) == {"written": written}
+    kept = s3.head_object(Bucket=CLEAN, Key=PARQUET)["Metadata"]["source-sequencer"]
+    assert kept == (sequencer if sequencer and written else "0055AED6DC")
+
+
+@pytest.mark.services
+def test_an_old_notification_converts_a_csv_that_is_newer_than_the_parquet(s3: Any) -> None:
+    """The notification of the newer CSV may be lost."""
+    put(s3, KEY, CATEGORY)
+    handler(notified(KEY, sequencer="0B"), None)
+    put(s3, KEY, CATEGORY + "3,Animation,2006-02-15 04:46:27\n")
+    assert handler(notified(KEY, sequencer="0A"), None) == {"written": [PARQUET]}
+    assert s3.head_object(Bucket=CLEAN, Key=PARQUET)["Metadata"]["source-sequencer"] == "0B"
+
+
 # objects
 
 
@@ -253,7 +293,7 @@ def test_the_newest_bytes_win_when_the_source_is_replaced_meanwhile(s3: Any, mon
     etags: list[str] = []
     write = csv_to_parquet._write
 
-    def replaced_after_reading(*arguments: Any) -> tuple[str, int]:
+    def replaced_after_reading(*arguments: Any) -> tuple[str, int] | None:
         result = write(*arguments)
         if not etags:
             etags.append(put(s3, KEY, newest))
@@ -271,7 +311,7 @@ def test_a_source_that_never_rests_is_given_back_to_the_queue(s3: Any, monkeypat
     write = csv_to_parquet._write
     versions = iter(range(100))
 
-    def always_replaced(*arguments: Any) -> tuple[str, int]:
+    def always_replaced(*arguments: Any) -> tuple[str, int] | None:
         result = write(*arguments)
         put(s3, KEY, CATEGORY + f"{next(versions)},x,2006-02-15 04:46:27\n")
         return result
@@ -352,7 +392,8 @@ def test_the_deployed_function_needs_these_rights_and_no_others_where_the_databa
     catalog = [f"arn:aws:glue:us-east-1:{ACCOUNT}:{name}" for name in ("catalog", "database/sakila", "table/sakila/*")]
     rights = [
         (["s3:GetObject"], f"arn:aws:s3:::{LANDING}/dms/*"),
-        (["s3:PutObject"], f"arn:aws:s3:::{CLEAN}/sakila/*"),
+        (["s3:GetObject", "s3:PutObject"], f"arn:aws:s3:::{CLEAN}/sakila/*"),
+        (["s3:ListBucket"], f"arn:aws:s3:::{CLEAN}"),  # without it a key without an object is "403", not "404"
         (["glue:GetTable", "glue:CreateTable"], catalog),
     ]
     statements = [{"Effect": "Allow", "Action": actions, "Resource": resource} for actions, resource in rights]

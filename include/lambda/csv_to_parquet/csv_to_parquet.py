@@ -2,11 +2,16 @@
 
 ``dms/sakila/film/LOAD00000001.csv`` of the landing bucket -> ``sakila/film/LOAD00000001.parquet`` of the clean bucket,
 and the table ``sakila.film`` stands in the Glue catalog. The name is derived, the bytes depend on the source alone, so
-a repeated or late notification writes what is there already. Nothing is appended and nothing is deleted.
+a repeated or late notification writes what is there already, or nothing. Nothing is appended and nothing is deleted.
+
+Notifications are neither ordered nor single, and two workers may hold one object at once. So each write says which
+Parquet object it replaces, the one that was there *before* its CSV was read (If-Match), and S3 refuses it if that is no
+longer there. What a write replaces is therefore never made of a newer CSV, however slow the worker was.
 
 Called by SQS (bodies are S3 notifications; answers partial batch failures) or by S3 itself (raises when one fails).
 Environment: CLEAN_BUCKET. The metadata of each Parquet object say what it was made of: ``source-etag``,
-``source-rows`` and, if the notification had one, ``source-sequencer``.
+``source-rows`` and, if a notification had one, ``source-sequencer``, the newest. The ETag is in the file, too, so that
+no two versions of a CSV give Parquet objects of one ETag.
 
 On AWS it runs with the managed layer AWSSDKPandas of its Python version (awswrangler, pandas, pyarrow); the zip holds
 the modules of this folder and the package ``datalake``.
@@ -40,7 +45,10 @@ logger = logging.getLogger()
 logger.setLevel(logging.INFO)
 
 COMPRESSION = "snappy"  # the one good codec of the managed layer: its pyarrow is built without zstd, LZ4 and Brotli
-ATTEMPTS = 5  # a source replaced that often while it is converted is left to the queue's next delivery
+ATTEMPTS = 5  # an object that others replace that often meanwhile is left to the queue's next delivery
+# S3 refuses a conditional write: another object is there, one is being written, none is there any more (S3 User Guide,
+# "Conditional write behavior"). Beside s3:PutObject it asks for s3:GetObject.
+_REFUSED = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey")
 _KEY = re.compile(rf"{re.escape(DMS_PREFIX)}(?P<schema>[^/]+)/(?P<table>[^/]+)/(?P<stem>[^/]+)\.csv")
 
 
@@ -56,6 +64,15 @@ class Source:
     def url(self) -> str:
         """For people."""
         return f"s3://{self.bucket}/{self.key}"
+
+
+@dataclass(frozen=True)
+class Published:
+    """The Parquet object that is there, and what it was made of."""
+
+    etag: str
+    source_etag: str | None
+    sequencer: str | None
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
@@ -112,20 +129,42 @@ def target(key: str) -> tuple[Table, str]:
     return table, f"{table.prefix}{found['stem']}.parquet"
 
 
-def convert(source: Source) -> str:
-    """Write the Parquet object of a CSV object and make sure that its table stands in the catalog; return its key."""
+def convert(source: Source) -> str | None:
+    """Write the Parquet object of a CSV object and make sure that its table stands in the catalog.
+
+    Returns:
+        The key written; None when there was nothing to write: the CSV is gone, or its Parquet object is there and the
+        notification is not newer than it.
+
+    Raises:
+        ValueError: the key or the CSV is not what its table declares.
+        RuntimeError: others replaced the CSV or the Parquet object again and again meanwhile.
+    """
     table, key = target(source.key)
     clean_bucket = os.environ["CLEAN_BUCKET"]
     began = time.monotonic()
+    written = None
     for _ in range(ATTEMPTS):
-        etag, rows = _write(source, table, clean_bucket, key)
-        if _s3().head_object(Bucket=source.bucket, Key=source.key)["ETag"] == etag:
-            break  # else a newer CSV came while this one was converted: its bytes must win
+        present = _published(clean_bucket, key)
+        if present and _is_old(source, present):
+            logger.info("%s: %s is made of it already", source.url, key)
+            break
+        try:
+            converted = _write(source, table, clean_bucket, key, present)
+        except FileNotFoundError:  # a notification may come after its object was removed
+            logger.warning("%s does not exist any more: nothing to convert", source.url)
+            return written
+        if converted is None:
+            continue  # another worker was faster: look again
+        etag, rows = converted
+        written = key
+        logger.info("%s: %d rows to %s in %.2f s", source.url, rows, key, time.monotonic() - began)
+        if _source_etag(source) == etag:
+            break  # else a newer CSV came meanwhile: its bytes must win
     else:
-        raise RuntimeError(f"{source.url} was replaced {ATTEMPTS} times while it was converted")
+        raise RuntimeError(f"{source.url} or its Parquet was replaced {ATTEMPTS} times while it was converted")
     _ensure_table(table, f"s3://{clean_bucket}/{table.prefix}")
-    logger.info("%s: %d rows to %s in %.2f s", source.url, rows, key, time.monotonic() - began)
-    return key
+    return written
 
 
 def _failures(notification: dict[str, Any] | str, written: list[str] | None = None) -> list[str]:
@@ -143,29 +182,85 @@ def _failures(notification: dict[str, Any] | str, written: list[str] | None = No
             logger.exception("%s is not converted", source.url)
             failures.append(f"{source.url}: {error}")
         else:
-            if written is not None:
+            if written is not None and key is not None:
                 written.append(key)
     return failures
 
 
-def _write(source: Source, table: Table, clean_bucket: str, key: str) -> tuple[str, int]:
-    """Convert once; return the ETag of the CSV that was read, and its rows."""
+def _published(bucket: str, key: str) -> Published | None:
+    """The Parquet object that is there; None when none is."""
+    found = _head(bucket, key)
+    if found is None:
+        return None
+    metadata = found["Metadata"]
+    return Published(found["ETag"], metadata.get("source-etag"), metadata.get("source-sequencer"))
+
+
+def _is_old(source: Source, present: Published) -> bool:
+    """Whether a notification tells nothing new: a Parquet made of its CSV as it is has seen it, or a newer one."""
+    if not source.sequencer or _newest(source.sequencer, present.sequencer) != present.sequencer:
+        return False
+    etag = _source_etag(source)
+    return etag is not None and etag.strip('"') == present.source_etag
+
+
+def _newest(*sequencers: str | None) -> str | None:
+    """The newest of some sequencers of one key: hexadecimal texts, the shorter filled up with zeros on the right.
+
+    S3 User Guide, "Event message structure". Of equal ones the last.
+    """
+    known = [sequencer for sequencer in sequencers if sequencer]
+    width = max(map(len, known), default=0)
+    return max(reversed(known), key=lambda sequencer: sequencer.upper().ljust(width, "0"), default=None)
+
+
+def _source_etag(source: Source) -> str | None:
+    """The ETag of the CSV as it is now; None when it is gone."""
+    found = _head(source.bucket, source.key)
+    return found["ETag"] if found else None
+
+
+def _head(bucket: str, key: str) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = _s3().head_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in ("404", "NoSuchKey"):
+            raise
+        return None
+    return found
+
+
+def _write(
+    source: Source, table: Table, clean_bucket: str, key: str, present: Published | None
+) -> tuple[str, int] | None:
+    """Convert once, in place of ``present``; return the ETag of the CSV that was read, and its rows.
+
+    Returns None when ``present`` is no longer what is there; raises FileNotFoundError when the CSV is gone.
+    """
     try:
         found = _s3().get_object(Bucket=source.bucket, Key=source.key)
     except _s3().exceptions.NoSuchKey:
-        raise FileNotFoundError(f"{source.url} does not exist (any more)") from None
+        raise FileNotFoundError(source.url) from None
     etag, rows = found["ETag"], 0
-    schema = arrow_schema(table)
+    metadata = {"source-etag": etag.strip('"')}
+    schema = arrow_schema(table).with_metadata(metadata)
     with tempfile.TemporaryFile() as file:
         with pq.ParquetWriter(file, schema, compression=COMPRESSION) as writer:
             for batch in read_batches(buffered(found["Body"]), table, source.url):
-                writer.write_batch(batch)
+                writer.write_batch(batch.replace_schema_metadata(metadata))
                 rows += batch.num_rows
         file.seek(0)
-        metadata = {"source-etag": etag.strip('"'), "source-rows": str(rows)}
-        if source.sequencer:
-            metadata["source-sequencer"] = source.sequencer
-        _s3().put_object(Bucket=clean_bucket, Key=key, Body=file, Metadata=metadata)
+        metadata["source-rows"] = str(rows)
+        if sequencer := _newest(source.sequencer, present.sequencer if present else None):
+            metadata["source-sequencer"] = sequencer
+        condition = {"IfMatch": present.etag} if present else {"IfNoneMatch": "*"}
+        try:
+            _s3().put_object(Bucket=clean_bucket, Key=key, Body=file, Metadata=metadata, **condition)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in _REFUSED:
+                raise
+            logger.info("%s: %s was replaced meanwhile", source.url, key)
+            return None
     return etag, rows
 
 
