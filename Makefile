@@ -12,7 +12,7 @@ MONTHS ?= 3
 EVENTS ?= 20000
 SEEDS ?= 20
 
-.PHONY: help setup demo up down status clean stream history env test faults lint format docs lock
+.PHONY: help setup demo up down status clean stream history redrive env test faults lint format docs lock
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -40,6 +40,9 @@ stream: setup  ## send live events: RATE= a second (0: as fast as it goes), for 
 
 history: setup  ## lay down MONTHS= past months of EVENTS= synthetic events each
 	@$(LAKE) history --months $(MONTHS) --events $(EVENTS)
+
+redrive: setup  ## send the CSV objects that could not be converted back to their queue, once their cause is mended
+	@$(LAKE) redrive
 
 env:  ## print export lines for clients: eval "$(make -s env)"
 	@$(PYTHON) -B -m local env

@@ -188,6 +188,7 @@ COMMANDS: dict[str, Callable[[Settings, Sequence[str]], int]] = {
     "demo": _stopped_if_interrupted(_module("local.demo")),
     "stream": _module("local.stream"),
     "history": _module("local.history"),
+    "redrive": _module("local.redrive"),
     "test": lambda _settings, _arguments: _checks("test"),
     "lint": lambda _settings, _arguments: _checks("lint"),
 }

@@ -45,6 +45,7 @@ from local.executors.glue_crawler import GlueCrawler
 from local.executors.glue_jobs import GlueJobs
 from local.executors.passthrough import Emulator, RawReply
 from local.executors.protocol import AwsError, Caller, Executor, Payload, RawRequest, Request, Services
+from local.executors.queue_metrics import QueueMetrics
 from local.executors.state import write_atomically
 from local.settings import HOST, REGION, ROOT_ACCESS_KEY, Settings
 
@@ -58,6 +59,7 @@ EXECUTORS: tuple[Callable[[Services], Executor], ...] = (
     CloudFormation,
     Dms,
     Firehose,
+    QueueMetrics,
 )
 
 HANDLER_THREADS = 128  # a handler may call this server again, so there must be threads to spare
