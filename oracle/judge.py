@@ -1,0 +1,73 @@
+"""Where every landed line must end: ``expect``. Whether it is there: ``compare``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from oracle import lines
+from oracle.comparison import compare
+from oracle.model import Actual, Enriched, Expected, Film, Landed, Quarantined, Verdict
+
+__all__ = ["Actual", "Expected", "Film", "Verdict", "compare", "expect"]
+
+LOOK_BACK = 48 * lines.HOUR
+
+# What tells two copies of an event from two events: all that the partner wrote but the id
+_CONTENT = slice(0, 6)
+
+
+def expect(objects: Iterable[tuple[str, bytes]], films: Mapping[int, Film]) -> Expected:
+    """The fate of each line of these landed objects that is not blank.
+
+    Args:
+        objects: key and bytes of objects under ``streaming/`` and ``streaming-repaired/``, in any order, each once. To
+            judge a month they must include those of the 48 hours before it.
+        films: the catalogue by ``film_id``.
+    """
+    event_ids: set[str] = set()
+    landed = {key: lines.read(key, body, event_ids) for key, body in objects}
+    # By time in the name, then key: in this order copies and repairs rank
+    ranked = sorted((one.time, one.key) for one in landed.values() if one.time is not None)
+    _repair(landed, [key for _, key in ranked])
+    _withdraw_copies([(time, landed[key]) for time, key in ranked])
+    return Expected(landed, films, event_ids)
+
+
+def _repair(landed: dict[str, Landed], ranked: list[str]) -> None:
+    """A good line that a good repair names is superseded; of several repairs of one line the first in rank counts.
+
+    A superseded repair still repairs: its own successor stands for the same line.
+    """
+    claims: dict[tuple[str, int], list[tuple[Landed, int]]] = {}
+    for one in map(landed.__getitem__, ranked):
+        for number, target in one.supersedes.items():
+            claims.setdefault(target, []).append((one, number))
+    for claimants in claims.values():
+        for one, number in claimants[1:]:
+            if (one.key, number) not in claims:
+                _withdraw(one, number, "already repaired")
+    for file, number in claims:
+        if file in landed:
+            _withdraw(landed[file], number, "superseded")
+
+
+def _withdraw_copies(ranked: list[tuple[int, Landed]]) -> None:
+    """A copy counts unless another of its event_id precedes it by at most 48 hours, whatever became of that one."""
+    before: dict[str, list[tuple[int, Enriched]]] = {}
+    for now, one in ranked:
+        for number, line in list(one.lines.items()):
+            if not isinstance(line, Enriched) or line.event_id is None:
+                continue
+            copies = before.setdefault(line.event_id, [])
+            recent = [copy for time, copy in copies if now - time <= LOOK_BACK]
+            if recent:
+                same = any(copy[_CONTENT] == line[_CONTENT] for copy in recent)
+                _withdraw(one, number, "duplicate" if same else "conflicting event_id")
+            copies.append((now, line))
+
+
+def _withdraw(landed: Landed, number: int, reason: str) -> None:
+    """Send a good line to the quarantine; a line that is bad anyway keeps its own reason."""
+    line = landed.lines.get(number)
+    if isinstance(line, Enriched):
+        landed.lines[number] = Quarantined(reason, "utf-8", line.digest)

@@ -1,0 +1,240 @@
+"""One landed object, read by the documents alone: what its key says, and what each of its lines is.
+
+The rules: docs/decisions/0001, 0004 and 0008; the event in the docstring of the lake's parser. Written a second time on
+purpose, so that a mistake in one is found by the other: nothing here is shared with the lake.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import date
+from hashlib import blake2b
+from typing import Any
+
+from oracle.model import Enriched, Landed, Quarantined
+
+LANDED, REPAIRED = "streaming", "streaming-repaired"
+DAY, HOUR = 86_400, 3_600
+# Firehose's own limit of a record, and how much is kept of a line beyond it
+LONGEST_LINE, LONG_LINE_KEPT = 1_024_000, 65_536
+MAX_INT = 2**31 - 1
+
+_DIGITS = frozenset("0123456789")
+_HEX = frozenset("0123456789abcdef")
+_UUID_SHAPE = [8, 4, 4, 4, 12]
+_STAMP = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:Z|([+-])(\d\d):?(\d\d))", re.ASCII)
+_ANY_UUID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_UTF8_HOLDS = re.compile(r"[^\ud800-\udfff]+").fullmatch
+_EPOCH = date(1970, 1, 1).toordinal()
+_FIRST_SECOND = (date.min.toordinal() - _EPOCH) * DAY
+_LAST_SECOND = (date.max.toordinal() - _EPOCH + 1) * DAY - 1
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """A JSON object as it was written: its pairs in order, equal keys and all."""
+
+
+class _No(Exception):
+    """Why a line is no event."""
+
+
+def digest(kept: bytes) -> bytes:
+    """Eight bytes that stand for what the quarantine keeps of a line."""
+    return blake2b(kept, digest_size=8).digest()
+
+
+def place(key: str) -> Landed:
+    """An object without its lines: month by its folder, time by its name; ``unknown`` and None for odd keys."""
+    folders = key.split("/", 3)
+    if len(folders) < 4 or folders[0] not in {LANDED, REPAIRED}:
+        return Landed(key, "unknown", "unknown", None)
+    _, year, month, name = folders
+    if not (_number(year, 4) and _number(month, 2) and 1 <= int(month) <= 12):
+        return Landed(key, "unknown", "unknown", None)
+    time = _name_time(name)
+    if time is not None and _far(time, int(year), int(month)):
+        time = None
+    return Landed(key, year, month, time)
+
+
+def _number(text: str, length: int) -> bool:
+    return len(text) == length and _DIGITS.issuperset(text)
+
+
+def _name_time(name: str) -> int | None:
+    """``<stream>-<version>-YYYY-MM-DD-HH-MM-SS-<uuid>``: seconds since 1970."""
+    parts = name.rsplit("-", 12)  # stream, version, six of the time, five of the uuid
+    if len(parts) != 13 or "/" in name or not parts[0] or not parts[1] or not _DIGITS.issuperset(parts[1]):
+        return None
+    clock, uuid = parts[2:8], parts[8:]
+    if not all(_number(text, 4 if n == 0 else 2) for n, text in enumerate(clock)) or clock[0] < "1000":
+        return None
+    if [len(text) for text in uuid] != _UUID_SHAPE or not _HEX.issuperset("".join(uuid)):
+        return None
+    return _seconds(*(int(text) for text in clock))
+
+
+def _seconds(year: int, month: int, day: int, hour: int, minute: int, second: int) -> int | None:
+    """Seconds since 1970 of a time that exists, else None."""
+    if hour > 23 or minute > 59 or second > 59:
+        return None
+    try:
+        days = date(year, month, day).toordinal() - _EPOCH
+    except ValueError:
+        return None
+    return days * DAY + hour * HOUR + minute * 60 + second
+
+
+def _far(time: int, year: int, month: int) -> bool:
+    """Whether a name's time lies more than 48 hours outside its folder's month."""
+    if year == 0:
+        return True
+    begin = (date(year, month, 1).toordinal() - _EPOCH) * DAY
+    last = date(year + month // 12, month % 12 + 1, 1) if (year, month) != (9999, 12) else date.max
+    return not begin - 2 * DAY <= time < (last.toordinal() - _EPOCH) * DAY + 2 * DAY
+
+
+def read(key: str, body: bytes, event_ids: set[str]) -> Landed:
+    """An object with the fate of each line that is not blank, seen by itself; adds every event id it mentions."""
+    landed = place(key)
+    known: dict[str, str | _No] = {}  # times already read; many events share a second
+    for number, line in enumerate(body.split(b"\n"), start=1):
+        if not line or line.isspace():
+            continue
+        try:
+            event = _event(landed, number, line, known)
+        except _No as no:
+            landed.lines[number] = _rejected(line, str(no))
+            event_ids.update(found.decode().lower() for found in _ANY_UUID.findall(line))
+        else:
+            landed.lines[number] = event
+            if event.event_id:
+                event_ids.add(event.event_id)
+    return landed
+
+
+def _rejected(line: bytes, reason: str) -> Quarantined:
+    if len(line) > LONGEST_LINE:
+        return Quarantined(reason, "base64-start", digest(line[:LONG_LINE_KEPT]))
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return Quarantined(reason, "base64", digest(line))
+    return Quarantined(reason, "utf-8", digest(line))
+
+
+def _event(landed: Landed, number: int, line: bytes, known: dict[str, str | _No]) -> Enriched:
+    if landed.time is None:
+        raise _No("object name")
+    if len(line) > LONGEST_LINE:
+        raise _No("line too long")
+    try:
+        written = _JSON.decode(line.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise _No("not UTF-8") from None
+    except (ValueError, RecursionError):
+        raise _No("not JSON") from None
+    if not isinstance(written, _Pairs):
+        raise _No("not a JSON object")
+    fields = _by_lower_case(written)
+    if fields is None:
+        raise _No("duplicate key")
+    if landed.key.startswith(f"{REPAIRED}/"):
+        fields, target = _repair(landed, fields)
+        event = _judged(landed.time, fields, line, known)
+        landed.supersedes[number] = target
+        return event
+    return _judged(landed.time, fields, line, known)
+
+
+def _repair(landed: Landed, fields: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, int]]:
+    """``{"supersedes": {"source_file": KEY, "source_line": N}, "event": {...}}``, both of one month and time."""
+    parts = []
+    for name in ("supersedes", "event"):
+        inner = _by_lower_case(fields[name]) if isinstance(fields.get(name), _Pairs) else None
+        if inner is None:
+            raise _No(f"missing field: {name}")
+        parts.append(inner)
+    line, event = parts
+    file, number = line.get("source_file"), line.get("source_line")
+    if not isinstance(file, str) or type(number) is not int or not 0 < number <= MAX_INT:
+        raise _No("impossible value: supersedes")
+    target = place(file)
+    if target.time != landed.time or target.month != landed.month:
+        raise _No("impossible value: supersedes")
+    return event, (file, number)
+
+
+def _judged(name_time: int, fields: dict[str, Any], line: bytes, known: dict[str, str | _No]) -> Enriched:
+    """The event of these fields, checked in the order of the partners' format."""
+    stamp = _said(fields, "timestamp")
+    if stamp not in known:
+        try:
+            known[stamp] = _utc(stamp, name_time)
+        except _No as no:
+            known[stamp] = no
+    time = known[stamp]
+    if isinstance(time, _No):
+        raise time
+    kind = _said(fields, "eventtype")
+    if kind not in {"rent", "buy", "trailer"}:
+        raise _No("impossible value: eventtype")
+    film = fields.get("film_id")
+    if film is None:
+        raise _No("missing field: film_id")
+    if type(film) is not int or film < 1 or film > MAX_INT:
+        raise _No("impossible value: film_id")
+    who, device, state = _said(fields, "distributor"), _said(fields, "platform"), _said(fields, "state")
+    event_id = fields.get("event_id")
+    if event_id is not None and not _is_uuid(event_id):
+        raise _No("impossible value: event_id")
+    return Enriched(stamp, kind, film, who, device, state, event_id and event_id.lower(), time, digest(line))
+
+
+def _is_uuid(value: Any) -> bool:
+    return isinstance(value, str) and value.isascii() and _ANY_UUID.fullmatch(value.encode()) is not None
+
+
+def _said(fields: dict[str, Any], name: str) -> str:
+    """A text that is more than blanks and that UTF-8 can hold."""
+    value = fields.get(name)
+    if value is None:
+        raise _No(f"missing field: {name}")
+    if not isinstance(value, str) or not value.strip() or not (value.isascii() or _UTF8_HOLDS(value)):
+        raise _No(f"impossible value: {name}")
+    return value
+
+
+def _utc(stamp: str, name_time: int) -> str:
+    """ISO-8601 with an offset as UTC seconds; at most 400 days before and one hour after the object's name says."""
+    match = _STAMP.fullmatch(stamp)
+    local = _seconds(*(int(text) for text in match.groups()[:6])) if match else None
+    if match is None or local is None:
+        raise _No("impossible value: timestamp")
+    fraction, sign, hours, minutes = match.groups()[6:]
+    micros = int((fraction or "0").ljust(6, "0")[:6])
+    if sign and (int(hours) > 23 or int(minutes) > 59):
+        raise _No("impossible value: timestamp")
+    offset = (int(hours) * HOUR + int(minutes) * 60) * (-1 if sign == "-" else 1) if sign else 0
+    time = local - offset
+    if (time, micros) > (min(name_time + HOUR, _LAST_SECOND), 999_999 if name_time + HOUR > _LAST_SECOND else 0):
+        raise _No("too late")
+    if time < max(name_time - 400 * DAY, _FIRST_SECOND):
+        raise _No("too early")
+    days, rest = divmod(time, DAY)
+    day = date.fromordinal(_EPOCH + days)
+    return f"{day.isoformat()}T{rest // HOUR:02}:{rest % HOUR // 60:02}:{rest % 60:02}Z"
+
+
+def _by_lower_case(pairs: _Pairs) -> dict[str, Any] | None:
+    """Fields whatever their case; None when two names are then equal."""
+    fields = {name.lower(): value for name, value in pairs}
+    return fields if len(fields) == len(pairs) else None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
+
+
+_JSON = json.JSONDecoder(object_pairs_hook=_Pairs, parse_constant=_refuse)

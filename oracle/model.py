@@ -1,0 +1,149 @@
+"""What the oracle speaks of: films, landed lines and where each must end, what the tables hold, and the verdict."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import pyarrow as pa
+
+EXAMPLES = 5
+FAULTS = ("lost", "doubled", "misplaced", "torn", "wrong", "unreconciled", "gone")
+
+
+class Film(NamedTuple):
+    """A row of curated.film_category, which is also 11 of the 23 columns of curated.streaming_films, in their order."""
+
+    film_id: int
+    title: str | None
+    description: str | None
+    release_year: int | None
+    language_id: int | None
+    original_language_id: float | None
+    length: int | None
+    rating: str | None
+    special_features: str | None
+    category_id: int | None
+    category_name: str | None
+
+
+class Enriched(NamedTuple):
+    """A line that must be a row of streaming_films: what its event says."""
+
+    timestamp: str  # as written
+    eventtype: str
+    film_id: int
+    distributor: str
+    platform: str
+    state: str
+    event_id: str | None  # lower case
+    event_time: str  # UTC, yyyy-MM-ddTHH:mm:ssZ
+    digest: bytes  # of the line's bytes, see lines.digest
+
+
+class Quarantined(NamedTuple):
+    """A line that must be a row of the quarantine."""
+
+    reason: str
+    encoding: str  # utf-8, base64, base64-start
+    digest: bytes
+
+
+@dataclass
+class Landed:
+    """One landed object and what must become of each line that is not blank, by its 1-based number."""
+
+    key: str
+    partition_0: str  # yyyy of the folder, or unknown
+    partition_1: str  # MM of the folder, or unknown
+    time: int | None  # seconds since 1970 UTC, from the name; None for a name that is not Firehose's
+    lines: dict[int, Enriched | Quarantined] = field(default_factory=dict)
+    supersedes: dict[int, tuple[str, int]] = field(default_factory=dict)  # of a repair: line -> (file, line)
+
+    @property
+    def month(self) -> str:
+        """yyyy-MM, or unknown-unknown."""
+        return f"{self.partition_0}-{self.partition_1}"
+
+
+@dataclass
+class Expected:
+    """Every landed object by its key, the films, and every event id that is written anywhere in the objects."""
+
+    objects: dict[str, Landed]
+    films: Mapping[int, Film]
+    event_ids: set[str]
+
+    def of_month(self, month: str) -> Expected:
+        """Only the objects of one month; the event ids stay."""
+        kept = {key: landed for key, landed in self.objects.items() if landed.month == month}
+        return Expected(kept, self.films, self.event_ids)
+
+
+@dataclass
+class Actual:
+    """What the tables hold, one snapshot of each."""
+
+    films: pa.Table  # curated.streaming_films
+    quarantine: pa.Table  # curated.streaming_events_quarantine
+    reconciliation: pa.Table | None  # curated.streaming_reconciliation; None when there is no such table
+    snapshots: dict[str, int | None] = field(default_factory=dict)  # by table
+
+
+class Finding(NamedTuple):
+    """One thing that is not as it must be."""
+
+    what: str
+    source_file: str = ""
+    source_line: int | None = None
+
+    def __str__(self) -> str:
+        place = self.source_file if self.source_line is None else f"{self.source_file} line {self.source_line}"
+        return f"{self.what}: {place}" if place else self.what
+
+
+@dataclass
+class Verdict:
+    """What was counted, and every finding."""
+
+    objects: int = 0
+    landed: int = 0  # lines that are not blank
+    enriched: int = 0  # rows
+    quarantined: Counter[str] = field(default_factory=Counter)  # rows by reason, duplicates among them
+    unknown_films: int = 0  # enriched rows
+    lost: list[Finding] = field(default_factory=list)  # a line, or an acknowledged event id, that is nowhere
+    doubled: list[Finding] = field(default_factory=list)  # a line twice, or an event counted twice
+    misplaced: list[Finding] = field(default_factory=list)  # in the wrong table or partition
+    torn: list[Finding] = field(default_factory=list)  # an object of which only some lines are there
+    wrong: list[Finding] = field(default_factory=list)  # a value that does not follow from the line
+    unreconciled: list[Finding] = field(default_factory=list)  # a count in streaming_reconciliation that is not so
+    gone: list[Finding] = field(default_factory=list)  # an object of the tables that is not in the landing zone
+    hash: int = 0  # order-free, see comparison.row_hash
+    snapshots: dict[str, int | None] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing was found."""
+        return not any(getattr(self, fault) for fault in FAULTS)
+
+    @property
+    def duplicates(self) -> int:
+        """Quarantined redeliveries."""
+        return self.quarantined["duplicate"]
+
+    def __str__(self) -> str:
+        """Counts and up to five examples of each fault."""
+        reasons = ", ".join(f"{reason} {count}" for reason, count in self.quarantined.most_common()) or "none"
+        text = [
+            f"{self.landed} lines landed in {self.objects} objects: {self.enriched} enriched "
+            f"({self.unknown_films} of unknown films), quarantined: {reasons}; hash {self.hash:032x}",
+            ", ".join(f"{fault} {len(getattr(self, fault))}" for fault in FAULTS),
+        ]
+        for fault in FAULTS:
+            found = getattr(self, fault)
+            text += [f"  {fault}: {finding}" for finding in found[:EXAMPLES]]
+            if len(found) > EXAMPLES:
+                text.append(f"  {fault}: ... and {len(found) - EXAMPLES} more")
+        return "\n".join(text)

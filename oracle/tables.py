@@ -1,0 +1,148 @@
+"""The curated tables as DuckDB reads them, one snapshot of each. Endpoints and credentials are the boto3 session's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+import duckdb
+import pyarrow as pa
+from botocore.exceptions import ClientError
+
+from oracle.comparison import FILM_ROW, QUARANTINE_ROW, RECONCILIATION_ROW
+from oracle.model import Actual, Film
+
+DATABASE = "curated"
+FILMS, QUARANTINE = "streaming_films", "streaming_events_quarantine"
+RECONCILIATION, CATALOGUE = "streaming_reconciliation", "film_category"
+_TYPES = {"source_line": pa.int32(), "film_id_streaming": pa.int32(), "original_language_id": pa.float64()}
+_NUMBERS = {"film_id", "release_year", "language_id", "length", "category_id"} | set(RECONCILIATION_ROW[2:7])
+
+
+class Tables:
+    """The tables at the moment this is made: what is read later is of the same snapshots.
+
+    Args:
+        session: may read the tables' descriptions in Glue and their files in S3.
+
+    Raises botocore's ClientError when it may not, and duckdb.Error for a file that cannot be read.
+    """
+
+    def __init__(self, session: boto3.Session) -> None:
+        self._glue = session.client("glue")
+        self._connection = _connect(session)
+        names = (FILMS, QUARANTINE, RECONCILIATION, CATALOGUE)
+        self._metadata = {name: location for name in names if (location := self._location(name))}
+        self.snapshots = {name: self._snapshot(name) for name in self._metadata}
+
+    def actual(self, month: str | None = None) -> Actual:
+        """All rows, or those of one arrival month (yyyy-MM); a table that is not there has none."""
+        films = self._rows(FILMS, FILM_ROW, month)
+        quarantine = self._rows(QUARANTINE, QUARANTINE_ROW, month)
+        has_counts = RECONCILIATION in self._metadata
+        counts = self._rows(RECONCILIATION, RECONCILIATION_ROW, month) if has_counts else None
+        return Actual(films, quarantine, counts, dict(self.snapshots))
+
+    def films(self) -> dict[int, Film]:
+        """curated.film_category by film_id."""
+        rows = self._rows(CATALOGUE, Film._fields, None)
+        return {film.film_id: film for film in (Film(**row) for row in rows.to_pylist())}
+
+    def months(self) -> set[str]:
+        """Arrival months that have a row."""
+        found: set[str] = set()
+        for name in self._metadata.keys() & {FILMS, QUARANTINE, RECONCILIATION}:
+            query = f"SELECT DISTINCT partition_0 || '-' || partition_1 FROM {self._scan(name)}"  # noqa: S608
+            found.update(month for (month,) in self._connection.execute(query).fetchall())
+        return found
+
+    def holds(self, event_ids: Sequence[str]) -> set[str]:
+        """Those of the event ids that some month of streaming_films has."""
+        if FILMS not in self._metadata or not event_ids:
+            return set()
+        self._connection.register("wanted", pa.table({"event_id": pa.array(event_ids, pa.string())}))
+        query = f"SELECT DISTINCT event_id FROM {self._scan(FILMS)} SEMI JOIN wanted USING (event_id)"  # noqa: S608
+        return {event_id for (event_id,) in self._connection.execute(query).fetchall()}
+
+    def moved(self) -> list[str]:
+        """Tables to which something has been committed since."""
+        return [name for name, location in self._metadata.items() if self._location(name) != location]
+
+    def _location(self, name: str) -> str | None:
+        try:
+            table = self._glue.get_table(DatabaseName=DATABASE, Name=name)["Table"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "EntityNotFoundException":
+                raise
+            return None
+        location: str = table["Parameters"]["metadata_location"]
+        return location
+
+    def _snapshot(self, name: str) -> int | None:
+        """The current snapshot: the one that the metadata file, which is never changed, names last."""
+        query = "SELECT snapshot_id FROM iceberg_snapshots(?) ORDER BY sequence_number DESC LIMIT 1"
+        row = self._connection.execute(query, [self._metadata[name]]).fetchone()
+        return row[0] if row else None
+
+    def _rows(self, name: str, columns: Sequence[str], month: str | None) -> pa.Table:
+        if self.snapshots.get(name) is None:
+            return pa.schema([(column, _type(column)) for column in columns]).empty_table()
+        listed = ", ".join(f'"{column}"' for column in columns)
+        query = f"SELECT {listed} FROM {self._scan(name)}"  # noqa: S608
+        if month is None:
+            return self._connection.execute(query).to_arrow_table()
+        query += " WHERE partition_0 = ? AND partition_1 = ?"
+        return self._connection.execute(query, month.split("-")).to_arrow_table()
+
+    def _scan(self, name: str) -> str:
+        location = self._metadata[name].replace("'", "''")
+        return f"iceberg_scan('{location}')"
+
+
+def read(session: boto3.Session, month: str | None = None) -> Actual:
+    """The curated tables of events, whole or one arrival month (yyyy-MM): see ``Tables``."""
+    return Tables(session).actual(month)
+
+
+def _type(column: str) -> pa.DataType:
+    return pa.int64() if column in _NUMBERS else _TYPES.get(column, pa.string())
+
+
+def _connect(session: boto3.Session) -> duckdb.DuckDBPyConnection:
+    """DuckDB with the extensions that come as Python packages: nothing is downloaded."""
+    connection = duckdb.connect(config={"autoinstall_known_extensions": False, "autoload_known_extensions": False})
+    for name in ("avro", "httpfs", "iceberg"):
+        connection.load_extension(str(_extension(name)))
+    # A session's credentials are fetched anew for each Tables: they last longer than one recount.
+    credentials: Any = session.get_credentials()
+    keys = credentials.get_frozen_credentials()
+    s3 = session.client("s3").meta
+    url = urlsplit(s3.endpoint_url)
+    options = {
+        "KEY_ID": keys.access_key,
+        "SECRET": keys.secret_key,
+        "SESSION_TOKEN": keys.token or "",
+        "REGION": s3.region_name,
+        "ENDPOINT": url.netloc,
+        "URL_STYLE": "path",
+        "USE_SSL": url.scheme == "https",
+    }
+    written = ", ".join(f"{name} {_literal(value)}" for name, value in options.items())
+    connection.execute(f"CREATE SECRET (TYPE s3, {written})")
+    connection.execute("SET preserve_insertion_order = false")
+    return connection
+
+
+def _literal(value: str | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else "'" + value.replace("'", "''") + "'"
+
+
+def _extension(name: str) -> Path:
+    package = find_spec(f"duckdb_extension_{name}")
+    if package is None or package.origin is None:
+        raise RuntimeError(f"the package duckdb-extension-{name} is not installed")
+    return next(Path(package.origin).parent.rglob(f"{name}.duckdb_extension"))
