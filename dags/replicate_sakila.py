@@ -7,12 +7,14 @@ accepts nothing but evidence that all of it has arrived.
 **Reads** the MySQL schema `sakila`; DMS's statistics; CSV objects under `dms/sakila/` in the landing bucket.
 
 **Writes** the tables of database `sakila` (by DMS and Lambda). A table without rows gets a CSV of its header alone, as
-DMS writes none. Parquet that this load's CSV objects do not stand behind is removed, after theirs is published.
+DMS writes none. CSV objects that this load did not write, and their Parquet, are removed once its own are published.
 
 **Schedule** after `load_sakila` has verified MySQL. It starts `curate_film_category`.
 
 **When it fails**
 
+* `check_columns`: a column of MySQL was added, dropped or retyped (table and column are named). Nothing was loaded.
+  Declare the change in `include/datalake/tables.py`, or drop a new column in DMS's mappings.
 * `run_full_load`: the task failed, or DMS skipped rows or tables; the message names them. A retry loads again.
 * `wait_for_parquet`: CSV objects were not converted; the message names them. Look at the queue of dead letters and at
   the Lambda's log. Notifications that were lost are sent again meanwhile.
@@ -28,7 +30,7 @@ from airflow.providers.amazon.aws.operators.athena import AthenaOperator
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import chain, dag
 
-from lake_airflow import replication
+from lake_airflow import replication, source
 from lake_airflow.assets import CLEAN_TABLES, MYSQL_SAKILA
 from lake_airflow.athena import ATHENA
 from lake_airflow.defaults import DEFAULT_ARGS, LAKE, SQL_PATH, START_DATE, Tag, poll_seconds
@@ -49,6 +51,7 @@ LOAD_STARTED = "{{ ti.xcom_pull(task_ids='run_full_load')['started'] }}"
     doc_md=__doc__,
 )
 def replicate_sakila() -> None:
+    check_columns = PythonOperator(task_id="check_columns", python_callable=source.check_columns)
     run_full_load = DmsFullLoadOperator(
         task_id="run_full_load",
         replication_task_id=LAKE.dms_task,
@@ -65,9 +68,9 @@ def replicate_sakila() -> None:
         poke_interval=poll_seconds(15),
         timeout=timedelta(minutes=30).total_seconds(),
     )
-    remove_superseded_parquet = PythonOperator(
-        task_id="remove_superseded_parquet",
-        python_callable=replication.remove_superseded_parquet,
+    remove_superseded = PythonOperator(
+        task_id="remove_superseded",
+        python_callable=replication.remove_superseded,
         op_args=[LOAD_STARTED],
     )
     count_clean_rows = AthenaOperator(task_id="count_clean_rows", query="sakila_row_counts.sql", **ATHENA)
@@ -79,10 +82,11 @@ def replicate_sakila() -> None:
     )
 
     chain(
+        check_columns,
         run_full_load,
         put_headers_for_empty_tables,
         wait_for_parquet,
-        remove_superseded_parquet,
+        remove_superseded,
         count_clean_rows,
         reconcile_rows,
     )

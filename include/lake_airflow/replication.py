@@ -49,15 +49,23 @@ class LandedCsv:
         return f"{tables.SAKILA[self.table].prefix}{stem}.parquet"
 
 
-def fresh_csvs(s3: S3Hook, started: str) -> list[LandedCsv]:
-    """CSV objects of known tables that the load that began at ``started`` wrote, in key order."""
-    since = datetime.fromisoformat(started).replace(microsecond=0)
+def landed_csvs(s3: S3Hook) -> list[LandedCsv]:
+    """CSV objects of known tables, in key order."""
     listed = s3.iter_file_metadata(CSV_PREFIX, LAKE.landing_bucket)
     csvs = [LandedCsv(o["Key"], o["ETag"].strip('"'), o["Size"], o["LastModified"]) for o in listed]
     return sorted(
-        (csv for csv in csvs if csv.key.endswith(".csv") and csv.table in tables.SAKILA and csv.modified >= since),
-        key=lambda csv: csv.key,
+        (csv for csv in csvs if csv.key.endswith(".csv") and csv.table in tables.SAKILA), key=lambda csv: csv.key
     )
+
+
+def fresh_csvs(s3: S3Hook, started: str) -> list[LandedCsv]:
+    """CSV objects of known tables that the load that began at ``started`` wrote, in key order."""
+    return _since(landed_csvs(s3), started)
+
+
+def _since(csvs: list[LandedCsv], started: str) -> list[LandedCsv]:
+    since = datetime.fromisoformat(started).replace(microsecond=0)
+    return [csv for csv in csvs if csv.modified >= since]
 
 
 def put_headers_for_empty_tables(started: str) -> list[str]:
@@ -106,22 +114,27 @@ def object_created(csv: LandedCsv, region: str) -> str:
     return json.dumps({"Records": [record]})
 
 
-def remove_superseded_parquet(started: str) -> list[str]:
-    """Delete Parquet that no fresh CSV stands behind, such as the tail of a longer load before; returns the keys.
+def remove_superseded(started: str) -> list[str]:
+    """Delete what no fresh CSV stands behind, such as the tail of a longer load before; returns the keys.
 
-    To be called when every fresh CSV is converted: nothing is deleted before its successor is published.
+    To be called when every fresh CSV is converted: nothing is deleted before its successor is published. A CSV goes
+    before its Parquet, or a notification that comes late would bring the Parquet back.
     """
     s3 = S3Hook()
-    published = {csv.parquet_key for csv in fresh_csvs(s3, started)}
-    superseded = [
-        key
-        for table in tables.SAKILA.values()
-        for key in s3.list_keys(LAKE.clean_bucket, table.prefix)
-        if key not in published
-    ]
-    if superseded:
-        s3.delete_objects(LAKE.clean_bucket, superseded)
-    return superseded
+    # Parquet is listed first: what somebody publishes meanwhile is in neither list, or in both
+    parquet = {key for table in tables.SAKILA.values() for key in s3.list_keys(LAKE.clean_bucket, table.prefix)}
+    landed = landed_csvs(s3)
+    fresh = _since(landed, started)
+    superseded = {csv.key for csv in landed} - {csv.key for csv in fresh}
+    parquet -= {csv.parquet_key for csv in fresh}
+    _delete(s3, LAKE.landing_bucket, superseded)
+    _delete(s3, LAKE.clean_bucket, parquet)
+    return sorted(superseded | parquet)
+
+
+def _delete(s3: S3Hook, bucket: str, keys: set[str]) -> None:
+    if keys:
+        s3.delete_objects(bucket, sorted(keys))
 
 
 def reconcile_rows(load: Mapping[str, Any], count_query: str) -> str:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.hooks.secrets_manager import SecretsManagerHook
+from airflow.sdk.exceptions import AirflowFailException
 
 from datalake import tables
 from datalake.names import SAKILA_SCHEMA, SAKILA_SCRIPTS_PREFIX
 from lake_airflow import mysql
 from lake_airflow.defaults import LAKE
+from lake_airflow.source_columns import drift
 
 if TYPE_CHECKING:
     from pymysql.connections import Connection
@@ -22,6 +24,14 @@ log = logging.getLogger(__name__)
 
 # In this order: the first drops the schema and makes it anew, so loading again is harmless.
 SCRIPT_KEYS = [f"{SAKILA_SCRIPTS_PREFIX}sakila-schema.sql", f"{SAKILA_SCRIPTS_PREFIX}sakila-data.sql"]
+
+
+_COLUMNS = """
+    SELECT c.table_name, c.column_name, c.column_type
+    FROM information_schema.columns AS c
+    JOIN information_schema.tables AS t ON t.table_schema = c.table_schema AND t.table_name = c.table_name
+    WHERE c.table_schema = %s AND t.table_type = 'BASE TABLE'
+"""
 
 
 def connect(database: str | None = SAKILA_SCHEMA) -> closing[Connection[Any]]:
@@ -57,3 +67,26 @@ def count_rows() -> dict[str, int]:
     """Rows of each Sakila table as they are now."""
     with connect() as connection:
         return mysql.count_rows(connection, tables.SAKILA)
+
+
+def columns() -> dict[str, dict[str, str]]:
+    """MySQL's own type of each column of each base table, such as ``{"film": {"length": "smallint(5) unsigned"}}``."""
+    found: dict[str, dict[str, str]] = {}
+    with connect(database=None) as connection, connection.cursor() as cursor:
+        cursor.execute(_COLUMNS, (SAKILA_SCHEMA,))
+        for table, column, mysql_type in cursor.fetchall():
+            found.setdefault(table, {})[column] = mysql_type
+    return found
+
+
+def check_columns() -> None:
+    """Make sure that MySQL's columns are the declared ones, before a load replaces what is in the clean zone.
+
+    Raises:
+        AirflowFailException: names each table and column that was added, dropped or retyped; no retry would help.
+    """
+    if faults := drift(columns()):
+        raise AirflowFailException(
+            f"MySQL's columns are not those of datalake/tables.py: {'; '.join(faults)}. Declare what has changed, "
+            "or drop a new column by a remove-column rule in DMS's table mappings. Nothing was loaded."
+        )

@@ -12,7 +12,7 @@ import csv_to_parquet
 from datalake.tables import SAKILA
 from lake_airflow import replication
 from lake_airflow.defaults import LAKE
-from tests.services import Emulator
+from tests.services import Emulator, wait_until
 
 LONG_AGO = "2020-01-01T00:00:00+00:00"
 ROWS = dict.fromkeys(SAKILA, 10)
@@ -31,9 +31,31 @@ def put_parquet(emulator: Emulator, key: str, source_etag: str) -> None:
     )
 
 
-def clean_keys(emulator: Emulator) -> list[str]:
-    listed = emulator.client("s3").list_objects_v2(Bucket=LAKE.clean_bucket)
+def keys(emulator: Emulator, bucket: str) -> list[str]:
+    listed = emulator.client("s3").list_objects_v2(Bucket=bucket)
     return [entry["Key"] for entry in listed.get("Contents", [])]
+
+
+def _next_second(emulator: Emulator) -> str:
+    """A moment by S3's own clock, which shows whole seconds, later than all that is there."""
+    put_csv(emulator, "film/clock.txt")
+    before = _modified(emulator)
+
+    def passed() -> bool:
+        put_csv(emulator, "film/clock.txt")
+        return _modified(emulator) > before
+
+    wait_until(passed)
+    now = _modified(emulator)
+    emulator.client("s3").delete_object(Bucket=LAKE.landing_bucket, Key="dms/sakila/film/clock.txt")
+    return now.isoformat()
+
+
+def _modified(emulator: Emulator) -> datetime:
+    found: datetime = emulator.client("s3").head_object(Bucket=LAKE.landing_bucket, Key="dms/sakila/film/clock.txt")[
+        "LastModified"
+    ]
+    return found
 
 
 @pytest.mark.services
@@ -77,16 +99,27 @@ class TestFiles:
         assert body == b"store_id,manager_staff_id,address_id,last_update\n"
         assert replication.put_headers_for_empty_tables(LONG_AGO) == []
 
-    def test_superseded_parquet_goes_and_the_rest_stays(self, lake_services: Emulator) -> None:
+    def test_what_a_longer_load_left_over_goes_and_the_rest_stays(self, lake_services: Emulator) -> None:
+        put_csv(lake_services, "film/LOAD00000002.csv")
+        put_csv(lake_services, "not_of_mysql/LOAD00000001.csv")
+        started = _next_second(lake_services)
         etag = put_csv(lake_services, "film/LOAD00000001.csv")
         put_parquet(lake_services, "film/LOAD00000001.parquet", etag)
         put_parquet(lake_services, "film/LOAD00000002.parquet", "the tail of a longer load")
         put_parquet(lake_services, "not_of_mysql/LOAD00000001.parquet", "somebody else's")
-        assert replication.remove_superseded_parquet(LONG_AGO) == ["sakila/film/LOAD00000002.parquet"]
-        assert clean_keys(lake_services) == [
+        assert replication.remove_superseded(started) == [
+            "dms/sakila/film/LOAD00000002.csv",
+            "sakila/film/LOAD00000002.parquet",
+        ]
+        assert keys(lake_services, LAKE.landing_bucket) == [
+            "dms/sakila/film/LOAD00000001.csv",
+            "dms/sakila/not_of_mysql/LOAD00000001.csv",
+        ]
+        assert keys(lake_services, LAKE.clean_bucket) == [
             "sakila/film/LOAD00000001.parquet",
             "sakila/not_of_mysql/LOAD00000001.parquet",
         ]
+        assert replication.remove_superseded(started) == []
 
     def test_the_lambda_understands_a_notification_sent_again(self, lake_services: Emulator) -> None:
         put_csv(lake_services, "film/LOAD 00+1.csv")
