@@ -5,8 +5,9 @@ category, or in `streaming_events_quarantine` with the reason.
 
 **Reads** new objects under `streaming/` and `streaming-repaired/` in the landing bucket; `curated.film_category`.
 
-**Writes** `curated.streaming_films`, `curated.streaming_events_quarantine`, the run's report under
-`runs/streaming_films/`. Emits an asset event for each arrival month it touched, which starts `report_film_popularity`.
+**Writes** `curated.streaming_films`, `curated.streaming_events_quarantine`, one row an object in
+`curated.streaming_reconciliation`, the run's report under `runs/streaming_films/`, its numbers in the run's note. Emits
+an asset event for each arrival month it touched, which starts `report_film_popularity`.
 
 **Schedule** hourly, at five past. What a run takes depends on what has landed, not on its hour: a run that is late, by
 hand, or the only one after a day's pause takes all there is. An hour with nothing new ends at `find_new_objects`.
@@ -17,18 +18,20 @@ It is created paused: unpause it when `curate_film_category` has succeeded.
 
 * `find_new_objects`: the landing bucket or the tables could not be read.
 * `run_job`: the Glue job failed; the message is Glue's own. The same objects are taken by the next try or hour.
-* `reconcile_lines`: landed is not enriched + quarantined (the numbers are given). Rebuild the months named with
-  `rebuild_streaming_films`.
+* `reconcile_lines`: for an object, landed is not enriched + quarantined + duplicates, or the tables hold other numbers
+  than the job reported (all are given). Rebuild the months named with `rebuild_streaming_films`.
 """
 
 from __future__ import annotations
 
+from airflow.providers.amazon.aws.operators.athena import AthenaOperator
 from airflow.providers.standard.operators.python import PythonOperator, ShortCircuitOperator
 from airflow.sdk import CronTriggerTimetable, chain, dag
 
 from lake_airflow import new_events, run_reports
 from lake_airflow.assets import STREAMING_FILMS
-from lake_airflow.defaults import DEFAULT_ARGS, GLUE_JOB, LAKE, START_DATE, STREAMING_FILMS_POOL, Tag
+from lake_airflow.athena import ATHENA
+from lake_airflow.defaults import DEFAULT_ARGS, GLUE_JOB, LAKE, SQL_PATH, START_DATE, STREAMING_FILMS_POOL, Tag
 from lake_operators.glue import GlueJobRunOperator
 
 
@@ -41,6 +44,7 @@ from lake_operators.glue import GlueJobRunOperator
     tags=[Tag.EVENTS, Tag.CURATION],
     default_args=DEFAULT_ARGS,
     params={"mode": new_events.MODE_PARAM},
+    template_searchpath=SQL_PATH,
     doc_md=__doc__,
 )
 def enrich_streaming_films() -> None:
@@ -55,14 +59,15 @@ def enrich_streaming_films() -> None:
         pool=STREAMING_FILMS_POOL,
         **GLUE_JOB,
     )
+    count_lines = AthenaOperator(task_id="count_lines", query="reconciliation_of_run.sql", **ATHENA)
     reconcile_lines = PythonOperator(
         task_id="reconcile_lines",
         python_callable=run_reports.reconcile_lines,
-        op_args=[run_job.output],
+        op_args=[run_job.output, count_lines.output],
         outlets=[STREAMING_FILMS],
     )
 
-    chain(find_new_objects, run_job, reconcile_lines)
+    chain(find_new_objects, run_job, count_lines, reconcile_lines)
 
 
 enrich_streaming_films()

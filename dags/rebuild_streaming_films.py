@@ -6,8 +6,9 @@ to changed rules or films, and **the DAG to backfill**. It gives the same rows a
 **Reads** every object under `streaming/yyyy/MM/` and `streaming-repaired/yyyy/MM/` of its month;
 `curated.film_category`.
 
-**Writes** the month in `curated.streaming_films` and `curated.streaming_events_quarantine`, the run's report under
-`runs/streaming_films/`. Emits an asset event for the month, which starts `report_film_popularity`.
+**Writes** the month in `curated.streaming_films` and `curated.streaming_events_quarantine`, one row an object in
+`curated.streaming_reconciliation`, the run's report under `runs/streaming_films/`, its numbers in the run's note. Emits
+an asset event for the month, which starts `report_film_popularity`.
 
 **Schedule** on the 2nd of each month at 02:00 UTC for the month before (Firehose may deliver up to 24 hours late).
 It is created paused: unpause it when `curate_film_category` has succeeded. The month is the run's partition key:
@@ -20,17 +21,20 @@ It is created paused: unpause it when `curate_film_category` has succeeded. The 
 
 * `choose_month`: the run has neither key nor parameter, or no month is meant.
 * `run_job`: the Glue job failed; the message is Glue's own. The month is as it was before.
-* `reconcile_lines`: landed is not enriched + quarantined (the numbers are given).
+* `reconcile_lines`: for an object, landed is not enriched + quarantined + duplicates, or the tables hold other numbers
+  than the job reported (all are given).
 """
 
 from __future__ import annotations
 
+from airflow.providers.amazon.aws.operators.athena import AthenaOperator
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import CronPartitionTimetable, chain, dag
 
 from lake_airflow import months, run_reports
 from lake_airflow.assets import STREAMING_FILMS
-from lake_airflow.defaults import DEFAULT_ARGS, GLUE_JOB, LAKE, START_DATE, STREAMING_FILMS_POOL, Tag
+from lake_airflow.athena import ATHENA
+from lake_airflow.defaults import DEFAULT_ARGS, GLUE_JOB, LAKE, SQL_PATH, START_DATE, STREAMING_FILMS_POOL, Tag
 from lake_airflow.months import MONTH_PARAM
 from lake_operators.glue import GlueJobRunOperator
 
@@ -44,6 +48,7 @@ from lake_operators.glue import GlueJobRunOperator
     tags=[Tag.EVENTS, Tag.CURATION],
     default_args=DEFAULT_ARGS,
     params={"month": MONTH_PARAM},
+    template_searchpath=SQL_PATH,
     doc_md=__doc__,
 )
 def rebuild_streaming_films() -> None:
@@ -55,14 +60,15 @@ def rebuild_streaming_films() -> None:
         pool=STREAMING_FILMS_POOL,
         **GLUE_JOB,
     )
+    count_lines = AthenaOperator(task_id="count_lines", query="reconciliation_of_run.sql", **ATHENA)
     reconcile_lines = PythonOperator(
         task_id="reconcile_lines",
         python_callable=run_reports.reconcile_lines,
-        op_args=[run_job.output],
+        op_args=[run_job.output, count_lines.output],
         outlets=[STREAMING_FILMS],
     )
 
-    chain(choose_month, run_job, reconcile_lines)
+    chain(choose_month, run_job, count_lines, reconcile_lines)
 
 
 rebuild_streaming_films()

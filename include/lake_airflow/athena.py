@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
+from jinja2 import StrictUndefined, Template
 
 from datalake.names import CURATED_DATABASE
-from lake_airflow.defaults import LAKE, poll_attempts, poll_seconds
+from lake_airflow.defaults import LAKE, SQL_PATH, poll_attempts, poll_seconds
 
 _POLL = poll_seconds(30)
 
@@ -30,3 +32,19 @@ def query_rows(athena: AthenaHook, query_execution_id: str) -> list[dict[str, st
     ]
     header, *values = rows  # Athena's first row holds the column names
     return [dict(zip(map(str, header), value, strict=True)) for value in values]
+
+
+def run_query(athena: AthenaHook, file: str, **values: Any) -> list[dict[str, str | None]]:
+    """Run a statement of ``include/sql/athena``, filled with ``values``, to its end; its rows, see ``query_rows``.
+
+    For questions that a task cannot ask in advance; all others are tasks of their own.
+
+    Raises:
+        RuntimeError: with Athena's own reason, when the query did not succeed.
+    """
+    sql = Template((Path(SQL_PATH) / file).read_text(encoding="utf-8"), undefined=StrictUndefined).render(values)
+    query = athena.run_query(sql, {"Database": CURATED_DATABASE}, {}, workgroup=LAKE.workgroup)
+    state = athena.poll_query_status(query, sleep_time=_POLL)
+    if state != "SUCCEEDED":
+        raise RuntimeError(f"Query {query} ended {state}: {athena.get_state_change_reason(query)}")
+    return query_rows(athena, query)

@@ -5,21 +5,18 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Collection
-from pathlib import Path
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.sdk import Param
-from jinja2 import Template
 
 from datalake import landing, tables
-from datalake.events import split_lines
-from datalake.names import CURATED_DATABASE, STREAMING_PREFIX
+from datalake.names import STREAMING_PREFIX
 from datalake.schemas import Table
-from lake_airflow.athena import query_rows
-from lake_airflow.defaults import LAKE, SQL_PATH, poll_seconds
+from lake_airflow.athena import run_query
+from lake_airflow.defaults import LAKE
 
 log = logging.getLogger(__name__)
 
@@ -71,25 +68,24 @@ def mode_of_new_objects(dag_run: Any, params: Any) -> str | None:
 def find_new_objects(s3: S3Hook, athena: AthenaHook, glue: Any, *, everything: bool = False) -> list[str]:
     """Keys of landed objects that the job would take; it asks the same rule (``datalake.landing``).
 
-    What is done is asked of the tables: one Athena query over the last two landed months, which hold the newest done
-    object and the 24 hours before it whenever nothing is new. Only when an object of another month is left (a repair,
-    an odd name) are those months asked for too. ``everything`` asks for all months, and sets no bound to the listing.
-    Before the first run there are no tables, and all is new.
+    What is done is asked of ``curated.streaming_reconciliation``: one Athena query over the last two landed months,
+    which hold the newest done object and the 24 hours before it whenever nothing is new. Only when an object of another
+    month is left (a repair, an odd name) are those months asked for too. ``everything`` asks for all months, and sets
+    no bound to the listing. Before the first run there is no table, and all is new.
     """
     landed = landed_months(s3)
     if not landed:
         return []
-    if not all(table_exists(glue, table) for table in (tables.STREAMING_FILMS, tables.QUARANTINE)):
+    if not table_exists(glue, tables.RECONCILIATION):
         return landing.new_objects(s3.conn, LAKE.landing_bucket, (), None)
     asked = set(landed if everything else landed[-2:])
-    recorded = recorded_objects(athena, asked)
-    newest = None if everything else max(recorded, key=_name_time, default=None)
-    enriched = {key for key, quarantined in recorded.items() if quarantined is None}
-    new = landing.new_objects(s3.conn, LAKE.landing_bucket, enriched, newest)
+    done = done_objects(athena, asked)
+    newest = None if everything else max(done, key=_name_time, default=None)
+    new = landing.new_objects(s3.conn, LAKE.landing_bucket, done, newest)
     elsewhere = {(o.partition_0, o.partition_1) for o in map(landing.parse_key, new)} - asked
     if elsewhere:
-        recorded |= recorded_objects(athena, elsewhere)
-    return [key for key in new if not (key in recorded and _is_done(s3, key, recorded[key]))]
+        done |= done_objects(athena, elsewhere)
+    return [key for key in new if key not in done]
 
 
 def _name_time(key: str) -> tuple[bool, Any]:
@@ -98,23 +94,7 @@ def _name_time(key: str) -> tuple[bool, Any]:
     return time is not None, time or 0
 
 
-def recorded_objects(athena: AthenaHook, months: Collection[Month]) -> dict[str, int | None]:
-    """The objects of these months that have rows: None for those in streaming_films, else the lines in quarantine."""
-    template = (Path(SQL_PATH) / "recorded_objects.sql").read_text(encoding="utf-8")
-    sql = Template(template).render(months=sorted(months))
-    query = athena.run_query(sql, {"Database": CURATED_DATABASE}, {}, workgroup=LAKE.workgroup)
-    state = athena.poll_query_status(query, sleep_time=poll_seconds(30))
-    if state != "SUCCEEDED":
-        raise RuntimeError(f"Query {query} ended {state}: {athena.get_state_change_reason(query)}")
-    return {
-        str(row["source_file"]): None if int(row["enriched"] or 0) else int(row["quarantined"] or 0)
-        for row in query_rows(athena, query)
-    }
-
-
-def _is_done(s3: S3Hook, key: str, quarantined: int | None) -> bool:
-    """Whether every line of a landed object has its row. Quarantine is committed first, so its lines are counted."""
-    if quarantined is None:
-        return True
-    body: bytes = s3.get_key(key, LAKE.landing_bucket).get()["Body"].read()
-    return sum(1 for _ in split_lines(body)) == quarantined
+def done_objects(athena: AthenaHook, months: Collection[Month]) -> set[str]:
+    """Keys of the objects of these months that some run has committed whole."""
+    rows = run_query(athena, "done_objects.sql", months=sorted(months))
+    return {str(row["source_file"]) for row in rows}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
@@ -17,10 +18,12 @@ from datalake.schemas import Table
 from lake_airflow.assets import STREAMING_FILMS
 from lake_airflow.athena import query_rows
 from lake_airflow.defaults import LAKE
+from lake_airflow.notes import give_note
 
 log = logging.getLogger(__name__)
 
 Report = dict[str, Any]
+COUNTS = ("objects", "landed", "enriched", "quarantined", "duplicates", "unknown_films")
 
 
 def read_report(table: Table, run_id: str) -> Report:
@@ -39,15 +42,20 @@ def reconcile_films(job_run_id: str, count_query: str) -> str:
     return films_agree(read_report(tables.FILM_CATEGORY, job_run_id), films=int(row["films"] or 0))
 
 
-def reconcile_lines(job_run_id: str, outlet_events: Any) -> str:
+def reconcile_lines(job_run_id: str, count_query: str, ti: Any, outlet_events: Any) -> str:
     """Prove that a run lost no landed line, and announce each month that it touched; returns a line with the numbers.
 
+    ``count_query``: of ``reconciliation_of_run.sql``, which counts what the run has left in the tables. The numbers
+    also become the DAG run's note, right or wrong.
+
     Raises:
-        AirflowFailException: with the numbers that do not add up.
+        AirflowFailException: with the numbers that do not add up, or that the job reported otherwise.
         AirflowSkipException: the run touched no month, so there is nothing to announce.
     """
     report = read_report(tables.STREAMING_FILMS, job_run_id)
-    sentence = lines_agree(report)
+    (counted,) = query_rows(AthenaHook(), count_query)
+    give_note(ti, summary(report))
+    sentence = lines_agree(report, counted)
     if report["stale_months"]:
         log.warning("Rebuild these months too, which hold copies of what this run took: %s", report["stale_months"])
     months = [month for month in report["months"] if month != UNKNOWN_MONTH]
@@ -66,13 +74,34 @@ def films_agree(report: Report, films: int) -> str:
     return f"{films} films, {report['categories']} categories, snapshot {report['snapshot_id']}"
 
 
-def lines_agree(report: Report) -> str:
-    """Every landed line is a row of streaming_films or of the quarantine; raises AirflowFailException otherwise."""
-    landed, enriched, quarantined = (report[name] for name in ("landed", "enriched", "quarantined"))
-    numbers = f"{landed} lines landed, {enriched} enriched, {quarantined} quarantined"
-    if landed != enriched + quarantined:
-        raise AirflowFailException(f"Run {report['run_id']} does not add up: {numbers}; months {report['months']}")
+def lines_agree(report: Report, counted: Mapping[str, str | None]) -> str:
+    """Every landed line is a row of streaming_films or of the quarantine, by the tables and by the job's own account.
+
+    ``counted``: the row of ``reconciliation_of_run.sql``. Raises AirflowFailException otherwise.
+    """
+    run, sentence = report["run_id"], summary(report)
+    if int(counted["torn"] or 0):
+        raise AirflowFailException(
+            f"Run {run}: {counted['torn']} objects do not add up, e.g. {counted['torn_example']}. {sentence}"
+        )
+    different = [
+        f"{name} {report[name]}, in the tables {counted[name]}"
+        for name in COUNTS
+        if report[name] != int(counted[name] or 0)
+    ]
+    if different:
+        raise AirflowFailException(f"Run {run} reported {'; '.join(different)}")
+    return sentence
+
+
+def summary(report: Report) -> str:
+    """A run of the enrichment in one line."""
+    landed, enriched, quarantined, duplicates = (f"{report[name]:,}" for name in COUNTS[1:5])
+    unknown = ", ".join(f"{name} ({count:,})" for name, count in report["unknown_fields"].items())
+    vanished = ", ".join(report["vanished_fields"])
+    drift = "; ".join([f"unknown fields {unknown}"] * bool(unknown) + [f"vanished fields {vanished}"] * bool(vanished))
     return (
-        f"{numbers} ({report['duplicates']} of them duplicates), {report['unknown_films']} of unknown films; "
-        f"{report['objects']} objects; months {', '.join(report['months'])}"
+        f"landed {landed} = enriched {enriched} + quarantined {quarantined} + duplicates {duplicates}; "
+        f"unknown films: {report['unknown_films']:,}; drift: {drift or 'none'}; "
+        f"{report['objects']:,} objects; months: {', '.join(report['months']) or 'none'}"
     )

@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
-from airflow.models.dagrun import DagRun
+from airflow.models.dagrun import DagRun, DagRunNote
+from airflow.utils.session import create_session
+from sqlalchemy import select
 
+from lake_airflow import run_reports
 from lake_airflow.defaults import DEFAULT_ARGS, LAKE
 from tests.aws import FakeAthena, Handler, client_error
 from tests.services import Emulator
@@ -17,16 +20,18 @@ from tests.services import Emulator
 pytestmark = [pytest.mark.services, pytest.mark.usefixtures("airflow_db", "lake_services")]
 
 LANDED = "streaming/2026/11/events-1-2026-11-20-10-00-00-00000000-0000-0000-0000-000000000000"
-REPORT = {
+REPORT: dict[str, Any] = {
     "job": "streaming_films",
     "mode": "hourly",
     "months": ["2026-11"],
     "objects": 1,
     "landed": 10,
     "enriched": 8,
-    "quarantined": 2,
+    "quarantined": 1,
     "duplicates": 1,
     "unknown_films": 0,
+    "unknown_fields": {},
+    "vanished_fields": [],
     "stale_months": [],
 }
 
@@ -60,6 +65,12 @@ class FakeGlue:
         return {"JobRun": run}
 
 
+def committed(aws_calls: dict[str, Handler], **changes: Any) -> FakeAthena:
+    """Athena that finds in the tables what REPORT says, but for these changes."""
+    found = {**{name: REPORT[name] for name in run_reports.COUNTS}, "torn": 0, "torn_example": None, **changes}
+    return FakeAthena(aws_calls, lambda _: [list(found), [v if v is None else str(v) for v in found.values()]])
+
+
 def run(dagbag: DagBag, dag_id: str, **conf: Any) -> DagRun:
     """One run by hand with these parameters; it has no data interval."""
     return dagbag.dags[dag_id].test(run_conf=conf, logical_date=None)
@@ -67,6 +78,12 @@ def run(dagbag: DagBag, dag_id: str, **conf: Any) -> DagRun:
 
 def states(dag_run: DagRun) -> dict[str, str | None]:
     return {ti.task_id: ti.state for ti in dag_run.get_task_instances()}
+
+
+def note(dag_run: DagRun) -> str | None:
+    """The run's note, as the UI shows it."""
+    with create_session() as session:
+        return session.scalar(select(DagRunNote.content).where(DagRunNote.dag_run_id == dag_run.id))
 
 
 def land(emulator: Emulator) -> None:
@@ -90,28 +107,35 @@ class TestEnrich:
         glue = FakeGlue(aws_calls, lake_services)
         ended = run(dagbag, "enrich_streaming_films")
         assert ended.state == "success"
-        assert states(ended) == {"find_new_objects": "success", "run_job": "skipped", "reconcile_lines": "skipped"}
+        assert states(ended).pop("find_new_objects") == "success"
+        assert [state for task, state in states(ended).items() if task != "find_new_objects"] == ["skipped"] * 3
         assert glue.runs == []
+        assert note(ended) is None
 
     def test_new_objects_are_enriched_and_reconciled(
         self, dagbag: DagBag, aws_calls: dict[str, Handler], lake_services: Emulator
     ) -> None:
         land(lake_services)
         glue = FakeGlue(aws_calls, lake_services, REPORT)
+        committed(aws_calls)
         ended = run(dagbag, "enrich_streaming_films")
         assert set(states(ended).values()) == {"success"}
+        assert note(ended) == run_reports.summary(REPORT)
         assert [(start["JobName"], start["Arguments"]) for start in glue.runs] == [
             (LAKE.streaming_films_job, {"--mode": "hourly"})
         ]
 
-    def test_lost_lines_fail_the_run(
-        self, dagbag: DagBag, aws_calls: dict[str, Handler], lake_services: Emulator
+    @pytest.mark.parametrize("found", [{"enriched": 7}, {"torn": 1, "torn_example": LANDED}])
+    def test_lost_lines_fail_the_run_and_its_note_says_what_was_counted(
+        self, dagbag: DagBag, aws_calls: dict[str, Handler], lake_services: Emulator, found: dict[str, Any]
     ) -> None:
         land(lake_services)
-        FakeGlue(aws_calls, lake_services, {**REPORT, "enriched": 7})
+        FakeGlue(aws_calls, lake_services, REPORT)
+        committed(aws_calls, **found)
         ended = run(dagbag, "enrich_streaming_films")
         assert ended.state == "failed"
         assert states(ended)["reconcile_lines"] == "failed"
+        assert note(ended) == run_reports.summary(REPORT)
 
     def test_another_run_of_the_job_is_waited_for(
         self, dagbag: DagBag, aws_calls: dict[str, Handler], lake_services: Emulator
@@ -119,6 +143,7 @@ class TestEnrich:
         land(lake_services)
         glue = FakeGlue(aws_calls, lake_services, REPORT)
         glue.refusals = 3
+        committed(aws_calls)
         assert run(dagbag, "enrich_streaming_films").state == "success"
         assert len(glue.runs) == 1
 
@@ -146,6 +171,7 @@ class TestRebuild:
         self, dagbag: DagBag, aws_calls: dict[str, Handler], lake_services: Emulator
     ) -> None:
         glue = FakeGlue(aws_calls, lake_services, {**REPORT, "mode": "rebuild", "months": ["2026-10"]})
+        committed(aws_calls)
         ended = run(dagbag, "rebuild_streaming_films", month="2026-10")
         assert set(states(ended).values()) == {"success"}
         assert glue.runs[0]["Arguments"] == {"--mode": "rebuild", "--month": "2026-10"}

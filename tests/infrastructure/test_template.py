@@ -181,6 +181,9 @@ def test_saved_queries_are_the_files(resolved: Resolved) -> None:
     assert {name: query["QueryString"] for name, query in queries.items()} == {
         "Overall-Top-Streaming-Categories": (folder / "overall_top_streaming_categories.sql").read_text(),
         "Overall-Top-Streaming-States": (folder / "overall_top_streaming_states.sql").read_text(),
+        "Streaming-Reconciliation": (folder / "streaming_reconciliation.sql").read_text(),
+        "Streaming-Reconciliation-Of-Runs": (folder / "streaming_reconciliation_of_runs.sql").read_text(),
+        "Streaming-Quarantined-Lines": (folder / "quarantined_lines.sql").read_text(),
     }
     assert {query["Database"] for query in queries.values()} == {names.CURATED_DATABASE}
 

@@ -13,7 +13,7 @@ from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
 from datalake.landing import parse_key
-from datalake.tables import QUARANTINE, STREAMING_FILMS
+from datalake.tables import RECONCILIATION
 from lake_airflow import new_events
 from lake_airflow.defaults import LAKE
 from tests.aws import FakeAthena, Handler
@@ -30,14 +30,13 @@ def key(moment: str, folder: str = "") -> str:
 
 
 class Tables:
-    """streaming_films and the quarantine in DuckDB, asked through Athena's API by the very SQL of the DAG."""
+    """streaming_reconciliation in DuckDB, asked through Athena's API by the very SQL of the DAG."""
 
     def __init__(self, aws_calls: dict[str, Handler]) -> None:
         self.connection = duckdb.connect()
         self.connection.execute("CREATE SCHEMA curated")
-        for table in (STREAMING_FILMS, QUARANTINE):
-            columns = ", ".join(f'"{column.name}" VARCHAR' for column in table.columns)
-            self.connection.execute(f"CREATE TABLE curated.{table.name} ({columns})")
+        columns = ", ".join(f'"{column.name}" VARCHAR' for column in RECONCILIATION.columns)
+        self.connection.execute(f"CREATE TABLE {RECONCILIATION.full_name} ({columns})")
         self.athena = FakeAthena(aws_calls, self.answer)
 
     def answer(self, sql: str) -> list[list[str | None]]:
@@ -45,13 +44,13 @@ class Tables:
         names: list[str | None] = [column[0] for column in result.description]
         return [names, *([None if value is None else str(value) for value in row] for row in result.fetchall())]
 
-    def put(self, table: str, keys: Iterable[str]) -> None:
-        """One row for each key."""
+    def commit(self, keys: Iterable[str]) -> None:
+        """One row for each key, as a run leaves it."""
         for landed in keys:
             described = parse_key(landed)
             values = f"'{landed}', '{described.partition_0}', '{described.partition_1}'"
             self.connection.execute(
-                f"INSERT INTO curated.{table} (source_file, partition_0, partition_1) VALUES ({values})"
+                f"INSERT INTO {RECONCILIATION.full_name} (source_file, partition_0, partition_1) VALUES ({values})"
             )
 
 
@@ -65,9 +64,9 @@ def land(emulator: Emulator, *keys: str, body: bytes = b'{"film_id": 1}\n') -> N
         emulator.client("s3").put_object(Bucket=LAKE.landing_bucket, Key=landed, Body=body)
 
 
-def make_tables(emulator: Emulator) -> None:
-    for table in (STREAMING_FILMS, QUARANTINE):
-        emulator.client("glue").create_table(DatabaseName=table.database, TableInput={"Name": table.name})
+def make_table(emulator: Emulator) -> None:
+    table = RECONCILIATION
+    emulator.client("glue").create_table(DatabaseName=table.database, TableInput={"Name": table.name})
 
 
 def found(**options: bool) -> list[str]:
@@ -89,39 +88,42 @@ class TestFindNewObjects:
     def test_nothing_new(self, lake_services: Emulator, tables: Tables) -> None:
         keys = [key("2026-09-01-10-00-00"), key("2026-10-31-23-59-59"), key("2026-11-01-00-00-00")]
         land(lake_services, *keys)
-        make_tables(lake_services)
-        tables.put("streaming_films", keys)
+        make_table(lake_services)
+        tables.commit(keys)
         assert found() == []
         assert len(tables.athena.queries) == 1
 
     def test_what_the_tables_lack_is_new(self, lake_services: Emulator, tables: Tables) -> None:
         old, late, new = key("2026-11-01-10-00-00"), key("2026-11-01-09-00-00"), key("2026-11-01-11-00-00")
         land(lake_services, old, late, new)
-        make_tables(lake_services)
-        tables.put("streaming_films", [old])
+        make_table(lake_services)
+        tables.commit([old])
         assert found() == [late, new]
 
     def test_a_new_months_first_object_is_new(self, lake_services: Emulator, tables: Tables) -> None:
         months = [key(f"2026-{month:02}-15-10-00-00") for month in (7, 8, 9, 11)]
         land(lake_services, *months)
-        make_tables(lake_services)
-        tables.put("streaming_films", months[:3])
+        make_table(lake_services)
+        tables.commit(months[:3])
         assert found() == months[3:]
 
-    def test_an_object_wholly_in_quarantine_is_done(self, lake_services: Emulator, tables: Tables) -> None:
-        landed = key("2026-11-01-10-00-00")
-        land(lake_services, landed, body=b"bad\n\nworse\n")
-        make_tables(lake_services)
-        tables.put("streaming_events_quarantine", [landed])
-        assert found() == [landed]  # one of its two lines: the run that took it broke between its commits
-        tables.put("streaming_events_quarantine", [landed])
+    def test_an_object_of_which_no_line_is_enriched_is_done_by_its_row(
+        self, lake_services: Emulator, tables: Tables
+    ) -> None:
+        """Nothing is fetched or counted: wholly bad, wholly copied and blank objects have their row as any other."""
+        bad, blank = key("2026-11-01-10-00-00"), key("2026-11-01-10-05-00")
+        land(lake_services, bad, body=b"bad\n\nworse\n")
+        land(lake_services, blank, body=b"\n\n")
+        make_table(lake_services)
+        assert found() == [bad, blank]
+        tables.commit([bad, bad, blank])  # two runs have committed the first: hourly, then a rebuild
         assert found() == []
 
     def test_a_straggler_is_found_by_the_sweep(self, lake_services: Emulator, tables: Tables) -> None:
         straggler, newest = key("2026-09-03-10-00-00"), key("2026-11-20-10-00-00")
         land(lake_services, straggler, newest)
-        make_tables(lake_services)
-        tables.put("streaming_films", [newest])
+        make_table(lake_services)
+        tables.commit([newest])
         assert found() == []
         assert found(everything=True) == [straggler]
 
@@ -129,10 +131,10 @@ class TestFindNewObjects:
         keys = [key("2026-08-01-10-00-00"), key("2026-10-01-10-00-00"), key("2026-11-20-10-00-00")]
         repair = key("2026-08-01-10-00-00").replace("streaming/", "streaming-repaired/")
         land(lake_services, *keys, repair)
-        make_tables(lake_services)
-        tables.put("streaming_films", keys)
+        make_table(lake_services)
+        tables.commit(keys)
         assert found() == [repair]
-        tables.put("streaming_films", [repair])
+        tables.commit([repair])
         assert found() == []
 
     def test_an_odd_name_outside_every_month_is_new_until_it_is_done(
@@ -141,17 +143,17 @@ class TestFindNewObjects:
         keys = [key("2026-10-01-10-00-00"), key("2026-11-20-10-00-00")]
         odd = "streaming/by-hand.json"
         land(lake_services, *keys, odd)
-        make_tables(lake_services)
-        tables.put("streaming_films", keys)
+        make_table(lake_services)
+        tables.commit(keys)
         assert found() == [odd]
-        tables.put("streaming_films", [odd])
+        tables.commit([odd])
         assert found() == []
 
     def test_a_failed_query_is_an_error_with_athenas_reason(
         self, lake_services: Emulator, aws_calls: dict[str, Handler]
     ) -> None:
         land(lake_services, key("2026-11-20-10-00-00"))
-        make_tables(lake_services)
+        make_table(lake_services)
         FakeAthena(aws_calls, lambda _: [], state="CANCELLED", reason="Bytes scanned limit was exceeded")
         with pytest.raises(RuntimeError, match="CANCELLED: Bytes scanned limit was exceeded"):
             found()

@@ -7,9 +7,10 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from lake_airflow import run_reports
 from lake_airflow.assets import STREAMING_FILMS
+from lake_airflow.notes import NOTE_KEY
 
 FILMS = {"job": "film_category", "run_id": "jr_1", "films": 1000, "categories": 16, "snapshot_id": 7}
-LINES = {
+LINES: dict[str, Any] = {
     "job": "streaming_films",
     "run_id": "jr_1",
     "mode": "hourly",
@@ -17,11 +18,28 @@ LINES = {
     "objects": 3,
     "landed": 100,
     "enriched": 90,
-    "quarantined": 10,
+    "quarantined": 6,
     "duplicates": 4,
     "unknown_films": 2,
+    "unknown_fields": {},
+    "vanished_fields": [],
     "stale_months": [],
 }
+COUNTED: dict[str, str | None] = {
+    **{name: str(LINES[name]) for name in run_reports.COUNTS},
+    "torn": "0",
+    "torn_example": None,
+}
+
+
+class Task:
+    """A task instance that keeps what is pushed."""
+
+    def __init__(self) -> None:
+        self.pushed: dict[str, Any] = {}
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.pushed[key] = value
 
 
 class Events(dict[Any, Any]):
@@ -36,11 +54,17 @@ class Events(dict[Any, Any]):
 
 
 @pytest.fixture
-def announce(monkeypatch: pytest.MonkeyPatch) -> Any:
-    def reconcile(**changes: Any) -> list[str]:
+def task() -> Task:
+    return Task()
+
+
+@pytest.fixture
+def announce(monkeypatch: pytest.MonkeyPatch, task: Task) -> Any:
+    def reconcile(counted: dict[str, str | None] = COUNTED, **changes: Any) -> list[str]:
         monkeypatch.setattr(run_reports, "read_report", lambda *_: {**LINES, **changes})
+        monkeypatch.setattr(run_reports, "query_rows", lambda *_: [counted])
         events = Events()
-        run_reports.reconcile_lines("jr_1", events)
+        run_reports.reconcile_lines("jr_1", "query", task, events)
         return events.months
 
     return reconcile
@@ -57,20 +81,37 @@ def test_missing_doubled_and_no_films_fail(reported: int, counted: int) -> None:
 
 
 def test_lines_agree() -> None:
-    assert run_reports.lines_agree(LINES) == (
-        "100 lines landed, 90 enriched, 10 quarantined (4 of them duplicates), 2 of unknown films; "
-        "3 objects; months 2026-10, 2026-11"
+    assert run_reports.lines_agree(LINES, COUNTED) == (
+        "landed 100 = enriched 90 + quarantined 6 + duplicates 4; unknown films: 2; drift: none; "
+        "3 objects; months: 2026-10, 2026-11"
     )
 
 
-@pytest.mark.parametrize(("enriched", "quarantined"), [(89, 10), (91, 10), (90, 9)])
-def test_lost_and_doubled_lines_fail(enriched: int, quarantined: int) -> None:
-    with pytest.raises(AirflowFailException, match=f"100 lines landed, {enriched} enriched, {quarantined} quarantined"):
-        run_reports.lines_agree({**LINES, "enriched": enriched, "quarantined": quarantined})
+def test_drift_is_named() -> None:
+    report = {**LINES, "unknown_fields": {"bitrate": 1200, "country": 3}, "vanished_fields": ["event_id"]}
+    assert "drift: unknown fields bitrate (1,200), country (3); vanished fields event_id;" in run_reports.summary(
+        report
+    )
 
 
-def test_each_touched_month_is_announced(announce: Any) -> None:
+@pytest.mark.parametrize("name", run_reports.COUNTS)
+@pytest.mark.parametrize("change", [-1, 1])
+def test_what_the_tables_hold_must_be_what_the_job_reported(name: str, change: int) -> None:
+    counted = {**COUNTED, name: str(LINES[name] + change)}
+    with pytest.raises(AirflowFailException, match=f"{name} {LINES[name]}, in the tables {LINES[name] + change}"):
+        run_reports.lines_agree(LINES, counted)
+
+
+def test_one_object_that_does_not_add_up_fails_though_the_sums_do() -> None:
+    """A line lost in one object and one doubled in another leave the sums as they are."""
+    counted = {**COUNTED, "torn": "2", "torn_example": "streaming/2026/11/x"}
+    with pytest.raises(AirflowFailException, match=r"2 objects do not add up, e.g. streaming/2026/11/x\. landed 100 ="):
+        run_reports.lines_agree(LINES, counted)
+
+
+def test_each_touched_month_is_announced_and_the_numbers_noted(announce: Any, task: Task) -> None:
     assert announce() == ["2026-10", "2026-11"]
+    assert task.pushed == {NOTE_KEY: run_reports.summary(LINES)}
 
 
 def test_objects_outside_every_month_are_no_month(announce: Any) -> None:
@@ -78,10 +119,12 @@ def test_objects_outside_every_month_are_no_month(announce: Any) -> None:
 
 
 def test_a_run_that_touched_nothing_announces_nothing(announce: Any) -> None:
+    nothing = dict.fromkeys(run_reports.COUNTS, 0)
     with pytest.raises(AirflowSkipException):
-        announce(months=[], landed=0, enriched=0, quarantined=0)
+        announce({**COUNTED, **dict.fromkeys(nothing, "0")}, months=[], **nothing)
 
 
-def test_what_does_not_add_up_is_not_announced(announce: Any) -> None:
+def test_what_does_not_add_up_is_noted_and_not_announced(announce: Any, task: Task) -> None:
     with pytest.raises(AirflowFailException):
         announce(enriched=1)
+    assert "enriched 1 " in task.pushed[NOTE_KEY]

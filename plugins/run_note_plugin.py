@@ -1,0 +1,101 @@
+"""Puts into a DAG run's note what its tasks found out (``lake_airflow.notes``), as soon as the run has ended.
+
+A listener, as a task cannot write its run's note and a listener needs no credentials: docs/decisions/0010.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
+
+from airflow.listeners import hookimpl
+from airflow.models.dagrun import DagRunNote
+from airflow.models.taskinstance import TaskInstance
+from airflow.models.xcom import XComModel
+from airflow.plugins_manager import AirflowPlugin
+from airflow.utils.session import create_session
+from airflow.utils.state import TaskInstanceState
+from airflow.utils.timezone import utcnow
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.orm import object_session
+
+from lake_airflow.notes import NOTE_KEY, compose
+
+if TYPE_CHECKING:
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy import Connection
+    from sqlalchemy.orm import Session
+
+AUTHOR = "lake"  # of our notes; what a person has written stays
+
+log = logging.getLogger(__name__)
+
+
+class RunNote:
+    """Called in the scheduler, within the transaction that ends the run."""
+
+    @hookimpl
+    def on_dag_run_success(self, dag_run: DagRun) -> None:
+        """The run has succeeded."""
+        _show(dag_run)
+
+    @hookimpl
+    def on_dag_run_failed(self, dag_run: DagRun) -> None:
+        """The run has failed; what its tasks had found out by then is shown all the same."""
+        _show(dag_run)
+
+
+def _show(dag_run: DagRun) -> None:
+    """Write, replace or remove our note of the run; whatever goes wrong is logged, for a note must not fail a run."""
+    try:
+        with _session(dag_run) as session:
+            connection = session.connection()
+            # Airflow forbids the session's own savepoints here. This one undoes our statements alone.
+            with connection.begin_nested():
+                _write(connection, dag_run.id)
+    except Exception:
+        log.exception("The note of %s %s could not be written", dag_run.dag_id, dag_run.run_id)
+
+
+def _session(dag_run: DagRun) -> AbstractContextManager[Session]:
+    """The scheduler's own session: it has locked the run's row, so any other would wait for ever."""
+    session = object_session(dag_run)
+    return nullcontext(session) if session else create_session()
+
+
+def _write(connection: Connection, dag_run_id: int) -> None:
+    ended = (TaskInstanceState.SUCCESS, TaskInstanceState.FAILED)  # a cleared task's XCom stays until it runs again
+    given = connection.execute(
+        select(XComModel.value)
+        .join(
+            TaskInstance,
+            (TaskInstance.dag_id == XComModel.dag_id)
+            & (TaskInstance.run_id == XComModel.run_id)
+            & (TaskInstance.task_id == XComModel.task_id)
+            & (TaskInstance.map_index == XComModel.map_index),
+        )
+        .where(XComModel.dag_run_id == dag_run_id, XComModel.key == NOTE_KEY, TaskInstance.state.in_(ended))
+        .order_by(XComModel.timestamp)
+    ).all()
+    note = compose([str(XComModel.deserialize_value(row)) for row in given])
+    of_run = DagRunNote.dag_run_id == dag_run_id
+    author = connection.execute(select(DagRunNote.user_id).where(of_run)).one_or_none()
+    now = utcnow()
+    if author is None:
+        if note:
+            written = {"content": note, "user_id": AUTHOR, "created_at": now, "updated_at": now}
+            connection.execute(insert(DagRunNote).values(dag_run_id=dag_run_id, **written))
+    elif author.user_id == AUTHOR:
+        connection.execute(
+            update(DagRunNote).where(of_run).values(content=note, updated_at=now)
+            if note
+            else delete(DagRunNote).where(of_run)
+        )
+
+
+class RunNotePlugin(AirflowPlugin):
+    """Registers the listener."""
+
+    name = "run_note"
+    listeners = [RunNote()]  # noqa: RUF012  as Airflow declares it
