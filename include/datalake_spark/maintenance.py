@@ -1,0 +1,243 @@
+"""Upkeep of an Iceberg table: small files are put together, old snapshots and leftovers of killed jobs removed.
+
+No row changes. Each step is a commit of its own that Iceberg refuses, and that is then tried afresh, when a writer has
+replaced what it works on. A step that is killed leaves files that nothing names: leftovers for a later run.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from typing import Any
+from urllib.parse import urlsplit
+
+from pyspark.sql import Row, SparkSession
+from pyspark.sql import functions as fn
+
+from datalake.landing import key_at, parse_key, watermark
+from datalake.schemas import Table
+from datalake_spark.held import Held
+from datalake_spark.iceberg import CATALOG, current_snapshot, identifier, read_snapshot, refused_as_conflict, retried
+from datalake_spark.redelivery import WINDOW_SECONDS
+
+TARGET_BYTES = 512 * 2**20
+SMALL_BYTES = TARGET_BYTES * 3 // 4  # Iceberg's own bound of what is worth another writing
+MANY = 5  # small files, or manifests: fewer are left as they are
+_DELETE_LIMIT = 1000  # keys in one DeleteObjects
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Retention:
+    """What is kept: snapshots of this age or younger, and so many in any case; leftovers of this age or younger."""
+
+    snapshot_age: timedelta
+    snapshots: int
+    orphan_age: timedelta
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """Month (yyyy-MM), smallest and largest ``source_file`` and bytes of one data file."""
+
+    month: str
+    low: str
+    high: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Span:
+    """Data files of one series and month that are put together; no other file of the month has a key in [low, high]."""
+
+    month: str
+    low: str
+    high: str
+
+
+@dataclass(frozen=True)
+class Extent:
+    """What a table's current snapshot consists of, and how many snapshots there are."""
+
+    files: int
+    bytes: int  # of data files
+    manifests: int
+    snapshots: int
+
+
+@dataclass(frozen=True)
+class Upkeep:
+    """What was done to one table. ``commits``: rows before and after each commit that replaced files."""
+
+    table: str
+    before: Extent
+    after: Extent
+    orphans_found: int
+    orphans_removed: int
+    commits: list[dict[str, int]]
+
+    def as_dict(self) -> dict[str, Any]:
+        """As it is published."""
+        return asdict(self)
+
+
+def compact_before(spark: SparkSession, now: datetime) -> datetime | None:
+    """The time in a name from which on hourly runs may open files; None when the tables know no time.
+
+    They list names from the watermark on and compare each with copies of the 48 hours before.
+    """
+    newest = Held(spark).newest()
+    listed_from = watermark(newest, now) if newest else None
+    return listed_from - timedelta(seconds=WINDOW_SECONDS) if listed_from else None
+
+
+def maintain(spark: SparkSession, s3: Any, table: Table, before: datetime | None, keep: Retention) -> Upkeep:
+    """All steps on one table. ``before``: only files all of whose keys are older are put together; None: no file.
+
+    Raises:
+        Conflict: writers were in the way three times running; what was committed until then stands.
+    """
+    first = measure(spark, table)
+    known = {row.snapshot_id for row in _snapshots(spark, table)}
+    if before and "source_file" in table.column_names:
+        retried(lambda: compact(spark, table, before))
+    if measure(spark, table).manifests >= MANY:
+        retried(lambda: _call(spark, table, "rewrite_manifests", use_caching="false"))
+    commits = _replacing_commits(_snapshots(spark, table), known)
+    now = datetime.now(UTC)
+    retried(lambda: expire_snapshots(spark, table, now - keep.snapshot_age, keep.snapshots))
+    orphans = find_orphans(spark, table, now - keep.orphan_age)
+    removed = remove_objects(s3, orphans)
+    return Upkeep(table.full_name, first, measure(spark, table), len(orphans), removed, commits)
+
+
+def measure(spark: SparkSession, table: Table) -> Extent:
+    """The table as of now."""
+    snapshot = current_snapshot(spark, table)
+    files = read_snapshot(spark, table, snapshot, "files")
+    row = files.agg(fn.count("*"), fn.coalesce(fn.sum("file_size_in_bytes"), fn.lit(0))).collect()[0]
+    manifests = read_snapshot(spark, table, snapshot, "manifests").count()
+    return Extent(row[0], row[1], manifests, len(_snapshots(spark, table)))
+
+
+def compact(spark: SparkSession, table: Table, before: datetime) -> None:
+    """Put small files together where they are many, each month and series by itself.
+
+    Raises:
+        Conflict: a writer replaced one of the files meanwhile.
+    """
+    for span in plan_spans(_data_files(spark, table), before):
+        year, month = span.month.split("-")
+        where = (
+            f"partition_0 = {_literal(year)} AND partition_1 = {_literal(month)} "
+            f"AND source_file >= {_literal(span.low)} AND source_file <= {_literal(span.high)}"
+        )
+        options = f"map('target-file-size-bytes', '{TARGET_BYTES}', 'min-input-files', '{MANY}')"
+        (result,) = _call(spark, table, "rewrite_data_files", where=_literal(where), options=options)
+        _log.info("%s %s: %s", table.full_name, span, result.asDict())
+
+
+def plan_spans(files: Iterable[DataFile], before: datetime) -> list[Span]:
+    """Where compaction pays and disturbs no hourly run.
+
+    A file that mixes series spans every later key of its first series, and a file that overlaps a young one cannot be
+    told from it by a condition: both stay as they are. So do files with keys that bear no time.
+    """
+    spans = []
+    for month, of_month in groupby(sorted(files, key=lambda f: (f.month, f.low, f.high)), key=lambda f: f.month):
+        overlapping: list[list[DataFile]] = []
+        reach = ""
+        for file in of_month:
+            if overlapping and file.low <= reach:
+                overlapping[-1].append(file)
+            else:
+                overlapping.append([file])
+            reach = max(reach, file.high)
+        for series, blocks in groupby(overlapping, key=lambda block: _settled_series(block, before)):
+            members = [file for block in blocks for file in block]
+            if series and sum(file.size < SMALL_BYTES for file in members) >= MANY:
+                spans.append(Span(month, members[0].low, max(file.high for file in members)))
+    return spans
+
+
+def _settled_series(files: Iterable[DataFile], before: datetime) -> str | None:
+    """The one series of these files, if all their keys have a time before ``before``."""
+    found = set()
+    for file in files:
+        low, high = parse_key(file.low), parse_key(file.high)
+        settled = low.time and high.time and low.series == high.series and file.high < key_at(high.series, before)
+        found.add(high.series if settled else None)
+    return found.pop() if len(found) == 1 else None
+
+
+def expire_snapshots(spark: SparkSession, table: Table, older_than: datetime, retain_last: int) -> None:
+    """Remove snapshots, and the files that only they name; the last ``retain_last`` stay whatever their age."""
+    _call(spark, table, "expire_snapshots", older_than=_timestamp(older_than), retain_last=str(retain_last))
+
+
+def find_orphans(spark: SparkSession, table: Table, older_than: datetime) -> list[str]:
+    """URLs of the objects under the table's location that no snapshot names and that are older.
+
+    Iceberg refuses an ``older_than`` of less than 24 hours ago.
+    """
+    found = _call(spark, table, "remove_orphan_files", older_than=_timestamp(older_than), dry_run="true")
+    return [row.orphan_file_location for row in found]
+
+
+def remove_objects(s3: Any, urls: Iterable[str]) -> int:
+    """Delete objects (s3://bucket/key, all of one bucket); returns how many. Raises RuntimeError if one is left."""
+    places = [urlsplit(url, allow_fragments=False) for url in urls]
+    for start in range(0, len(places), _DELETE_LIMIT):
+        chunk = places[start : start + _DELETE_LIMIT]
+        objects = [{"Key": place.path.removeprefix("/")} for place in chunk]
+        reply = s3.delete_objects(Bucket=chunk[0].netloc, Delete={"Objects": objects, "Quiet": True})
+        if errors := reply.get("Errors"):
+            raise RuntimeError(f"{len(errors)} of {len(chunk)} objects were not deleted, e.g. {errors[0]}")
+    return len(places)
+
+
+def _call(spark: SparkSession, table: Table, procedure: str, **arguments: str) -> list[Row]:
+    """Call one of Iceberg's procedures; arguments are SQL expressions. Raises Conflict."""
+    given = ", ".join(f"{name} => {value}" for name, value in {"table": _literal(table.full_name), **arguments}.items())
+    with refused_as_conflict(table):
+        return spark.sql(f"CALL {CATALOG}.system.{procedure}({given})").collect()
+
+
+def _literal(text: str) -> str:
+    """A string in Spark SQL."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _timestamp(time: datetime) -> str:
+    """A time in Spark SQL, whole seconds; the zone is given, whatever the session's is."""
+    return f"TIMESTAMP '{time.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z'"
+
+
+def _data_files(spark: SparkSession, table: Table) -> list[DataFile]:
+    files = read_snapshot(spark, table, current_snapshot(spark, table), "files")
+    bounds = "readable_metrics.source_file"
+    month = fn.concat_ws("-", "partition.partition_0", "partition.partition_1")
+    rows = files.select(month, f"{bounds}.lower_bound", f"{bounds}.upper_bound", "file_size_in_bytes").collect()
+    return [DataFile(*row) for row in rows]
+
+
+def _snapshots(spark: SparkSession, table: Table) -> list[Row]:
+    spark.catalog.refreshTable(identifier(table))
+    return spark.table(f"{identifier(table)}.snapshots").collect()
+
+
+def _replacing_commits(snapshots: Iterable[Row], known: set[int]) -> list[dict[str, int]]:
+    """Rows before and after each commit of Iceberg's operation ``replace`` that is not ``known``."""
+    rows = {snapshot.snapshot_id: int(snapshot.summary["total-records"]) for snapshot in snapshots}
+    return [
+        {
+            "snapshot_id": snapshot.snapshot_id,
+            "rows_before": rows[snapshot.parent_id],
+            "rows_after": rows[snapshot.snapshot_id],
+        }
+        for snapshot in snapshots
+        if snapshot.operation == "replace" and snapshot.snapshot_id not in known
+    ]

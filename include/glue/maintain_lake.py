@@ -1,0 +1,67 @@
+"""Glue job: upkeep of the Iceberg tables of the curated zone. No row changes; readers and writers may go on.
+
+For each table: small files are put together, manifests too, old snapshots expire (and with them travel in time to
+them), and what killed jobs left behind is removed.
+
+Arguments: --curated_bucket; AWS adds --JOB_RUN_ID and others.
+  --snapshot_days    snapshots of this age or younger are kept (default 7): as long as a reader may take
+  --keep_snapshots   so many are kept whatever their age (default 10)
+  --orphan_days      leftovers older than this are removed (default 3): longer than a job may take
+Report: s3://<curated>/runs/maintain_lake/<run id>.json with files, bytes, snapshots, leftovers and rows of each table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import boto3
+from pyspark.sql import SparkSession
+
+from datalake.run_reports import write_report
+from datalake.tables import FILM_CATEGORY, QUARANTINE, RECONCILIATION, STREAMING_FILMS
+from datalake_spark.iceberg import identifier
+from datalake_spark.maintenance import Retention, compact_before, maintain
+
+JOB = "maintain_lake"
+_log = logging.getLogger(JOB)
+
+
+def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The job's own arguments; those that AWS adds are passed over."""
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    for name in ("--curated_bucket", "--JOB_RUN_ID"):
+        parser.add_argument(name, required=True)
+    for name, default in (("--snapshot_days", 7), ("--keep_snapshots", 10), ("--orphan_days", 3)):
+        parser.add_argument(name, type=int, default=default)
+    args, _ = parser.parse_known_args(arguments)
+    # Under a day, files that a job is still writing, or a reader still reading, would be removed.
+    if min(args.snapshot_days, args.keep_snapshots, args.orphan_days) < 1:
+        parser.error("--snapshot_days, --keep_snapshots and --orphan_days must be 1 or more")
+    return args
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run as Glue runs it."""
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
+    for name in (JOB, "datalake_spark"):
+        logging.getLogger(name).setLevel(logging.INFO)
+    args = parse_arguments(arguments)
+    spark, s3 = SparkSession.builder.getOrCreate(), boto3.client("s3")
+    keep = Retention(timedelta(days=args.snapshot_days), args.keep_snapshots, timedelta(days=args.orphan_days))
+    tables = [
+        table
+        for table in (FILM_CATEGORY, STREAMING_FILMS, QUARANTINE, RECONCILIATION)
+        if spark.catalog.tableExists(identifier(table))
+    ]
+    before = compact_before(spark, datetime.now(UTC)) if STREAMING_FILMS in tables else None
+    upkeep = [maintain(spark, s3, table, before, keep).as_dict() for table in tables]
+    report = {"job": JOB, "run_id": args.JOB_RUN_ID, "tables": upkeep}
+    write_report(s3, args.curated_bucket, report)
+    _log.info("%s", report)
+
+
+if __name__ == "__main__":
+    main()

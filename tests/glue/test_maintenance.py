@@ -1,0 +1,314 @@
+"""Upkeep of the tables: fewer files and the same rows, also beside writers that commit in the middle of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datalake.tables import FILM_CATEGORY, QUARANTINE, STREAMING_FILMS
+from datalake_spark import landed_lines
+from datalake_spark.iceberg import identifier
+from datalake_spark.maintenance import DataFile, Retention, Span, Upkeep, compact_before, maintain, plan_spans
+from glue import maintain_lake
+from local.settings import ROOT
+from tests.faulty_proxy import Plan, faulty_proxy
+from tests.glue.lake import STREAM, TestLake, at, event, key, lines
+from tests.services import wait_until
+
+NOON = at("2026-11-10 12:00:00")
+LONG_AGO = NOON - timedelta(days=5)
+BEFORE = NOON - timedelta(hours=72)  # from here on hourly runs after an object of noon may open files
+KEEP = Retention(timedelta(days=7), 10, timedelta(days=3))
+
+
+def data_file(first: datetime, last: datetime | None = None, stream: str = STREAM, size: int = 1000) -> DataFile:
+    """A file of the objects from ``first`` to ``last``."""
+    low = key(first, stream)
+    return DataFile(f"{first:%Y-%m}", low, key(last, stream) if last else low, size)
+
+
+def hourly_files(count: int, since: datetime = LONG_AGO, **changes: Any) -> list[DataFile]:
+    """One file an hour."""
+    return [data_file(since + timedelta(hours=n), **changes) for n in range(count)]
+
+
+def test_many_small_files_of_one_series_are_one_span() -> None:
+    files = hourly_files(6)
+    assert plan_spans(reversed(files), BEFORE) == [Span("2026-11", files[0].low, files[-1].high)]
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        pytest.param(hourly_files(4), id="few"),
+        pytest.param(hourly_files(40, size=400 * 2**20), id="large"),
+        pytest.param(hourly_files(40, since=BEFORE), id="young"),
+        pytest.param([*hourly_files(4), *hourly_files(4, since=BEFORE)], id="few are old"),
+        pytest.param([*hourly_files(4), *hourly_files(4, stream="b-1-")], id="two series"),
+        pytest.param([*hourly_files(4), *hourly_files(4, since=at("2026-10-30 00:00:00"))], id="two months"),
+        pytest.param(
+            [DataFile("2026-11", f"streaming/2026/11/{n}", f"streaming/2026/11/{n}", 9) for n in range(9)], id="untimed"
+        ),
+    ],
+)
+def test_what_is_left_as_it_is(files: list[DataFile]) -> None:
+    assert plan_spans(files, BEFORE) == []
+
+
+def test_a_file_that_a_condition_could_not_leave_out_is_not_in_a_span() -> None:
+    """A late object was committed with the newest ones: its file spans from then to now."""
+    files = hourly_files(12)
+    late = data_file(LONG_AGO + timedelta(hours=5, minutes=30), NOON)
+    assert plan_spans([*files, late], BEFORE) == [Span("2026-11", files[0].low, files[5].high)]
+    mixed = DataFile("2026-11", files[9].low, key(NOON, "z-1-"), 1000)
+    assert plan_spans([*files, mixed], BEFORE) == [Span("2026-11", files[0].low, files[8].high)]
+
+
+@pytest.mark.parametrize("wrong", [["--orphan_days", "0"], ["--snapshot_days", "0"], ["--keep_snapshots", "0"], []])
+def test_arguments_that_could_remove_what_is_in_use_are_refused(wrong: list[str]) -> None:
+    own = ["--curated_bucket", "c", "--JOB_RUN_ID", "jr_1"]
+    assert maintain_lake.parse_arguments([*own, "--TempDir", "s3://t"]).orphan_days == 3
+    with pytest.raises(SystemExit):
+        maintain_lake.parse_arguments([*own, *wrong] if wrong else own[:2])
+
+
+@pytest.fixture
+def small_files(lake: TestLake, monkeypatch: pytest.MonkeyPatch) -> TestLake:
+    """A lake with twelve files of one object each, named two hours apart around ``BEFORE``, and one of this noon.
+
+    Each has a bad line, so the quarantine has as many. Six of them are wholly before ``BEFORE``.
+    """
+    for n in range(-6, 6):
+        time = BEFORE + timedelta(hours=2 * n)
+        lake.put(key(time), lines(event(time)) + b"bad\n")
+    lake.put(key(NOON), lines(event(NOON)) + b"bad\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(landed_lines, "TASK_BYTES", 1)  # a file an object
+        lake.hourly()
+    return lake
+
+
+def upkeep(lake: TestLake, keep: Retention = KEEP) -> Upkeep:
+    """Maintain both tables as the job does; returns what was done to streaming_films."""
+    before = compact_before(lake.spark, NOON + timedelta(hours=1))
+    maintain(lake.spark, lake.s3, QUARANTINE, before, keep)
+    return maintain(lake.spark, lake.s3, STREAMING_FILMS, before, keep)
+
+
+def stored(lake: TestLake, prefix: str) -> set[str]:
+    """URLs of the objects under a prefix of the curated bucket."""
+    pages = lake.s3.get_paginator("list_objects_v2").paginate(Bucket=lake.curated, Prefix=prefix)
+    return {f"s3://{lake.curated}/{entry['Key']}" for page in pages for entry in page.get("Contents", [])}
+
+
+def data_urls(lake: TestLake) -> set[str]:
+    """URLs of the data files of streaming_films now."""
+    return {row.file_path for row in lake.spark.table(f"{identifier(STREAMING_FILMS)}.files").collect()}
+
+
+@pytest.mark.spark
+@pytest.mark.services
+def test_old_small_files_become_one_and_hourly_runs_open_no_more_for_it(
+    small_files: TestLake, aws_environment: dict[str, str]
+) -> None:
+    lake = small_files
+    before, files = (lake.hash(), lake.reasons()), data_urls(lake)
+    done = upkeep(lake)
+    assert (lake.hash(), lake.reasons()) == before
+    assert (done.before.files, done.after.files) == (13, 8)
+    assert [(commit["rows_before"], commit["rows_after"]) for commit in done.commits] == [(13, 13)]
+    (compacted,) = data_urls(lake) - files
+    assert lake.spark.table(f"{identifier(QUARANTINE)}.files").count() == 8
+
+    assert upkeep(lake).commits == []  # nothing is left to do
+
+    # As late as an hourly run takes: it looks for copies 48 hours further back.
+    lake.land(NOON - timedelta(hours=24))
+    with faulty_proxy(aws_environment["AWS_ENDPOINT_URL"]) as proxy:
+        session = lake.spark.newSession()
+        session.conf.set("spark.sql.catalog.glue_catalog.s3.endpoint", proxy.url)
+        report = TestLake(session, lake.s3, lake.landing, lake.curated).hourly()
+        opened = {f"s3:/{one.path}" for one in proxy.exchanges if one.method == "GET"} & data_urls(lake)
+    assert report.landed == 1
+    assert opened <= files
+    assert compacted not in opened
+    assert lake.films().count() == 14
+    assert lake.same_after_rebuild("2026-11")
+
+
+def meanwhile(
+    lake: TestLake, url: str, first: Callable[[TestLake], object], second: Callable[[TestLake], object]
+) -> None:
+    """Run ``second`` whole while ``first`` has written its files and is about to commit."""
+    reached, go = threading.Event(), threading.Event()
+
+    def gate(_method: str, _path: str, action: str) -> bool:
+        if action.endswith(".UpdateTable") and not reached.is_set():
+            reached.set()
+            assert go.wait(120)
+        return False
+
+    with faulty_proxy(url, Plan(random.Random(0), applies=gate)) as proxy, ThreadPoolExecutor(1) as pool:
+        session = lake.spark.newSession()
+        session.conf.set("spark.sql.catalog.glue_catalog.glue.endpoint", proxy.url)
+        running = pool.submit(first, TestLake(session, lake.s3, lake.landing, lake.curated))
+        try:
+            assert reached.wait(60)
+            second(lake)
+        finally:
+            go.set()
+        running.result(120)
+
+
+def hourly(lake: TestLake) -> object:
+    return lake.hourly()
+
+
+def sweep(lake: TestLake) -> object:
+    """Takes what no hourly run looks for any more: the month is written anew when it lies inside a file's bounds."""
+    run = lake.run()
+    run.take_new(everything=True)
+    return run.report
+
+
+def rebuild(lake: TestLake) -> object:
+    return lake.rebuild("2026-11")
+
+
+@pytest.mark.spark
+@pytest.mark.services
+@pytest.mark.parametrize("writer", [hourly, sweep, rebuild])
+@pytest.mark.parametrize("upkeep_first", [True, False], ids=["upkeep-waits", "writer-waits"])
+def test_no_row_is_lost_or_doubled_when_a_writer_commits_in_the_middle_of_upkeep_or_upkeep_in_the_middle_of_a_writer(
+    small_files: TestLake, aws_environment: dict[str, str], writer: Callable[[TestLake], object], upkeep_first: bool
+) -> None:
+    lake = small_files
+    expected = {row.event_id for row in lake.films().collect()}
+    time = BEFORE - timedelta(hours=5) if writer is sweep else NOON + timedelta(hours=1)
+    late = event(time)
+    lake.land(time, late)
+    steps = (upkeep, writer) if upkeep_first else (writer, upkeep)
+    meanwhile(lake, aws_environment["AWS_ENDPOINT_URL"], *steps)
+    found = [row.event_id for row in lake.films().collect()]
+    assert len(found) == len(set(found))
+    assert set(found) == expected | {late["event_id"]}
+    assert lake.reasons() == {"not JSON": 13}
+    assert lake.same_after_rebuild("2026-11")
+
+
+@pytest.mark.spark
+@pytest.mark.services
+def test_a_killed_upkeep_changes_nothing_and_what_it_leaves_is_removed_in_time(
+    small_files: TestLake, aws_environment: dict[str, str], tmp_path: Path
+) -> None:
+    lake = small_files
+    before = lake.hash()
+    named = stored(lake, "streaming_films/")
+    reached, go = threading.Event(), threading.Event()
+
+    def gate(_method: str, _path: str, action: str) -> bool:
+        if action.endswith(".UpdateTable"):
+            reached.set()
+            assert go.wait(60)
+        return False
+
+    with faulty_proxy(aws_environment["AWS_ENDPOINT_URL"], Plan(random.Random(0), applies=gate)) as proxy:
+        settings = dict(lake.spark.sparkContext.getConf().getAll())
+        settings = {
+            name: value for name, value in settings.items() if not name.startswith(("spark.app", "spark.driver.port"))
+        }
+        settings["spark.sql.catalog.glue_catalog.glue.endpoint"] = proxy.url
+        (tmp_path / "settings.json").write_text(json.dumps(settings))
+        job = subprocess.Popen(
+            [sys.executable, "-c", _JOB, str(tmp_path / "settings.json"), lake.curated],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "include"), str(ROOT)])},
+            start_new_session=True,
+        )
+        try:
+            wait_until(lambda: reached.is_set() or job.poll() is not None, what="the commit of upkeep")
+            assert reached.is_set()
+        finally:
+            os.killpg(job.pid, signal.SIGKILL)
+            job.wait()
+            go.set()
+    assert lake.hash() == before
+    left = stored(lake, "streaming_films/") - named
+    assert any("/data/" in url for url in left)
+    assert any("/metadata/" in url for url in left)
+
+    # Young leftovers may be of a job that still runs.
+    neighbour = lake.s3.put_object(Bucket=lake.curated, Key="streaming_films_of_others/data/a.parquet", Body=b"")
+    assert neighbour
+    lake.spark.conf.set("spark.testing", "true")  # Iceberg's own switch: it refuses to look at less than a day
+    try:
+        assert upkeep(lake).orphans_found == 0
+        assert left <= stored(lake, "streaming_films/")
+        done = upkeep(lake, Retention(timedelta(days=7), 10, -timedelta(minutes=1)))
+    finally:
+        lake.spark.conf.unset("spark.testing")
+    assert done.orphans_removed == len(left) == len(left & (named | left) - stored(lake, "streaming_films/"))
+    assert stored(lake, "streaming_films_of_others/")
+    assert lake.hash() == before
+    assert lake.data_files() == 8
+
+
+@pytest.mark.spark
+@pytest.mark.services
+def test_snapshots_expire_by_age_but_the_last_ones_stay(small_files: TestLake) -> None:
+    lake = small_files
+    old = {row.snapshot_id for row in lake.spark.table(f"{identifier(STREAMING_FILMS)}.snapshots").collect()}
+    before, files = lake.hash(), data_urls(lake)
+    done = upkeep(lake)
+    assert done.after.snapshots > done.before.snapshots == len(old)  # all are young
+    assert files <= stored(lake, "streaming_films/data/")
+    done = upkeep(lake, Retention(timedelta(0), 1, timedelta(days=3)))
+    assert (done.after.snapshots, lake.snapshots()) == (1, 1)
+    assert stored(lake, "streaming_films/data/") == data_urls(lake)
+    assert lake.hash() == before
+
+
+@pytest.mark.spark
+@pytest.mark.services
+def test_the_job_reports_every_table_there_is(lake: TestLake) -> None:
+    arguments = ["--curated_bucket", lake.curated, "--JOB_RUN_ID"]
+    maintain_lake.main([*arguments, "jr_a"])
+    assert [table["table"] for table in _report(lake, "jr_a")["tables"]] == ["curated.film_category"]
+    lake.land(NOON)
+    lake.hourly()
+    maintain_lake.main([*arguments, "jr_b"])
+    report = _report(lake, "jr_b")
+    assert (report["job"], report["run_id"]) == ("maintain_lake", "jr_b")
+    films = next(table for table in report["tables"] if table["table"] == STREAMING_FILMS.full_name)
+    assert films["before"] == films["after"]
+    assert films["after"]["files"] == 1
+    assert {table["table"] for table in report["tables"]} >= {FILM_CATEGORY.full_name, QUARANTINE.full_name}
+
+
+def _report(lake: TestLake, run_id: str) -> dict[str, Any]:
+    reply = lake.s3.get_object(Bucket=lake.curated, Key=f"runs/maintain_lake/{run_id}.json")
+    report: dict[str, Any] = json.loads(reply["Body"].read())
+    return report
+
+
+_JOB = """
+import json, sys
+from pyspark.sql import SparkSession
+builder = SparkSession.builder
+for name, value in json.load(open(sys.argv[1])).items():
+    builder = builder.config(name, value)
+builder.getOrCreate()
+from glue import maintain_lake
+maintain_lake.main(["--curated_bucket", sys.argv[2], "--JOB_RUN_ID", "jr_killed"])
+"""
