@@ -105,31 +105,23 @@ def results(console: Console, session: boto3.Session, since: datetime) -> dict[s
         " from streaming_films order by event_time desc, event_id limit 5",
     )
     show(console, "Five rows of curated.streaming_films", columns, rows)
-    _, counts = analyst.run(
-        "Rows by month",
-        "select month, sum(enriched), sum(quarantined), sum(duplicates) from ("
-        " select partition_0 || '-' || partition_1 as month, 1 as enriched, 0 as quarantined, 0 as duplicates"
-        " from streaming_films union all"
-        " select partition_0 || '-' || partition_1, 0, 1, if(reason = 'duplicate', 1, 0)"
-        " from streaming_events_quarantine) group by month order by month",
-    )
-    found["months"] = counts
+    columns, counts = analyst.run("Streaming-Reconciliation", analyst.named("Streaming-Reconciliation"))
+    found["months"] = [dict(zip(columns, row, strict=True)) for row in counts]
     _, films = analyst.run("Films", "select count(*) from film_category")
     found["films"] = int(films[0][0] or 0)
     found["landed"] = landed_lines(session)
-    lines = [[m, str(found["landed"].get(m, 0)), e, str(int(q or 0) - int(d or 0)), d] for m, e, q, d in counts]
+    shown = ["month", "landed", "enriched", "quarantined", "duplicates"]
     show(
         console,
-        "Reconciled: landed = enriched + quarantined + duplicates",
-        ["month", "landed", "enriched", "quarantined", "duplicates"],
-        lines,
+        "Reconciled: landed = enriched + quarantined + duplicates (saved query Streaming-Reconciliation)",
+        shown,
+        [[month[name] for name in shown] for month in found["months"]],
     )
-    for month, landed, enriched, quarantined, duplicates in lines:
-        if int(landed or 0) != int(enriched or 0) + int(quarantined or 0) + int(duplicates or 0):
-            raise HomeError(
-                f"{month}: {landed} lines landed, but {enriched} + {quarantined} + {duplicates} are in the tables"
-            )
-    if missing := set(found["landed"]) - {str(line[0]) for line in lines}:
+    for month in found["months"]:
+        landed = found["landed"].get(month["month"], 0)
+        if month["adds_up"] != "true" or int(month["landed"]) != landed:
+            raise HomeError(f"{month['month']}: {landed} lines landed, but the tables hold {month}")
+    if missing := set(found["landed"]) - {month["month"] for month in found["months"]}:
         raise HomeError(f"months landed and not enriched: {sorted(missing)}")
     found["runs"] = run_reports(session, since)
     console.print(

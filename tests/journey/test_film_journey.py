@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 from collections import Counter
@@ -115,6 +116,17 @@ def test_saved_queries_equal_a_recount_of_the_raw_events(
         assert [int(r[1] or 0) for r in rows] == sorted(expected.values(), reverse=True)
         assert rows == shown[name], "the demo printed something else"
         assert str(rows[0][0]) in home.printed
+
+
+def test_every_run_that_enriched_says_in_its_note_what_it_counted(home: Home) -> None:
+    from local.airflow_api import AirflowApi
+
+    api = AirflowApi(f"http://127.0.0.1:{home.settings.airflow_port}")
+    rebuilt = [run["note"] for run in api.runs("rebuild_streaming_films") if run["state"] == "success"]
+    assert len(rebuilt) >= 3
+    assert all(
+        re.match(r"landed [\d,]+ = enriched [\d,]+ \+ quarantined 0 \+ duplicates 0; ", note) for note in rebuilt
+    )
 
 
 def test_every_landed_event_is_one_row(session: boto3.Session) -> None:
