@@ -161,9 +161,9 @@ class _Comparison:
                 copies[event_id].append((time, key, number))
         for event_id, ranked in copies.items():
             ranked.sort()
-            for (earlier, first, _), (later, key, number) in pairwise(ranked):
-                if later - earlier <= 48 * HOUR and (first, number) != (key, number):
-                    self._find("doubled", f"event {event_id} is counted in {first}, too", key, number)
+            for one, (later, key, number) in pairwise(ranked):
+                if later - one[0] <= 48 * HOUR and one[1:] != (key, number):
+                    self._find("doubled", f"event {event_id} is counted in {one[1]}, too", key, number)
 
     def _reconcile(self) -> None:
         """The newest reconciliation row of each object, against its lines and against the tables' rows."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,7 +34,7 @@ class Tables:
     """
 
     def __init__(self, session: boto3.Session) -> None:
-        self._glue = session.client("glue")
+        self._glue, self._s3 = session.client("glue"), session.client("s3")
         self._connection = _connect(session)
         names = (FILMS, QUARANTINE, RECONCILIATION, CATALOGUE)
         self._metadata = {name: location for name in names if (location := self._location(name))}
@@ -83,14 +84,15 @@ class Tables:
         return location
 
     def _snapshot(self, name: str) -> int | None:
-        """The current snapshot: the one that the metadata file, which is never changed, names last."""
-        query = "SELECT snapshot_id FROM iceberg_snapshots(?) ORDER BY sequence_number DESC LIMIT 1"
-        row = self._connection.execute(query, [self._metadata[name]]).fetchone()
-        return row[0] if row else None
+        """The current snapshot of the metadata file, which is never changed; None for a table without a commit."""
+        url = urlsplit(self._metadata[name])
+        written = self._s3.get_object(Bucket=url.netloc, Key=url.path.lstrip("/"))["Body"].read()
+        snapshot: int | None = json.loads(written).get("current-snapshot-id")
+        return None if snapshot == -1 else snapshot
 
     def _rows(self, name: str, columns: Sequence[str], month: str | None) -> pa.Table:
         if self.snapshots.get(name) is None:
-            return pa.schema([(column, _type(column)) for column in columns]).empty_table()
+            return schema(columns).empty_table()
         listed = ", ".join(f'"{column}"' for column in columns)
         query = f"SELECT {listed} FROM {self._scan(name)}"  # noqa: S608
         if month is None:
@@ -108,8 +110,9 @@ def read(session: boto3.Session, month: str | None = None) -> Actual:
     return Tables(session).actual(month)
 
 
-def _type(column: str) -> pa.DataType:
-    return pa.int64() if column in _NUMBERS else _TYPES.get(column, pa.string())
+def schema(columns: Sequence[str]) -> pa.Schema:
+    """Arrow types of columns of the curated tables."""
+    return pa.schema([(name, pa.int64() if name in _NUMBERS else _TYPES.get(name, pa.string())) for name in columns])
 
 
 def _connect(session: boto3.Session) -> duckdb.DuckDBPyConnection:
