@@ -166,10 +166,15 @@ class Lake:
         return self.name("streaming-films")
 
     @property
+    def maintain_lake_job(self) -> str:
+        """Glue job that keeps the Iceberg tables in order."""
+        return self.name("maintain-lake")
+
+    @property
     def workgroup(self) -> str:
         """Athena workgroup."""
         return self.name("analysts")
 
     def role(self, component: str) -> str:
-        """IAM role of a component: lambda, firehose, dms, crawler, jobs, airflow, analyst, producer."""
+        """IAM role of a component: lambda, firehose, dms, crawler, jobs, maintenance, airflow, analyst, producer."""
         return self.name(component)

@@ -84,13 +84,13 @@ def test_parameters_explain_themselves(dag: DAG) -> None:
 
 
 def test_what_writes_streaming_films_queues_in_one_pool(dagbag: DagBag) -> None:
-    for dag_id in ("enrich_streaming_films", "rebuild_streaming_films"):
+    for dag_id in ("enrich_streaming_films", "rebuild_streaming_films", "maintain_lake"):
         assert dagbag.dags[dag_id].task_dict["run_job"].pool == STREAMING_FILMS_POOL
 
 
 def test_what_needs_film_category_is_created_paused(dagbag: DagBag) -> None:
     paused = {dag_id for dag_id, dag in dagbag.dags.items() if dag.is_paused_upon_creation}
-    assert {"enrich_streaming_films", "rebuild_streaming_films"} <= paused
+    assert {"enrich_streaming_films", "rebuild_streaming_films", "maintain_lake"} <= paused
 
 
 def test_dags_meet_at_assets_named_after_tables(dagbag: DagBag) -> None:

@@ -80,6 +80,11 @@ def test_the_crawler_is_asked_for_each_hour(dagbag: DagBag) -> None:
     assert [f"{run.run_after:%H:%M}" for run in made] == ["00:15", "01:15"]
 
 
+def test_maintenance_ticks_when_no_hourly_run_does(dagbag: DagBag) -> None:
+    made = runs(dagbag, "maintain_lake", at(2026, 10, 31), 2)
+    assert [f"{run.run_after:%a %d %H:%M}" for run in made] == ["Sun 01 04:35", "Sun 08 04:35"]
+
+
 def test_assets_start_the_dags_downstream(dagbag: DagBag) -> None:
     def waits_for(dag_id: str) -> set[str]:
         condition = scheduled(dagbag, dag_id).timetable.asset_condition

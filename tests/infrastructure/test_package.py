@@ -42,7 +42,7 @@ def test_the_functions_zip_can_be_imported_alone(tmp_path: Path) -> None:
 def test_the_jobs_come_with_the_core_they_import() -> None:
     code = build_code()
     objects = {artifact.key: artifact.body for artifact in code.artifacts}
-    scripts = {f"{code.jobs_prefix}film_category.py", f"{code.jobs_prefix}streaming_films.py"}
+    scripts = {f"{code.jobs_prefix}{job}.py" for job in ("film_category", "streaming_films", "maintain_lake")}
     assert scripts | {f"{code.jobs_prefix}datalake.zip", code.lambda_code_key} == objects.keys()
     names = zipfile.ZipFile(io.BytesIO(objects[f"{code.jobs_prefix}datalake.zip"])).namelist()
     assert {"datalake/__init__.py", "datalake/names.py", "datalake/tables.py"} <= set(names)

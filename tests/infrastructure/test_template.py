@@ -21,7 +21,7 @@ from local.executors.cloudformation.intrinsics import Resolver, parameter_values
 from local.executors.cloudformation.reduced import output_name
 from local.settings import ROOT
 
-COMPONENTS = ("lambda", "firehose", "dms", "crawler", "jobs", "airflow", "analyst", "producer")
+COMPONENTS = ("lambda", "firehose", "dms", "crawler", "jobs", "maintenance", "airflow", "analyst", "producer")
 LAKES = [Lake("local", "home"), Lake("a-long-one", "123456789012")]
 CODE = {"LambdaCodeKey": f"lambda/{'0' * 64}.zip", "JobsPrefix": f"jobs/{'0' * 64}/"}
 # property of the template -> property of Lake
@@ -47,6 +47,7 @@ NAMES = {
     "Crawler.Name": "crawler",
     "FilmCategoryJob.Name": "film_category_job",
     "StreamingFilmsJob.Name": "streaming_films_job",
+    "MaintainLakeJob.Name": "maintain_lake_job",
     "Workgroup.Name": "workgroup",
 }
 
@@ -141,7 +142,7 @@ def test_prefixes(lake: Lake, resolved: Resolved) -> None:
     assert resolved("Crawler.Targets") == {"S3Targets": [{"Path": LANDED_EVENTS.location(lake)}]}
     output = resolved("Workgroup.WorkGroupConfiguration.ResultConfiguration.OutputLocation")
     assert output == f"s3://{lake.results_bucket}/{names.QUERY_RESULTS_PREFIX}"
-    for job in ("FilmCategoryJob", "StreamingFilmsJob"):
+    for job in ("FilmCategoryJob", "StreamingFilmsJob", "MaintainLakeJob"):
         prefix = f"s3://{lake.artifacts_bucket}/{names.JOBS_PREFIX}"
         assert resolved(f"{job}.Command.ScriptLocation").startswith(prefix)
         assert resolved(f"{job}.DefaultArguments.--extra-py-files").startswith(prefix)
@@ -153,6 +154,8 @@ def test_roles_reach_every_table_and_nothing_else_in_a_bucket(resolved: Resolved
     prefixes = {
         names.DMS_PREFIX, names.STREAMING_PREFIX, names.STREAMING_ERRORS_PREFIX, names.REPAIRED_PREFIX,
         names.SAKILA_SCRIPTS_PREFIX, names.JOBS_PREFIX, names.QUERY_RESULTS_PREFIX, names.REPORTS_PREFIX, "",
+        f"{names.RUNS_PREFIX}maintain_lake/",
+        *(table.prefix for table in (FILM_CATEGORY, STREAMING_FILMS, QUARANTINE, RECONCILIATION)),
     }  # fmt: skip
     assert {table.prefix.partition("/")[0] + "/" for table in SAKILA.values()} == {"sakila/"}
     found = set()
@@ -204,7 +207,7 @@ def test_job_arguments(lake: Lake, resolved: Resolved) -> None:
     )  # fmt: skip
     settings = dict(item.split("=", 1) for item in arguments["--conf"].split(" --conf "))
     assert settings["spark.sql.catalog.glue_catalog.warehouse"] == f"s3://{lake.curated_bucket}/"
-    for job in ("FilmCategoryJob", "StreamingFilmsJob"):
+    for job in ("FilmCategoryJob", "StreamingFilmsJob", "MaintainLakeJob"):
         assert resolved(f"{job}.ExecutionProperty") == {"MaxConcurrentRuns": 1}
 
 

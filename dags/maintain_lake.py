@@ -1,0 +1,67 @@
+"""### The curated zone's Iceberg tables --Glue--> the same rows in fewer files, and nothing that nobody needs
+
+Hourly commits leave small files, manifests and snapshots; killed jobs leave files that no table names.
+
+**Reads** the metadata of every table of `curated`, and the small files it puts together.
+
+**Writes** the same tables: no row changes. The run's report under `runs/maintain_lake/`. For each table:
+
+* small files of one stream and month become one, where they are many and older than anything that an hourly run opens;
+* manifests become one;
+* snapshots older than `snapshot_days` expire, but for the last `keep_snapshots`: **time travel ends there**;
+* objects in the table's folder that no snapshot names, and older than `orphan_days`, are removed.
+
+**Schedule** Sundays at 04:35 UTC. Writers of `streaming_films` wait meanwhile; queries need not. It is created paused:
+unpause it with `enrich_streaming_films`.
+
+**When it fails**
+
+* `run_job`: the Glue job failed; the message is Glue's own. What it had committed stands; every table is as readable as
+  before, and the next run removes what was left.
+* `check_rows`: a commit changed the number of a table's rows (the numbers are given). The snapshot before it is kept
+  for `snapshot_days`: pause the writers, and roll the table back with Iceberg's `rollback_to_snapshot`.
+"""
+
+from __future__ import annotations
+
+from airflow.providers.standard.operators.python import PythonOperator
+from airflow.sdk import CronTriggerTimetable, chain, dag
+
+from lake_airflow import upkeep
+from lake_airflow.defaults import DEFAULT_ARGS, GLUE_JOB, LAKE, START_DATE, STREAMING_FILMS_POOL, Tag
+from lake_operators.glue import GlueJobRunOperator
+
+
+@dag(
+    schedule=CronTriggerTimetable("35 4 * * SUN", timezone="UTC"),
+    start_date=START_DATE,
+    catchup=False,
+    max_active_runs=1,
+    is_paused_upon_creation=True,
+    tags=[Tag.CURATION],
+    default_args=DEFAULT_ARGS,
+    params={
+        "snapshot_days": upkeep.number_param(7, "days for which every snapshot is kept"),
+        "keep_snapshots": upkeep.number_param(10, "snapshots that are kept whatever their age"),
+        "orphan_days": upkeep.number_param(3, "days for which an object that no snapshot names is kept"),
+    },
+    doc_md=__doc__,
+)
+def maintain_lake() -> None:
+    run_job = GlueJobRunOperator(
+        task_id="run_job",
+        job_name=LAKE.maintain_lake_job,
+        script_args={
+            "--snapshot_days": "{{ params.snapshot_days }}",
+            "--keep_snapshots": "{{ params.keep_snapshots }}",
+            "--orphan_days": "{{ params.orphan_days }}",
+        },
+        pool=STREAMING_FILMS_POOL,
+        **GLUE_JOB,
+    )
+    check_rows = PythonOperator(task_id="check_rows", python_callable=upkeep.check_rows, op_args=[run_job.output])
+
+    chain(run_job, check_rows)
+
+
+maintain_lake()
