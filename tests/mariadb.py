@@ -11,7 +11,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,13 +29,14 @@ PASSWORD = "only-for-tests"
 START_SECONDS = 30
 
 
-@dataclass(frozen=True)
+@dataclass
 class MariaDb:
-    """A running server. ``secret`` is shaped as RDS's secrets are."""
+    """A running server. ``secret`` is shaped as RDS's secrets are; ``start`` starts the process, again after a kill."""
 
     port: int
     ca: str
     process: subprocess.Popen[bytes]
+    start: Callable[[], subprocess.Popen[bytes]]
 
     @property
     def secret(self) -> dict[str, Any]:
@@ -43,6 +44,24 @@ class MariaDb:
 
     def connect(self, database: str | None = None) -> Any:
         return connect(self.secret, self.ca, database)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.process.kill()
+        self.process.wait(30)
+
+    def restart(self) -> None:
+        """Start after a kill; returns when it answers."""
+        self.process = self.start()
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                self.connect().close()
+                return
+            except ConnectionError:
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
 
 
 def free_port() -> int:
@@ -120,14 +139,19 @@ def mariadb() -> Iterator[MariaDb]:
             "--innodb-flush-log-at-trx-commit=0",
             "--default-time-zone=+03:00",  # so that whatever forgets to ask for UTC is found out
         ]
-        with (folder / "log").open("wb") as log:
-            process = subprocess.Popen([SERVER, "--no-defaults", *common, *options], stdout=log, stderr=log, **account)
+
+        def start() -> subprocess.Popen[bytes]:
+            with (folder / "log").open("ab") as log:
+                command = [SERVER, "--no-defaults", *common, *options]
+                return subprocess.Popen(command, stdout=log, stderr=log, **account)
+
+        running = MariaDb(port, str(folder / "ca.pem"), start(), start)
         try:
-            _create_user(folder, process)
-            yield MariaDb(port, str(folder / "ca.pem"), process)
+            _create_user(folder, running.process)
+            yield running
         finally:
-            process.terminate()
-            process.wait(30)
+            running.process.terminate()
+            running.process.wait(30)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

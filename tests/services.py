@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -26,7 +27,7 @@ import uvicorn
 from local.executors.credentials import SESSION_SECONDS
 from local.executors.protocol import Executor, Services
 from local.executors.server import EXECUTORS, Server, application
-from local.settings import ACCOUNT, HOST, REGION, ROOT_ACCESS_KEY, TOOLS, Settings
+from local.settings import ACCOUNT, HOST, REGION, ROOT, ROOT_ACCESS_KEY, TOOLS, Settings
 from tests.ports import free_ports
 
 START_SECONDS = 60
@@ -188,6 +189,52 @@ def running_server(
     finally:
         http.should_exit = True
         thread.join(30)
+
+
+@dataclass
+class ServerProcess:
+    """Our server as a process of its own, which can be killed and started again on the same state."""
+
+    settings: Settings
+    process: subprocess.Popen[bytes]
+
+    def client(self, service: str, **options: Any) -> Any:
+        """A root client at the server."""
+        return root_client(self.settings.server_url, service, **options)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.process.kill()
+        self.process.wait(30)
+
+    def start(self) -> None:
+        """Start (again)."""
+        self.process = _start_server(self.settings)
+
+
+def _start_server(settings: Settings) -> subprocess.Popen[bytes]:
+    environment = {
+        **os.environ,
+        "LAKE_HOME": str(settings.home),
+        "LAKE_PORT": str(settings.port),
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'include'}",
+    }
+    with (settings.logs / "server.log").open("ab") as log:
+        command = [sys.executable, "-m", "local.executors.server"]
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=ROOT)
+    wait_until(lambda: answers(f"{settings.server_url}/health") or process.poll() is not None, what="our server")
+    assert process.poll() is None, "our server did not start"
+    return process
+
+
+@contextmanager
+def server_process(emulator: Emulator) -> Iterator[ServerProcess]:
+    """Our server, with every executor, in front of an emulator."""
+    running = ServerProcess(emulator.settings, _start_server(emulator.settings))
+    try:
+        yield running
+    finally:
+        running.kill()
 
 
 @pytest.fixture(scope="session")

@@ -38,7 +38,7 @@ class DmsFullLoadOperator(AwsBaseOperator[DmsHook]):
     aws_hook_class = DmsHook
     template_fields: Sequence[str] = aws_template_fields("replication_task_id")
 
-    def __init__(self, *, replication_task_id: str, poll_interval: int = 30, **kwargs: Any) -> None:
+    def __init__(self, *, replication_task_id: str, poll_interval: float = 30, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.replication_task_id = replication_task_id
         self.poll_interval = poll_interval
@@ -48,17 +48,21 @@ class DmsFullLoadOperator(AwsBaseOperator[DmsHook]):
         since = context["dag_run"].start_date
         if since is None:
             raise AirflowException("The DAG run has no start date, so no load can be proved to be fresh")
-        task = self._describe()
+        task, before = self._describe(), None
         if not (task["Status"] in IN_FLIGHT and _is_fresh(task, since)):
-            task = self._start(self._wait_while_in_flight(task))
-        task = self._wait_for_fresh_end(since)
-        if task["Status"] == "failed":
-            reason = task.get("LastFailureMessage") or task.get("StopReason")
-            raise AirflowException(f"DMS task {self.replication_task_id} failed: {reason}")
+            task = self._wait_while_in_flight(task)
+            before = _fresh_start(task)
+            self._start(task)
+        task = self._wait_for_fresh_end(since, before)
         pages = self.hook.conn.get_paginator("describe_table_statistics").paginate(
             ReplicationTaskArn=task["ReplicationTaskArn"]
         )
-        rows = loaded_rows([table for page in pages for table in page["TableStatistics"]])
+        statistics = [table for page in pages for table in page["TableStatistics"]]
+        if task["Status"] == "failed":
+            reason = task.get("LastFailureMessage") or task.get("StopReason")
+            tables = "; ".join(_incomplete(statistics)) or "none"
+            raise AirflowException(f"DMS task {self.replication_task_id} failed: {reason} Tables not loaded: {tables}")
+        rows = loaded_rows(statistics)
         started = _fresh_start(task)
         self.log.info("Loaded %d rows of %d tables since %s", sum(rows.values()), len(rows), started)
         return {"started": started.isoformat() if started else None, "rows": rows}
@@ -79,19 +83,21 @@ class DmsFullLoadOperator(AwsBaseOperator[DmsHook]):
             task = self._describe()
         return task
 
-    def _start(self, task: dict[str, Any]) -> dict[str, Any]:
+    def _start(self, task: dict[str, Any]) -> None:
         kind = "start-replication" if task["Status"] == "ready" else "reload-target"
         self.log.info("Starting DMS task %s: %s", self.replication_task_id, kind)
         self.hook.start_replication_task(
             replication_task_arn=task["ReplicationTaskArn"], start_replication_task_type=kind
         )
-        return task
 
-    def _wait_for_fresh_end(self, since: datetime) -> dict[str, Any]:
-        # Just after a start AWS may still show the state and the dates of the load before.
-        while not ((task := self._describe())["Status"] in ENDED and _is_fresh(task, since)):
+    def _wait_for_fresh_end(self, since: datetime, before: datetime | None) -> dict[str, Any]:
+        # Just after a start AWS may still show the state and the dates of the load ``before``: of an earlier run, or
+        # of this run's earlier try.
+        while True:
+            task = self._describe()
+            if task["Status"] in ENDED and _is_fresh(task, since) and _fresh_start(task) != before:
+                return task
             time.sleep(self.poll_interval)
-        return task
 
 
 def _fresh_start(task: dict[str, Any]) -> datetime | None:
@@ -113,11 +119,16 @@ def loaded_rows(statistics: list[dict[str, Any]]) -> dict[str, int]:
     ``statistics`` are DescribeTableStatistics' entries. DMS ends a task as ``stopped`` even when it skipped rows or
     suspended tables, so states and error counts are what tells.
     """
-    wrong = [
+    wrong = _incomplete(statistics)
+    if wrong or not statistics:
+        raise AirflowException("DMS did not load every table: " + ("; ".join(wrong) or "it reports no table at all"))
+    return {table["TableName"]: int(table["FullLoadRows"]) for table in statistics}
+
+
+def _incomplete(statistics: list[dict[str, Any]]) -> list[str]:
+    """Each table that is not loaded whole, with what DMS says of it."""
+    return [
         f"{table['TableName']}: {table.get('TableState')}, {table.get('FullLoadErrorRows', 0)} rows in error"
         for table in statistics
         if table.get("TableState") != "Table completed" or table.get("FullLoadErrorRows", 0)
     ]
-    if wrong or not statistics:
-        raise AirflowException("DMS did not load every table: " + ("; ".join(wrong) or "it reports no table at all"))
-    return {table["TableName"]: int(table["FullLoadRows"]) for table in statistics}

@@ -94,10 +94,21 @@ def test_a_start_in_the_runs_own_second_is_fresh(aws_calls: dict[str, Handler]) 
     assert load()["started"] == whole_second.isoformat()
 
 
-def test_a_failed_load_is_an_error(aws_calls: dict[str, Handler]) -> None:
-    Dms(aws_calls, [("ready", None)], [("failed", SINCE)])
-    with pytest.raises(AirflowException, match="the-task failed"):
+def test_a_failed_load_names_the_tables_that_it_left(aws_calls: dict[str, Handler]) -> None:
+    dms = Dms(aws_calls, [("ready", None)], [("failed", SINCE)])
+    dms.statistics += [statistics("payment", 400, "Table error"), statistics("rental", 0, "Before load")]
+    with pytest.raises(
+        AirflowException, match=r"the-task failed.*: payment: Table error.*; rental: Before load"
+    ) as error:
         load()
+    assert "film" not in str(error.value)
+
+
+def test_the_end_of_this_runs_failed_try_is_not_the_end_of_the_next(aws_calls: dict[str, Handler]) -> None:
+    again = SINCE + timedelta(seconds=40)
+    dms = Dms(aws_calls, [("failed", SINCE)], [("failed", SINCE), ("running", again), ("stopped", again)])
+    assert load()["started"] == again.isoformat()
+    assert dms.started == ["reload-target"]
 
 
 def test_a_task_that_does_not_exist_is_named(aws_calls: dict[str, Handler]) -> None:
