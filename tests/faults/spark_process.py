@@ -1,0 +1,105 @@
+"""The enrichment in a process of its own, with its own JVM, as a Glue run is one; and a reader beside it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import boto3
+
+from local import java
+from local.settings import HOST, ROOT, TOOLS
+from oracle.tables import read
+from tests.glue.lake import TestLake
+
+_SETTINGS = (
+    "spark.master",
+    "spark.ui.",
+    "spark.sql.",
+    "spark.hadoop.",
+    "spark.driver.host",
+    "spark.driver.bindAddress",
+)
+_JAVA_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+
+
+@contextmanager
+def running_job(lake: TestLake, work: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """spark-submit of the job's script with the settings of the test's own session; log: ``work``/job.log."""
+    properties = work / "spark.properties"
+    settings = [
+        (name, value) for name, value in lake.spark.sparkContext.getConf().getAll() if name.startswith(_SETTINGS)
+    ]
+    settings.append(("spark.driver.extraJavaOptions", _JAVA_OPTIONS))
+    properties.write_text("".join(f"{name} {value}\n" for name, value in settings))
+    script = ROOT / "include/glue/streaming_films.py"
+    places = ["--landing_bucket", lake.landing, "--curated_bucket", lake.curated, "--JOB_RUN_ID", "jr_killed"]
+    environment = {
+        **os.environ,
+        **java.environment(),
+        "PYTHONPATH": str(ROOT / "include"),
+        "PYSPARK_PYTHON": sys.executable,
+        "SPARK_DIST_CLASSPATH": os.pathsep.join(str(jar) for jar in sorted((TOOLS / "spark-jars").glob("*.jar"))),
+        "SPARK_LOCAL_IP": HOST,
+        "TMPDIR": str(work),
+    }
+    submit = [str(Path(sys.executable).parent / "spark-submit"), "--properties-file", str(properties)]
+    with (work / "job.log").open("wb") as log:
+        process = subprocess.Popen(
+            [*submit, str(script), *places, *arguments], env=environment, stdout=log, stderr=log, start_new_session=True
+        )
+        try:
+            yield process
+        finally:
+            kill(process)
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """SIGKILL to the JVM and its Python at once, unless they have ended."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(30)
+
+
+@dataclass
+class Seen:
+    """Each state of the two tables that a reader saw: rows by (table, object)."""
+
+    states: list[Counter[tuple[str, str]]] = field(default_factory=list)
+    error: BaseException | None = None
+
+
+def state() -> Counter[tuple[str, str]]:
+    """Rows by (table, object), as DuckDB reads them now."""
+    actual = read(boto3.Session())
+    tables = {"films": actual.films, "quarantine": actual.quarantine}
+    return Counter((name, file) for name, rows in tables.items() for file in rows["source_file"].to_pylist())
+
+
+@contextmanager
+def reading() -> Iterator[Seen]:
+    """Read both tables again and again while the body runs, and once more after it."""
+    seen, ended = Seen(), threading.Event()
+
+    def poll() -> None:
+        try:
+            while not ended.is_set():
+                seen.states.append(state())
+        except BaseException as error:  # noqa: BLE001
+            seen.error = error
+
+    reader = threading.Thread(target=poll)
+    reader.start()
+    try:
+        yield seen
+    finally:
+        ended.set()
+        reader.join()
