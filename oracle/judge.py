@@ -34,21 +34,24 @@ def expect(objects: Iterable[tuple[str, bytes]], films: Mapping[int, Film]) -> E
 
 
 def _repair(landed: dict[str, Landed], ranked: list[str]) -> None:
-    """A good line that a good repair names is superseded; of several repairs of one line the first in rank counts.
+    """A line that a good repair names is superseded, bad ones too; of several repairs the first in rank counts.
 
-    A superseded repair still repairs: its own successor stands for the same line.
+    A superseded repair still repairs: its own successor stands for the same line. A repair of a line that never landed
+    would count an event that nobody sent.
     """
     claims: dict[tuple[str, int], list[tuple[Landed, int]]] = {}
     for one in map(landed.__getitem__, ranked):
         for number, target in one.supersedes.items():
             claims.setdefault(target, []).append((one, number))
-    for claimants in claims.values():
-        for one, number in claimants[1:]:
+    for (file, line), claimants in claims.items():
+        if file in landed and line in landed[file].lines:
+            _withdraw(landed[file], line, "superseded")
+            late, reason = claimants[1:], "already repaired"
+        else:
+            late, reason = claimants, "repairs no landed line"
+        for one, number in late:
             if (one.key, number) not in claims:
-                _withdraw(one, number, "already repaired")
-    for file, number in claims:
-        if file in landed:
-            _withdraw(landed[file], number, "superseded")
+                _withdraw(one, number, reason)
 
 
 def _withdraw_copies(ranked: list[tuple[int, Landed]]) -> None:
@@ -67,7 +70,7 @@ def _withdraw_copies(ranked: list[tuple[int, Landed]]) -> None:
 
 
 def _withdraw(landed: Landed, number: int, reason: str) -> None:
-    """Send a good line to the quarantine; a line that is bad anyway keeps its own reason."""
-    line = landed.lines.get(number)
-    if isinstance(line, Enriched):
-        landed.lines[number] = Quarantined(reason, "utf-8", line.digest)
+    """Send a line to the quarantine for this reason."""
+    line = landed.lines[number]
+    encoding = line.encoding if isinstance(line, Quarantined) else "utf-8"
+    landed.lines[number] = Quarantined(reason, encoding, line.digest)

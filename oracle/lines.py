@@ -149,7 +149,10 @@ def _event(landed: Landed, number: int, line: bytes, known: dict[str, str | _No]
 
 
 def _repair(landed: Landed, fields: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, int]]:
-    """``{"supersedes": {"source_file": KEY, "source_line": N}, "event": {...}}``, both of one month and time."""
+    """``{"supersedes": {"source_file": KEY, "source_line": N}, "event": {...}}``: of another object's line.
+
+    Both objects are of one month and time.
+    """
     parts = []
     for name in ("supersedes", "event"):
         inner = _by_lower_case(fields[name]) if isinstance(fields.get(name), _Pairs) else None
@@ -161,7 +164,7 @@ def _repair(landed: Landed, fields: dict[str, Any]) -> tuple[dict[str, Any], tup
     if not isinstance(file, str) or type(number) is not int or not 0 < number <= MAX_INT:
         raise _No("impossible value: supersedes")
     target = place(file)
-    if target.time != landed.time or target.month != landed.month:
+    if file == landed.key or target.time != landed.time or target.month != landed.month:
         raise _No("impossible value: supersedes")
     return event, (file, number)
 

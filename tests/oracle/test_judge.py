@@ -62,19 +62,21 @@ def test_events_without_an_id_are_never_copies() -> None:
 
 
 def test_a_repair_supersedes_its_line_once() -> None:
-    repairs = [key(NOON, n, root="streaming-repaired") for n in (5, 6, 7)]
+    repairs = [key(NOON, n, root="streaming-repaired") for n in (5, 6, 7, 8)]
 
     def repair(file: str, line: int) -> bytes:
         return body({"supersedes": {"source_file": file, "source_line": line}, "event": event()})
 
     objects = {FIRST: body(event(), b"bad"), repairs[0]: repair(FIRST, 1), repairs[1]: repair(FIRST, 1)}
     objects[repairs[2]] = repair(FIRST, 2)
+    objects[repairs[3]] = repair(FIRST, 3)
     assert fates(objects) == {
         (FIRST, 1): "superseded",
-        (FIRST, 2): "not JSON",
+        (FIRST, 2): "superseded",
         (repairs[0], 1): "counts",
         (repairs[1], 1): "already repaired",
         (repairs[2], 1): "counts",
+        (repairs[3], 1): "repairs no landed line",
     }
 
 
