@@ -10,12 +10,14 @@ RATE ?= 100
 SECONDS ?= 60
 MONTHS ?= 3
 EVENTS ?= 20000
+KILLS ?= 200
+SEED ?= 1
 SEEDS ?= 20
 
-.PHONY: help setup demo up down status clean stream history redrive env test faults lint format docs lock
+.PHONY: help setup demo up down status clean stream history redrive env test faults kill-loop lint format docs lock
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
 
 setup:  ## install what is missing (Debian packages, Python environments, jars, Sakila)
 	@$(if $(PYTHON),,$(error Python 3.11 is needed: there is neither python3.11 nor python3 on the PATH))$(PYTHON) -B -m local.setup
@@ -52,6 +54,9 @@ test: setup  ## lint, then every test: fast, services, Spark, Trino, the journey
 
 faults: setup  ## try every fault of docs/reliability.md SEEDS= times, a fifth where Spark is killed; write its table
 	@.local/tools/airflow/bin/python -m tests.faults.report --seeds $(SEEDS)
+
+kill-loop: setup  ## kill a home of its own KILLS= times at random (SEED=) while it works; RECORD=1 writes docs/kill-loop.md
+	@PYTHONPATH=.:include .local/tools/airflow/bin/python -m tests.kill_loop --kills $(KILLS) --seed $(SEED) $(if $(RECORD),--record)
 
 lint: setup  ## ruff, mypy, sqlfluff, cfn-lint
 	@$(LAKE) lint
