@@ -42,6 +42,7 @@ DUPLICATE = "duplicate"
 CONFLICT = "conflicting event_id"
 SUPERSEDED = "superseded"
 REPAIRED_TWICE = "already repaired"
+REPAIRS_NOTHING = "repairs no landed line"
 
 UTF8, BASE64, BASE64_START = "utf-8", "base64", "base64-start"
 
@@ -197,7 +198,8 @@ class LineParser:
         if not isinstance(key, str) or type(number) is not int or not 1 <= number <= _MAX_INT:
             raise _RejectedError(IMPOSSIBLE.format("supersedes"))
         superseded = parse_key(key)
-        if (superseded.month, superseded.time) != (self._landed.month, self._landed.time):
+        elsewhere = (superseded.month, superseded.time) != (self._landed.month, self._landed.time)
+        if elsewhere or key == self._landed.key:
             raise _RejectedError(IMPOSSIBLE.format("supersedes"))
         return self._event(event, Supersedes(key, number))
 

@@ -103,6 +103,13 @@ def first_month(since: datetime) -> tuple[str, str]:
     return f"{folder:%Y}", f"{folder:%m}"
 
 
+def months_between(since: datetime, until: datetime) -> list[str]:
+    """Every month (yyyy-MM) in whose folder a name from [since, until] may lie, in order."""
+    first, last = since - FOLDER_TOLERANCE, until + FOLDER_TOLERANCE
+    numbers = range(first.year * 12 + first.month - 1, last.year * 12 + last.month)
+    return [f"{number // 12:04}-{number % 12 + 1:02}" for number in numbers]
+
+
 def landed_objects(
     s3: Any, bucket: str, prefix: str, since: datetime | None = None, until: datetime | None = None
 ) -> Iterator[LandedObject]:
@@ -131,6 +138,19 @@ def landed_objects(
                 return
 
 
+def landed_months(s3: Any, bucket: str) -> Iterator[str]:
+    """The months (yyyy-MM) in whose folders objects have landed, latest first; a request a year."""
+    for year in reversed(_folders(s3, bucket, STREAMING_PREFIX)):
+        for folder in reversed(_folders(s3, bucket, year)):
+            if match := _FOLDER.fullmatch(folder):
+                yield "-".join(match.groups())
+
+
+def _folders(s3: Any, bucket: str, prefix: str) -> list[str]:
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, Delimiter="/")
+    return [folder["Prefix"] for page in pages for folder in page.get("CommonPrefixes", [])]
+
+
 def month_objects(s3: Any, bucket: str, month: str) -> list[LandedObject]:
     """Every landed and every repaired object of one month (yyyy-MM, or UNKNOWN_MONTH)."""
     folder = "" if month == UNKNOWN_MONTH else month.replace("-", "/") + "/"
@@ -140,13 +160,11 @@ def month_objects(s3: Any, bucket: str, month: str) -> list[LandedObject]:
 
 def neighbours(s3: Any, bucket: str, month: str, since: datetime, until: datetime) -> Iterator[LandedObject]:
     """Landed and repaired objects of other months than ``month`` (yyyy-MM) whose name's time is in [since, until]."""
-    first = (since - FOLDER_TOLERANCE).replace(day=1)
-    while first <= until + FOLDER_TOLERANCE:
-        if f"{first:%Y-%m}" != month:
+    for other in months_between(since, until):
+        if other != month:
             for root in (STREAMING_PREFIX, REPAIRED_PREFIX):
-                listed = landed_objects(s3, bucket, f"{root}{first:%Y/%m}/", since, until)
+                listed = landed_objects(s3, bucket, f"{root}{other.replace('-', '/')}/", since, until)
                 yield from (landed for landed in listed if landed.time)
-        first = (first + timedelta(days=31)).replace(day=1)
 
 
 def find_new(
@@ -166,8 +184,8 @@ def new_objects(
 ) -> list[str]:
     """Keys of landed and repaired objects that the next hourly run would take.
 
-    ``done``: keys that are in ``streaming_films``, or all of whose lines are in quarantine. Needed are those whose time
-    is not before ``watermark(newest_done, now)``, those without a time, and the repairs; more do no harm.
+    ``done``: keys with a row in ``curated.streaming_reconciliation``. Needed are those whose time is not before
+    ``watermark(newest_done, now)``, those without a time, and the repairs; more do no harm.
     ``newest_done``: the key with the latest time among all that are done; None lists the whole bucket.
     Objects that appear more than 24 hours late are found by the sweep (``newest_done=None``) or by a rebuild.
     """

@@ -1,29 +1,41 @@
 """The enrichment's order of steps: find objects, parse, settle, commit; a month at a time.
 
+A step commits three times: quarantine, streaming_films, and then, counted from both as committed, one row an object to
+streaming_reconciliation. An object is done when it has such a row; what a broken run leaves is taken again.
+
 A month's new objects are added beside what the tables hold. The month is written anew from all its landed objects
-instead where adding is not exact: a repair, a key inside the bounds of an existing data file, an object that a broken
-run left in quarantine only, a late copy that precedes one already counted.
+instead where adding is not exact: a repair, a key inside the bounds of an existing data file (a late object, or what a
+broken run left), a late copy that precedes one already counted.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Any
 
-from pyspark.sql import Column, DataFrame, Row, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as fn
 
-from datalake.landing import UNKNOWN_MONTH, LandedObject, find_new, month_objects, neighbours, parse_key, watermark
+from datalake.landing import (
+    UNKNOWN_MONTH,
+    LandedObject,
+    find_new,
+    landed_months,
+    month_objects,
+    neighbours,
+    parse_key,
+)
 from datalake.schemas import Table
 from datalake.tables import FILM_CATEGORY, QUARANTINE, RECONCILIATION, STREAMING_FILMS
 from datalake_spark import iceberg, settling
 from datalake_spark.held import Held, in_month, of_objects
-from datalake_spark.landed_lines import read_lines, read_raw
+from datalake_spark.landed_lines import landed_counts, lines_of, read_objects, read_raw
+from datalake_spark.reconciliation import Unreconciled, count_rows, reconcile, record
 from datalake_spark.redelivery import COPY, WINDOW_SECONDS, judge, shared_copies
-from datalake_spark.report import Report
+from datalake_spark.report import Report, Tally
 
 WINDOW = timedelta(seconds=WINDOW_SECONDS)
 _log = logging.getLogger(__name__)
@@ -61,14 +73,21 @@ class Enrichment:
         if snapshot is None or not films or len(films) != len({film.film_id for film in films}):
             raise UnusableFilms(f"{FILM_CATEGORY.full_name} has {len(films)} rows, not one a film: run film_category")
         self._films = spark.createDataFrame(films, FILM_CATEGORY.spark_ddl())
-        self.report = Report(snapshot)
+        self.report = Report(film_category_snapshot=snapshot)
+        self.run_id, self._mode = run_id, ""
         self._properties = {"run-id": run_id, "film-category-snapshot-id": str(snapshot)}
+        self._doubtful: set[str] = set()  # months that a twin changed unnoticed by Iceberg
 
     def take_new(self, everything: bool = False) -> None:
-        """Commit every landed object that the tables do not hold; ``everything`` looks beyond the last day of names.
+        """Commit every landed object that is not done; ``everything`` looks beyond the last day of names.
 
         Months that adding cannot do exactly are written anew, see the module's docstring and ``rebuild``.
+
+        Raises:
+            Unreconciled: the rows committed are not the lines landed; the objects of that step are not done.
+            Conflict: other writers were in the way each time.
         """
+        self._mode = "sweep" if everything else "hourly"
         iceberg.retried(lambda: self._take_new(everything))
 
     def rebuild(self, month: str) -> None:
@@ -76,28 +95,35 @@ class Enrichment:
 
         Raises:
             LandingIncomplete: some of its objects are gone.
+            Unreconciled, Conflict: as ``take_new``.
         """
+        self._mode = "rebuild"
         iceberg.retried(lambda: self._rebuild(month))
 
     def _take_new(self, everything: bool) -> None:
         held = self._held()
-        now = datetime.now(UTC)
-        newest = None if everything else held.newest()
-        done, broken = held.done(self._bucket, watermark(newest, now))
-        new = sorted(find_new(self._s3, self._bucket, done, newest, now), key=lambda landed: landed.month)
+        newest = None if everything else held.newest(landed_months(self._s3, self._bucket))
+        listed = find_new(self._s3, self._bucket, (), newest, datetime.now(UTC))
+        done = held.done(listed)
+        new = sorted((o for o in listed if o.key not in done), key=lambda landed: landed.month)
         fresh = {landed.key for landed in new}
+        # A repair bears the month and time of what it repairs.
+        repaired = {(landed.month, landed.time) for landed in listed if landed.is_repair}
         anew: set[str] = set()
+        for month in sorted(self._doubtful):
+            self._write_anew(month, fresh, anew)
         for month, group in groupby(new, key=lambda landed: landed.month):
             objects = list(group)
             if month in anew:
                 continue
-            repaired = any(landed.is_repair or landed.key in broken for landed in objects)
-            if repaired or held.surrounds(month, objects) or not self._add(month, objects, held, anew, fresh):
+            with_repair = any((landed.month, landed.time) in repaired for landed in objects)
+            if with_repair or held.surrounds(month, objects) or not self._add(month, objects, held, anew, fresh):
                 self._write_anew(month, fresh, anew)
 
     def _rebuild(self, month: str) -> None:
         held = self._held()
-        fresh = {landed.key for landed in month_objects(self._s3, self._bucket, month)} - held.month_keys(month)
+        objects = month_objects(self._s3, self._bucket, month)
+        fresh = {landed.key for landed in objects} - held.done(objects)
         self._write_anew(month, fresh, None)
 
     def _held(self) -> Held:
@@ -109,12 +135,12 @@ class Enrichment:
         self, month: str, objects: Sequence[LandedObject], held: Held, anew: set[str], fresh: Collection[str]
     ) -> bool:
         """Commit these objects beside the month's rows; False, and nothing done, if it must be written anew."""
-        lines = read_lines(self._spark, self._bucket, objects, fresh).persist()
+        landed = read_objects(self._spark, self._bucket, objects, fresh).persist()
         # What this run has committed since is compared with, too; the commit is still validated from ``held`` on.
         copies = (Held(self._spark) if self.report.months else held).copies(objects, WINDOW)
-        settled, displaced = self._settle(lines, copies)
+        settled, displaced = self._settle(lines_of(landed), copies)
         if month in displaced:
-            lines.unpersist()
+            landed.unpersist()
             return False
         # Before the older copies are committed: should the run break off here, the next one still finds them new.
         for other in sorted(displaced - anew):
@@ -125,8 +151,8 @@ class Enrichment:
             else in_month(month)
             for table in (STREAMING_FILMS, QUARANTINE)
         }
-        self._commit(month, objects, settled, held, conditions)
-        lines.unpersist()
+        self._commit(month, objects, settled, landed_counts(landed), held, conditions)
+        landed.unpersist()
         return True
 
     def _write_anew(self, month: str, fresh: Collection[str], anew: set[str] | None) -> None:
@@ -142,7 +168,8 @@ class Enrichment:
                 f"{month}: {len(gone)} objects of the tables are not in {self._bucket} any more, e.g. {min(gone)}"
             )
         _log.info("%s is written anew from %d objects", month, len(objects))
-        lines = self._repaired(objects, fresh).persist()
+        landed = read_objects(self._spark, self._bucket, objects, fresh).persist()
+        lines = _repaired(objects, landed)
         settled, displaced = self._settle(lines, self._neighbour_copies(month, objects, fresh))
         displaced.discard(month)
         if anew is None:
@@ -151,12 +178,10 @@ class Enrichment:
             anew.add(month)
             for other in sorted(displaced - anew):
                 self._write_anew(other, fresh, anew)
-        self._commit(month, objects, settled, held, dict.fromkeys(held.snapshots, in_month(month)))
-        lines.unpersist()
-
-    def _repaired(self, objects: Sequence[LandedObject], fresh: Collection[str]) -> DataFrame:
-        lines = read_lines(self._spark, self._bucket, objects, fresh)
-        return settling.apply_repairs(lines) if any(landed.is_repair for landed in objects) else lines
+        conditions = dict.fromkeys((STREAMING_FILMS.name, QUARANTINE.name), in_month(month))
+        self._commit(month, objects, settled, landed_counts(landed), held, conditions)
+        self._doubtful.discard(month)
+        landed.unpersist()
 
     def _neighbour_copies(
         self, month: str, objects: Sequence[LandedObject], fresh: Collection[str]
@@ -168,7 +193,8 @@ class Enrichment:
         around = list(neighbours(self._s3, self._bucket, month, min(times) - WINDOW, max(times) + WINDOW))
         if not around:
             return None
-        lines = self._repaired(around, fresh).where("reason IS NULL AND event_id IS NOT NULL")
+        lines = _repaired(around, read_objects(self._spark, self._bucket, around, fresh))
+        lines = lines.where("reason IS NULL AND event_id IS NOT NULL")
         return lines.withColumn("mine", fn.lit(False)).select(*COPY)
 
     def _settle(self, lines: DataFrame, others: DataFrame | None) -> tuple[DataFrame, set[str]]:
@@ -191,20 +217,46 @@ class Enrichment:
         month: str,
         objects: Sequence[LandedObject],
         lines: DataFrame,
+        landed: Mapping[str, int],
         held: Held,
-        conditions: dict[str, Column],
+        conditions: Mapping[str, Column],
     ) -> None:
-        """Quarantine first: an object counts as done only when it is in streaming_films, or all in quarantine."""
-        counts = settling.count_lines(lines, self._films).collect()
-        if any(row.reason for row in counts) or held.has_files(QUARANTINE, month):
-            self._replace(QUARANTINE, self._quarantine(month, objects, lines), held, conditions)
-        if any(not row.reason for row in counts) or held.has_files(STREAMING_FILMS, month):
-            enriched = settling.enrich(lines, self._films, month)
-            self.report.snapshot_id = self._replace(STREAMING_FILMS, enriched, held, conditions)
-        fields = settling.count_unknown_fields(lines).collect() if any(row.has_unknown_fields for row in counts) else []
-        self._count(month, objects, counts, fields)
+        """Commit a step to the two tables, then say so in the third: its objects are done.
 
-    def _replace(self, table: Table, rows: DataFrame, held: Held, conditions: dict[str, Column]) -> int:
+        Both tables get their commit even if one has no row to add: so twins, whatever they make of the same lines,
+        refuse each other.
+
+        Raises:
+            Unreconciled: rows and landed lines do not agree, and no twin was at work.
+            Conflict: a twin was faster.
+        """
+        fields = settling.count_fields(lines).collect()[0]
+        snapshots = dict(held.snapshots)
+        if fields.lines or any(held.has_files(table, month) for table in (QUARANTINE, STREAMING_FILMS)):
+            quarantine, enriched = self._quarantine(month, objects, lines), settling.enrich(lines, self._films, month)
+            snapshots[QUARANTINE.name] = self._replace(QUARANTINE, quarantine, held, conditions)
+            snapshots[STREAMING_FILMS.name] = self._replace(STREAMING_FILMS, enriched, held, conditions)
+            self.report.snapshot_id = snapshots[STREAMING_FILMS.name]
+        committed_at = datetime.now(UTC)
+        # The quarantine as it is now: a twin may have put there what this step has counted as good.
+        latest = iceberg.current_snapshot(self._spark, QUARANTINE)
+        counted = count_rows(self._spark, snapshots | {QUARANTINE.name: latest}, conditions)
+        try:
+            tallies = reconcile(objects, landed, counted)
+        except Unreconciled as unreconciled:
+            if latest == snapshots[QUARANTINE.name]:
+                raise
+            self._doubtful.add(month)
+            raise iceberg.Conflict(f"another run committed the same objects: {unreconciled}") from unreconciled
+        record(self._spark, objects, tallies, self.run_id, self._mode, committed_at, self._properties)
+        self._count(month, tallies.values())
+        self.report.events += fields.events
+        self.report.with_event_id += fields.with_event_id
+        if fields.with_unknown_fields:
+            for row in settling.count_unknown_fields(lines).collect():
+                self.report.unknown_fields[row.field] += row["count"]
+
+    def _replace(self, table: Table, rows: DataFrame, held: Held, conditions: Mapping[str, Column]) -> int:
         snapshot, condition = held.snapshots[table.name], conditions[table.name]
         return iceberg.replace_rows(rows, table, condition, snapshot, self._properties)
 
@@ -218,19 +270,13 @@ class Enrichment:
             bad = bad.union(settling.with_raw(late, landed))
         return settling.quarantine(bad, month)
 
-    def _count(
-        self, month: str, objects: Sequence[LandedObject], counts: Sequence[Row], unknown_fields: Sequence[Row]
-    ) -> None:
-        report = self.report
-        for row in counts:
-            if row.reason:
-                report.reasons[row.reason] += row["count"]
-            else:
-                report.enriched += row["count"]
-                report.unknown_films += row["count"] if row.unknown_film else 0
-        for row in unknown_fields:
-            report.unknown_fields[row.field] += row["count"]
-        if counts:
-            report.objects += len(objects)
-            if month != UNKNOWN_MONTH:
-                report.months.add(month)
+    def _count(self, month: str, tallies: Collection[Tally]) -> None:
+        self.report.add(tallies)
+        if tallies and month != UNKNOWN_MONTH:
+            self.report.months.add(month)
+
+
+def _repaired(objects: Sequence[LandedObject], landed: DataFrame) -> DataFrame:
+    """The lines of these objects (``OBJECTS``), judged by the repairs among them."""
+    lines = lines_of(landed)
+    return settling.apply_repairs(lines) if any(one.is_repair for one in objects) else lines

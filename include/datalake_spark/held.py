@@ -1,27 +1,26 @@
-"""What the two tables hold, as of one snapshot of each; files' bounds are asked first, so old files stay closed."""
+"""What the tables hold, as of one snapshot of each; months and files' bounds are asked first: old files stay closed."""
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import reduce
-from operator import and_
+from itertools import groupby
+from operator import and_, or_
 from typing import Any
 
-import boto3
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as fn
 
-from datalake.events import CONFLICT, DUPLICATE, Event, LineParser, split_lines
-from datalake.landing import LandedObject, first_month, key_at, key_span, parse_key
-from datalake.names import REPAIRED_PREFIX
+from datalake.events import CONFLICT, DUPLICATE, Event, LineParser
+from datalake.landing import LandedObject, key_at, key_span, months_between, parse_key
 from datalake.schemas import Table
-from datalake.tables import QUARANTINE, STREAMING_FILMS
+from datalake.tables import QUARANTINE, RECONCILIATION, STREAMING_FILMS
 from datalake_spark.iceberg import current_snapshot, read_snapshot
-from datalake_spark.landed_lines import CONTENT, fetch
+from datalake_spark.landed_lines import CONTENT
 from datalake_spark.redelivery import COPY
 
 _IN_LIMIT = 200  # Iceberg compares a longer IN list with no file's bounds (InclusiveMetricsEvaluator)
@@ -42,65 +41,54 @@ class FileBounds:
 
 
 class Held:
-    """Both tables at the snapshots that were current when this was made."""
+    """The tables at the snapshots that were current when this was made.
+
+    RECONCILIATION's is taken first: the rows of an object that is done there are in the snapshots of the others.
+    """
 
     def __init__(self, spark: SparkSession) -> None:
         self._spark = spark
-        self.snapshots = {table.name: current_snapshot(spark, table) for table in (STREAMING_FILMS, QUARANTINE)}
-        self._bounds = [
-            FileBounds(*row) for row in self._files(STREAMING_FILMS).union(self._files(QUARANTINE)).collect()
-        ]
-
-    def _files(self, table: Table) -> DataFrame:
-        files = read_snapshot(self._spark, table, self.snapshots[table.name], "files")
-        bounds = "readable_metrics.source_file"
-        return files.select(
-            fn.lit(table.name),
-            fn.concat_ws("-", "partition.partition_0", "partition.partition_1"),
-            f"{bounds}.lower_bound",
-            f"{bounds}.upper_bound",
-        )
+        tables = (RECONCILIATION, QUARANTINE, STREAMING_FILMS)
+        self.snapshots = {table.name: current_snapshot(spark, table) for table in tables}
+        self._bounds: dict[str, list[FileBounds]] = {}  # by month
 
     def read(self, table: Table) -> DataFrame:
-        """One of the two tables at its snapshot."""
+        """One of the tables at its snapshot."""
         return read_snapshot(self._spark, table, self.snapshots[table.name])
 
-    def newest(self) -> str | None:
-        """The key with the latest time among the bounds; the newest key of all, unless a file mixes series."""
-        timed = [(landed.time, landed.key) for landed in self._bound_keys() if landed.time]
-        return max(timed)[1] if timed else None
+    def newest(self, months: Iterable[str] | None = None) -> str | None:
+        """The done object with the latest time in its name, of the first of these months that has one; or of all."""
+        if self.snapshots[RECONCILIATION.name] is None:
+            return None
+        for one in [None] if months is None else ([month] for month in months):
+            timed = [(o.time, o.key) for o in _bound_keys(self._files([RECONCILIATION], one)) if o.time]
+            if timed:
+                return max(timed)[1]
+        return None
+
+    def done(self, objects: Collection[LandedObject]) -> set[str]:
+        """The keys of those among these objects that are done: a run committed them whole."""
+        if self.snapshots[RECONCILIATION.name] is None or not objects:
+            return set()
+        asked = reduce(or_, (_covering(month, group) for month, group in _by_month(objects)))
+        rows = self.read(RECONCILIATION).where(asked).select("source_file").distinct().collect()
+        return {row.source_file for row in rows} & {landed.key for landed in objects}
 
     def has_files(self, table: Table, month: str) -> bool:
         """Whether the table has rows of this month."""
-        return any(bounds.table == table.name and bounds.month == month for bounds in self._bounds)
+        return any(bounds.table == table.name for bounds in self._of_months([month]))
 
     def surrounds(self, month: str, objects: Iterable[LandedObject]) -> bool:
         """Whether one of these keys lies inside the bounds of a data file of the month."""
         keys = sorted(landed.key for landed in objects)
-        own = (bounds for bounds in self._bounds if bounds.month == month)
-        return any(bisect_left(keys, bounds.low) < bisect_right(keys, bounds.high) for bounds in own)
+        bounds = self._of_months([month])
+        return any(bisect_left(keys, one.low) < bisect_right(keys, one.high) for one in bounds)
 
     def month_keys(self, month: str) -> set[str]:
-        """Keys of this month's objects with a row in one of the tables."""
+        """Keys of this month's objects with a row in streaming_films or in quarantine."""
         keys = (self.read(t).where(in_month(month)).select("source_file") for t in (STREAMING_FILMS, QUARANTINE))
         films, quarantine = keys
         return {row.source_file for row in films.union(quarantine).distinct().collect()}
-
-    def done(self, bucket: str, since: datetime | None) -> tuple[set[str], set[str]]:
-        """Keys that are done, and keys that a broken run left in quarantine only; each complete from ``since`` on.
-
-        An object without a row in streaming_films is done when all its lines are in quarantine: they are counted.
-        """
-        where = self._between(since, None) | fn.col("source_file").startswith(REPAIRED_PREFIX)
-        films = self.read(STREAMING_FILMS).where(where).groupBy("source_file").agg(fn.lit(None).cast("bigint"))
-        quarantine = self.read(QUARANTINE).where(where).groupBy("source_file").count()
-        rows = films.union(quarantine).toDF("source_file", "lines").collect()
-        done = {row.source_file for row in rows if row.lines is None}
-        lines = {row.source_file: row.lines for row in rows if row.lines is not None and row.source_file not in done}
-        objects = [parse_key(key) for key in sorted(lines)]
-        landed = fetch(bucket, boto3.session.Session().region_name, objects)
-        complete = {o.key for o, body in landed if sum(1 for _ in split_lines(body)) == lines[o.key]}
-        return done | complete, lines.keys() - complete
 
     def copies(self, objects: Iterable[LandedObject], window: timedelta) -> DataFrame | None:
         """Committed copies (``COPY``, neither fresh nor mine) whose objects lie within ``window`` of these objects.
@@ -108,13 +96,18 @@ class Held:
         None when the tables hold nothing of that time.
         """
         times = [landed.time for landed in objects if landed.time]
-        if not times or not self._bounds:
+        if not times:
+            return None
+        since, until = min(times) - window, max(times) + window
+        bounds = self._of_months(months_between(since, until))
+        if not bounds:
             return None
         series = {landed.series for landed in objects if landed.time}
-        near = self._between(min(times) - window, max(times) + window, series)
+        series |= {landed.series for landed in _bound_keys(bounds) if landed.time}
+        near = _between(since, until, series)
         names = [definition.split()[0] for definition in _COPY_TYPES.split(", ")]
         rows = self.read(STREAMING_FILMS).where(near & fn.col("event_id").isNotNull()).select(*names)
-        if any(bounds.table == QUARANTINE.name for bounds in self._bounds):
+        if any(one.table == QUARANTINE.name for one in bounds):
             lines = self.read(QUARANTINE).where(near & fn.col("reason").isin(DUPLICATE, CONFLICT))
             lines = lines.select("source_file", "source_line", "raw")
             rows = rows.union(lines.mapInArrow(_quarantined_copies, _COPY_TYPES))
@@ -125,34 +118,78 @@ class Held:
             .select(*COPY)
         )
 
-    def _bound_keys(self) -> Iterator[LandedObject]:
-        for bounds in self._bounds:
-            yield parse_key(bounds.low)
-            yield parse_key(bounds.high)
+    def _of_months(self, months: Collection[str]) -> list[FileBounds]:
+        """Data files of streaming_films and of the quarantine in these months."""
+        unknown = [month for month in months if month not in self._bounds]
+        if unknown:
+            self._bounds |= {month: [] for month in unknown}
+            for bounds in self._files([STREAMING_FILMS, QUARANTINE], unknown):
+                self._bounds[bounds.month].append(bounds)
+        return [bounds for month in months for bounds in self._bounds[month]]
 
-    def _between(self, since: datetime | None, until: datetime | None, series: Collection[str] = frozenset()) -> Column:
-        """Everything but what is known to lie outside: rows of other months, and of a known series but another time."""
-        if since is None:
-            return fn.lit(True)
-        source_file = fn.col("source_file")
-        year, month = first_month(since)
-        conditions = [
-            (fn.col("partition_0") > year) | ((fn.col("partition_0") == year) & (fn.col("partition_1") >= month))
-        ]
-        known = (landed for landed in self._bound_keys() if landed.time)
-        recent = {landed.series for landed in known if (landed.partition_0, landed.partition_1) >= (year, month)}
-        for name in sorted(recent.union(series)):
-            first, end = key_span(name)
-            conditions.append((source_file < first) | (source_file >= key_at(name, since)))
-            if until is not None:
-                conditions.append((source_file < key_at(name, until + timedelta(seconds=1))) | (source_file >= end))
-        return reduce(and_, conditions)
+    def _files(self, tables: Iterable[Table], months: Iterable[str] | None) -> list[FileBounds]:
+        """Data files of these months, or all; only manifests that span one of the months are opened."""
+        frames = [self._file_bounds(table) for table in tables]
+        if months is not None:
+            condition = reduce(or_, (in_month(month, "partition.") for month in months))
+            frames = [frame.where(condition) for frame in frames]
+        rows = reduce(DataFrame.union, (frame.select("table", "month", "low", "high") for frame in frames))
+        return [FileBounds(*row) for row in rows.collect()]
+
+    def _file_bounds(self, table: Table) -> DataFrame:
+        bounds = "readable_metrics.source_file"
+        files = read_snapshot(self._spark, table, self.snapshots[table.name], "files")
+        return files.withColumns(
+            {
+                "table": fn.lit(table.name),
+                "month": fn.concat_ws("-", "partition.partition_0", "partition.partition_1"),
+                "low": fn.col(f"{bounds}.lower_bound"),
+                "high": fn.col(f"{bounds}.upper_bound"),
+            }
+        )
 
 
-def in_month(month: str) -> Column:
-    """The condition of one month's partition."""
+def _bound_keys(files: Iterable[FileBounds]) -> Iterator[LandedObject]:
+    for bounds in files:
+        yield parse_key(bounds.low)
+        yield parse_key(bounds.high)
+
+
+def _by_month(objects: Iterable[LandedObject]) -> Iterator[tuple[str, list[LandedObject]]]:
+    for month, group in groupby(sorted(objects, key=_month_and_key), key=lambda landed: landed.month):
+        yield month, list(group)
+
+
+def _month_and_key(landed: LandedObject) -> tuple[str, str]:
+    return landed.month, landed.key
+
+
+def _covering(month: str, objects: Sequence[LandedObject]) -> Column:
+    """A condition that holds for the rows of these objects, given in key order, of one month; and for few others."""
+    odd = [landed.key for landed in objects if not landed.time]
+    source_file = fn.col("source_file")
+    parts = [of_objects(odd)] if odd else []
+    for _, group in groupby((landed for landed in objects if landed.time), key=lambda landed: landed.series):
+        keys = [landed.key for landed in group]
+        parts.append(source_file.between(keys[0], keys[-1]))
+    return in_month(month) & reduce(or_, parts)
+
+
+def _between(since: datetime, until: datetime, series: Collection[str]) -> Column:
+    """Everything but what is known to lie outside: rows of other months, and of these series but another time."""
+    source_file = fn.col("source_file")
+    conditions = [reduce(or_, (in_month(month) for month in months_between(since, until)))]
+    for name in sorted(series):
+        first, end = key_span(name)
+        conditions.append((source_file < first) | (source_file >= key_at(name, since)))
+        conditions.append((source_file < key_at(name, until + timedelta(seconds=1))) | (source_file >= end))
+    return reduce(and_, conditions)
+
+
+def in_month(month: str, prefix: str = "") -> Column:
+    """The condition of one month's partition; ``prefix``: of the names of the partition's columns."""
     year, number = month.split("-")
-    return (fn.col("partition_0") == year) & (fn.col("partition_1") == number)
+    return (fn.col(f"{prefix}partition_0") == year) & (fn.col(f"{prefix}partition_1") == number)
 
 
 def of_objects(keys: Iterable[str]) -> Column:

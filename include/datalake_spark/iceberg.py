@@ -8,29 +8,37 @@ computed from and is refused when rows that it replaces have changed since (Iceb
 from __future__ import annotations
 
 import logging
+import random
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeVar
 
 from py4j.protocol import Py4JJavaError
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, DataFrameWriterV2, SparkSession
 from pyspark.sql import functions as fn
 
 from datalake.schemas import Table
 
 CATALOG = "glue_catalog"
-ATTEMPTS = 3
+ATTEMPTS = 4
+PAUSE_SECONDS = 1.0  # before the second attempt; doubled before each further one, and spread by half either way
 
 _PROPERTIES = {
     "format-version": "2",
     "write.format.default": "parquet",
     "write.parquet.compression-codec": "zstd",
     "write.metadata.delete-after-commit.enabled": "true",  # hourly commits would pile up metadata files for ever
+    # Commits are merged into manifests of this size. Small ones span a few weeks, so a run opens those of its months
+    # alone; one of the default 8 MB would hold years and be read by every run.
+    "commit.manifest.target-size-bytes": "65536",
+    "commit.manifest.min-count-to-merge": "20",
 }
 # Bounds are cut at 16 characters by default, which all keys have in common: nothing would be pruned.
 _SOURCE_FILE_BOUNDS = {"write.metadata.metrics.column.source_file": "full"}
 _CONFLICTS = ("ValidationException", "CommitFailedException", "ConcurrentModificationException")
+_UNKNOWN_OUTCOME = "CommitStateUnknownException"
 
 Result = TypeVar("Result")
 _log = logging.getLogger(__name__)
@@ -91,21 +99,60 @@ def replace_rows(
     Raises:
         Conflict: a file that may hold such rows was added since, or one holds others too.
     """
-    spark = rows.sparkSession
     commit = uuid.uuid4().hex
-    writer = rows.writeTo(identifier(table)).option("isolation-level", "serializable")
-    # One month is written at a time, so neither a shuffle nor a sort by partition is needed.
-    writer = writer.option("use-table-distribution-and-ordering", "false").option("fanout-enabled", "true")
+    writer = _writer(rows, table, {**properties, "commit-id": commit}).option("isolation-level", "serializable")
     if snapshot is not None:
         writer = writer.option("validate-from-snapshot-id", str(snapshot))
-    for name, value in {**properties, "commit-id": commit}.items():
+    return _committed(rows.sparkSession, table, commit, lambda: writer.overwrite(condition))
+
+
+def append_rows(rows: DataFrame, table: Table, properties: Mapping[str, str]) -> int:
+    """Add rows in one commit, whatever others commit meanwhile; return its snapshot id. Raises Conflict as above."""
+    commit = uuid.uuid4().hex
+    writer = _writer(rows, table, {**properties, "commit-id": commit})
+    return _committed(rows.sparkSession, table, commit, writer.append)
+
+
+def _writer(rows: DataFrame, table: Table, properties: Mapping[str, str]) -> DataFrameWriterV2:
+    # One month is written at a time, so neither a shuffle nor a sort by partition is needed.
+    writer = rows.writeTo(identifier(table)).option("use-table-distribution-and-ordering", "false")
+    writer = writer.option("fanout-enabled", "true")
+    for name, value in properties.items():
         writer = writer.option(f"snapshot-property.{name}", value)
-    with refused_as_conflict(table):
-        writer.overwrite(condition)
-    made = spark.table(f"{identifier(table)}.snapshots").where(fn.col("summary")["commit-id"] == commit).first()
-    if made is None:
+    return writer
+
+
+def _committed(spark: SparkSession, table: Table, commit: str, write: Callable[[], None]) -> int:
+    """Write; return the snapshot that bears the id ``commit``.
+
+    A commit of unknown outcome (the catalog did not answer) is looked for before anything else is done: it may stand.
+    If it does not stand it is a Conflict: whatever comes next reads afresh, and Iceberg refuses one of the two should
+    it arrive late after all.
+    """
+    try:
+        with refused_as_conflict(table):
+            write()
+    except Py4JJavaError as error:
+        if _UNKNOWN_OUTCOME not in str(error):
+            raise
+        found = _find_commit(spark, table, commit)
+        _log.warning(
+            "%s: unknown outcome of commit %s: it %s", table.full_name, commit, "stands" if found else "failed"
+        )
+        if found is None:
+            raise Conflict(f"{table.full_name}: {_first_line(error)}") from error
+        return found
+    found = _find_commit(spark, table, commit)
+    if found is None:
         raise RuntimeError(f"{table.full_name}: the commit {commit} is not among the table's snapshots")
-    return int(made["snapshot_id"])
+    return found
+
+
+def _find_commit(spark: SparkSession, table: Table, commit: str) -> int | None:
+    spark.catalog.refreshTable(identifier(table))
+    snapshots = spark.table(f"{identifier(table)}.snapshots")
+    made = snapshots.where(fn.col("summary")["commit-id"] == commit).select("snapshot_id").first()
+    return int(made["snapshot_id"]) if made else None
 
 
 @contextmanager
@@ -114,13 +161,14 @@ def refused_as_conflict(table: Table) -> Iterator[None]:
     try:
         yield
     except Py4JJavaError as error:
-        if any(name in str(error) for name in _CONFLICTS):
+        text = str(error)
+        if _UNKNOWN_OUTCOME not in text and any(name in text for name in _CONFLICTS):
             raise Conflict(f"{table.full_name}: {_first_line(error)}") from error
         raise
 
 
 def retried(step: Callable[[], Result]) -> Result:
-    """Run a step that reads afresh and commits; repeat it on Conflict, three times in all."""
+    """Run a step that reads afresh and commits; repeat it on Conflict after a pause, ``ATTEMPTS`` times in all."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return step()
@@ -128,6 +176,8 @@ def retried(step: Callable[[], Result]) -> Result:
             _log.warning("attempt %d of %d: %s", attempt, ATTEMPTS, conflict)
             if attempt == ATTEMPTS:
                 raise
+            # Spread, or twins that refused each other would meet again.
+            time.sleep(PAUSE_SECONDS * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))  # noqa: S311
     raise AssertionError("unreachable")
 
 

@@ -27,12 +27,14 @@ _FETCHERS = 8
 
 _EVENT = "timestamp string, eventtype string, film_id_streaming int, distributor string, platform string, state string"
 # One row a line that is not blank. Either the event's columns are set, or reason, raw and raw_encoding.
-# object_time: seconds since 1970 UTC, from the object's name. fresh: whether the object is new to the tables.
+# object_time: seconds since 1970 UTC, from the object's name. fresh: whether the object is not done.
 LINES = (
     f"{_EVENT}, event_id string, event_time string, source_file string, source_line int, object_time bigint, "
     "fresh boolean, reason string, raw string, raw_encoding string, supersedes_file string, supersedes_line int, "
     "unknown_fields array<string>"
 )
+# LINES, and one row more for each object, with its key and ``landed``: its lines that are not blank.
+OBJECTS = f"{LINES}, landed bigint"
 RAW = "source_file string, source_line int, raw string, raw_encoding string"
 # What tells two copies of an event from two events
 CONTENT = ("timestamp", "eventtype", "film_id_streaming", "distributor", "platform", "state")
@@ -40,18 +42,31 @@ CONTENT = ("timestamp", "eventtype", "film_id_streaming", "distributor", "platfo
 _PARSED_TYPES = [pa.string(), pa.string(), pa.int32(), *[pa.string()] * 5]
 _TAIL_TYPES = [pa.string(), pa.string(), pa.string(), pa.string(), pa.int32(), pa.list_(pa.string())]
 _NO_EVENT = (None,) * len(_PARSED_TYPES)
-_LINE_NAMES = [definition.split()[0] for definition in LINES.split(", ")]
+_OBJECT_NAMES = [definition.split()[0] for definition in OBJECTS.split(", ")]
 _RAW_NAMES = [definition.split()[0] for definition in RAW.split(", ")]
 
 
-def read_lines(spark: SparkSession, bucket: str, objects: Sequence[LandedObject], fresh: Collection[str]) -> DataFrame:
-    """Every line of the objects that is not blank, as ``LINES``; ``fresh``: the keys that are new to the tables."""
+def read_objects(
+    spark: SparkSession, bucket: str, objects: Sequence[LandedObject], fresh: Collection[str]
+) -> DataFrame:
+    """Every object, and every line of it that is not blank: ``OBJECTS``; ``fresh``: the keys that are not done."""
     fresh = frozenset(fresh)
 
     def batch(landed: LandedObject, body: bytes) -> pa.RecordBatch:
-        return line_batch(landed, body, landed.key in fresh)
+        return object_batch(landed, body, landed.key in fresh)
 
-    return _read(spark, bucket, objects, batch, LINES)
+    return _read(spark, bucket, objects, batch, OBJECTS)
+
+
+def lines_of(objects: DataFrame) -> DataFrame:
+    """The lines (``LINES``) among ``OBJECTS``."""
+    return objects.where("landed IS NULL").drop("landed")
+
+
+def landed_counts(objects: DataFrame) -> dict[str, int]:
+    """Lines that are not blank by key, as they were counted from the bytes of ``OBJECTS``."""
+    rows = objects.where("landed IS NOT NULL").select("source_file", "landed").collect()
+    return {row.source_file: row.landed for row in rows}
 
 
 def read_raw(spark: SparkSession, bucket: str, objects: Sequence[LandedObject]) -> DataFrame:
@@ -113,11 +128,12 @@ def fetch(bucket: str, region: str | None, objects: Iterable[LandedObject]) -> I
             yield from pool.map(body, window)
 
 
-def line_batch(landed: LandedObject, body: bytes, fresh: bool) -> pa.RecordBatch:
-    """One object's lines as ``LINES``."""
+def object_batch(landed: LandedObject, body: bytes, fresh: bool) -> pa.RecordBatch:
+    """One object as ``OBJECTS``: its lines, then the row of its count."""
     rows = [_row(line) for line in parse_object(landed.key, body)]
+    rows.append((None,) * (len(_PARSED_TYPES) + 1 + len(_TAIL_TYPES)))
     count = len(rows)
-    columns = list(zip(*rows, strict=True)) or [()] * (len(_PARSED_TYPES) + 1 + len(_TAIL_TYPES))
+    columns = list(zip(*rows, strict=True))
     split = len(_PARSED_TYPES)
     time = pa.scalar(int(landed.time.timestamp()) if landed.time else None, pa.int64())
     arrays = [
@@ -127,8 +143,14 @@ def line_batch(landed: LandedObject, body: bytes, fresh: bool) -> pa.RecordBatch
         pa.repeat(time, count),
         pa.repeat(fresh, count),
         *(pa.array(column, kind) for column, kind in zip(columns[split + 1 :], _TAIL_TYPES, strict=True)),
+        pa.array([*[None] * (count - 1), count_landed(body)], pa.int64()),
     ]
-    return pa.RecordBatch.from_arrays(arrays, _LINE_NAMES)
+    return pa.RecordBatch.from_arrays(arrays, _OBJECT_NAMES)
+
+
+def count_landed(body: bytes) -> int:
+    """Lines that are not blank: counted apart from the parser, whose rows are reconciled with this number."""
+    return sum(1 for line in body.split(b"\n") if line and not line.isspace())
 
 
 def _row(line: Line) -> tuple[Any, ...]:

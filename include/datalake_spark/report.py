@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,31 +11,61 @@ from datalake.events import DUPLICATE, REPAIRED_TWICE, SUPERSEDED
 
 # Quarantined without being wrong
 _NOT_BAD = frozenset({DUPLICATE, SUPERSEDED, REPAIRED_TWICE})
+OPTIONAL_FIELD = "event_id"  # the one field that events may lack
 
 
-@dataclass
-class Report:
-    """landed = enriched + quarantined, in lines that are not blank."""
+@dataclass(kw_only=True)
+class Tally:
+    """Lines of one object or more: landed as counted from its bytes, the rest as rows of the tables, once committed."""
+
+    landed: int = 0
+    enriched: int = 0
+    unknown_films: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)  # of rows in quarantine
+
+    @property
+    def duplicates(self) -> int:
+        """Rows in quarantine that are copies of events."""
+        return self.reasons[DUPLICATE]
+
+    @property
+    def quarantined(self) -> int:
+        """Rows in quarantine without the duplicates."""
+        return self.reasons.total() - self.duplicates
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether each landed line is one row."""
+        return self.landed == self.enriched + self.quarantined + self.duplicates
+
+    def __str__(self) -> str:
+        return (
+            f"{self.landed} lines landed, {self.enriched} enriched, {self.quarantined} quarantined, "
+            f"{self.duplicates} duplicates"
+        )
+
+
+@dataclass(kw_only=True)
+class Report(Tally):
+    """The sums over all rows that the run added to ``curated.streaming_reconciliation``, and what else it noticed."""
 
     film_category_snapshot: int
     snapshot_id: int | None = None  # of streaming_films
     months: set[str] = field(default_factory=set)  # yyyy-MM
     objects: int = 0
-    enriched: int = 0
-    unknown_films: int = 0
-    reasons: Counter[str] = field(default_factory=Counter)  # of quarantined lines
+    events: int = 0  # well-formed lines, whatever became of them
+    with_event_id: int = 0
     unknown_fields: Counter[str] = field(default_factory=Counter)
     stale_months: set[str] = field(default_factory=set)  # a rebuild found older copies of rows that count there
 
-    @property
-    def quarantined(self) -> int:
-        """Lines with a reason against them."""
-        return self.reasons.total()
-
-    @property
-    def landed(self) -> int:
-        """All lines."""
-        return self.enriched + self.quarantined
+    def add(self, tallies: Iterable[Tally]) -> None:
+        """Count objects that were committed."""
+        for tally in tallies:
+            self.objects += 1
+            self.landed += tally.landed
+            self.enriched += tally.enriched
+            self.unknown_films += tally.unknown_films
+            self.reasons.update(tally.reasons)
 
     @property
     def bad_reasons(self) -> Counter[str]:
@@ -46,6 +77,11 @@ class Report:
         """Lines with such a reason."""
         return self.bad_reasons.total()
 
+    @property
+    def vanished_fields(self) -> list[str]:
+        """Fields that producers may leave out, and that no event of the run has."""
+        return [OPTIONAL_FIELD] if self.events and not self.with_event_id else []
+
     def as_dict(self) -> dict[str, Any]:
         """As it is published."""
         return {
@@ -54,10 +90,11 @@ class Report:
             "landed": self.landed,
             "enriched": self.enriched,
             "quarantined": self.quarantined,
-            "duplicates": self.reasons[DUPLICATE],
+            "duplicates": self.duplicates,
             "unknown_films": self.unknown_films,
             "reasons": dict(self.reasons.most_common()),
             "unknown_fields": dict(self.unknown_fields.most_common()),
+            "vanished_fields": self.vanished_fields,
             "stale_months": sorted(self.stale_months),
             "film_category_snapshot": self.film_category_snapshot,
             "snapshot_id": self.snapshot_id,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as fn
 
-from datalake.events import REPAIRED_TWICE, SUPERSEDED
+from datalake.events import REPAIRED_TWICE, REPAIRS_NOTHING, SUPERSEDED
 from datalake.tables import QUARANTINE, STREAMING_FILMS
 from datalake_spark.redelivery import RANK
 
@@ -14,20 +14,29 @@ MAX_UNKNOWN_FIELDS = 50
 
 
 def apply_repairs(lines: DataFrame) -> DataFrame:
-    """Give a reason to each good line that a repair supersedes, and to every repair of one line but the first.
+    """Give a reason to each line that a good repair supersedes, and to every repair of one line but the first.
 
-    A repair may supersede a line of another repair. Repairs must be among ``lines`` to have an effect.
+    The superseded line loses the reason it had: it is settled. A repair of a line that is not among ``lines`` is
+    rejected: it would count an event that never landed. So repairs, and what they repair, must be among ``lines``. A
+    repair may supersede a line of another repair.
     """
+    named = [fn.col("supersedes_file").alias("source_file"), fn.col("supersedes_line").alias("source_line")]
     repairs = lines.where("reason IS NULL AND supersedes_file IS NOT NULL")
-    superseded = repairs.select(
-        fn.col("supersedes_file").alias("source_file"), fn.col("supersedes_line").alias("source_line")
-    ).distinct()
+    targets = repairs.select(named).distinct()
+    superseded = lines.select(*LINE).join(fn.broadcast(targets), LINE, "left_semi")
     order = Window.partitionBy("supersedes_file", "supersedes_line").orderBy(*RANK)
-    twice = repairs.withColumn("n", fn.row_number().over(order)).where("n > 1").select(*LINE)
-    verdicts = superseded.withColumn("verdict", fn.lit(SUPERSEDED)).union(
-        twice.join(superseded, LINE, "left_anti").withColumn("verdict", fn.lit(REPAIRED_TWICE))
+    numbered = repairs.withColumn("n", fn.row_number().over(order)).select(
+        fn.struct(*LINE).alias("repair"), "n", *named
     )
-    return settle(lines, verdicts)
+    judged = numbered.join(superseded.withColumn("lands", fn.lit(True)), LINE, "left").select(
+        "repair.*",
+        fn.when(fn.col("lands").isNull(), REPAIRS_NOTHING).when(fn.col("n") > 1, REPAIRED_TWICE).alias("verdict"),
+    )
+    verdicts = superseded.withColumn("verdict", fn.lit(SUPERSEDED)).union(
+        judged.where("verdict IS NOT NULL").join(superseded, LINE, "left_anti")
+    )
+    joined = lines.join(fn.broadcast(verdicts), LINE, "left")
+    return joined.withColumn("reason", fn.coalesce("verdict", "reason")).select(*lines.columns)
 
 
 def settle(lines: DataFrame, verdicts: DataFrame) -> DataFrame:
@@ -57,17 +66,13 @@ def with_raw(lines: DataFrame, landed: DataFrame) -> DataFrame:
     return landed.join(fn.broadcast(wanted), LINE).select(*lines.columns)
 
 
-def count_lines(lines: DataFrame, films: DataFrame) -> DataFrame:
-    """Lines by reason (NULL: enriched), by whether their film is unknown, and whether they have unknown fields."""
-    known = films.select(fn.col("film_id").alias("known_film_id"))
-    return (
-        lines.join(fn.broadcast(known), fn.col("film_id_streaming") == fn.col("known_film_id"), "left")
-        .groupBy(
-            "reason",
-            fn.expr("reason IS NULL AND known_film_id IS NULL").alias("unknown_film"),
-            fn.expr("unknown_fields IS NOT NULL").alias("has_unknown_fields"),
-        )
-        .count()
+def count_fields(lines: DataFrame) -> DataFrame:
+    """One row: lines, events among them (whatever became of them), and how many have an id or unknown fields."""
+    return lines.agg(
+        fn.count("*").alias("lines"),
+        fn.count("timestamp").alias("events"),
+        fn.count("event_id").alias("with_event_id"),
+        fn.count("unknown_fields").alias("with_unknown_fields"),
     )
 
 

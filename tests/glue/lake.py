@@ -114,6 +114,10 @@ class TestLake:
         """The quarantine as it is now."""
         return self._table(QUARANTINE)
 
+    def reconciliation(self) -> DataFrame:
+        """The rows of all runs, as of now."""
+        return self._table(RECONCILIATION)
+
     def _table(self, table: Any) -> DataFrame:
         self.spark.catalog.refreshTable(iceberg.identifier(table))
         return self.spark.table(iceberg.identifier(table))

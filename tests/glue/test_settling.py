@@ -10,7 +10,7 @@ from datalake.landing import LandedObject, parse_key
 from datalake.tables import FILM_CATEGORY, QUARANTINE, STREAMING_FILMS
 from datalake_spark import settling
 from datalake_spark.held import of_objects
-from datalake_spark.landed_lines import LINES, RAW, SMALL_TASK_BYTES, TASK_BYTES, line_batch, plan_tasks
+from datalake_spark.landed_lines import LINES, OBJECTS, RAW, SMALL_TASK_BYTES, TASK_BYTES, object_batch, plan_tasks
 from datalake_spark.redelivery import COPY, judge, shared_copies
 from tests.glue.lake import at, event, key, lines
 
@@ -99,8 +99,17 @@ def test_enrich_keeps_every_good_line_once(spark: Any) -> None:
     assert (found[1].partition_0, found[1].partition_1) == ("2026", "11")
     (bad,) = settling.quarantine(frame, "2026-11").collect()
     assert bad.asDict() == dict(zip(QUARANTINE.column_names, ("bad", "x", "utf-8", "f", 3, "2026", "11"), strict=True))
-    counts = {(row.reason, row.unknown_film): row["count"] for row in settling.count_lines(frame, films).collect()}
-    assert counts == {(None, False): 1, (None, True): 1, ("bad", False): 1}
+
+
+@pytest.mark.spark
+def test_fields_are_counted_whatever_became_of_the_line(spark: Any) -> None:
+    rows = [
+        line("f", 1, event_id=None, unknown_fields=["price"]),
+        line("f", 2, reason="duplicate"),
+        line("f", 3, reason="bad", timestamp=None, event_id=None, raw="x"),
+    ]
+    (counts,) = settling.count_fields(spark.createDataFrame(rows, LINES)).collect()
+    assert counts.asDict() == {"lines": 3, "events": 2, "with_event_id": 1, "with_unknown_fields": 1}
 
 
 @pytest.mark.spark
@@ -116,18 +125,24 @@ def test_repairs_supersede_each_line_once(spark: Any) -> None:
         repair("r", 2, ("f", 2)),
         repair("r", 3, ("f", 2)),
         repair("r", 4, ("f", 3), reason="missing field: state"),
+        repair("r", 5, ("f", 4)),
+        repair("r", 6, ("f", 4)),
         repair("s", 1, ("r", 1)),
+        repair("s", 2, ("r", 5)),
     ]
     repaired = settling.apply_repairs(spark.createDataFrame(rows, LINES))
     assert {(row.source_file, row.source_line): row.reason for row in repaired.collect()} == {
         ("f", 1): "superseded",
-        ("f", 2): "not JSON",
+        ("f", 2): "superseded",
         ("f", 3): None,
         ("r", 1): "superseded",
         ("r", 2): None,
         ("r", 3): "already repaired",
         ("r", 4): "missing field: state",
+        ("r", 5): "superseded",
+        ("r", 6): "repairs no landed line",
         ("s", 1): None,
+        ("s", 2): None,
     }
 
 
@@ -165,12 +180,13 @@ def test_tasks_hold_one_series_and_a_bounded_size() -> None:
 def test_a_batch_has_the_declared_columns_even_without_a_line() -> None:
     noon = at("2026-11-10 12:00:00")
     landed = parse_key(key(noon))
-    names = [definition.split()[0] for definition in LINES.split(", ")]
-    full = line_batch(landed, lines(event(noon, tag=1)) + b"bad", True)
-    empty = line_batch(landed, b"\n", True)
+    names = [definition.split()[0] for definition in OBJECTS.split(", ")]
+    full = object_batch(landed, lines(event(noon, tag=1)) + b"bad\n \t\r\n", True)
+    empty = object_batch(landed, b"\n", True)
     assert full.schema.names == empty.schema.names == names
     assert full.schema == empty.schema
-    assert (full.num_rows, empty.num_rows) == (2, 0)
-    first, second = full.to_pylist()
+    first, second, count = full.to_pylist()
     assert (first["object_time"], first["unknown_fields"], first["reason"]) == (int(noon.timestamp()), ["tag"], None)
     assert (second["reason"], second["raw"], second["source_line"]) == ("not JSON", "bad", 2)
+    assert (first["landed"], second["landed"], count["landed"], count["source_line"]) == (None, None, 2, None)
+    assert [(row["source_file"], row["landed"]) for row in empty.to_pylist()] == [(landed.key, 0)]

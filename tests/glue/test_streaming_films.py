@@ -41,7 +41,8 @@ def test_wrong_arguments_are_refused(wrong: list[str]) -> None:
 
 def test_bad_lines_fail_a_run_by_share_and_number() -> None:
     def check(enriched: int, **reasons: int) -> None:
-        check_bad_share(Report(1, enriched=enriched, reasons=Counter(reasons)), 0.05)
+        report = Report(film_category_snapshot=1, landed=enriched + sum(reasons.values()), reasons=Counter(reasons))
+        check_bad_share(report, 0.05)
 
     check(0, broken=99)
     check(1900, broken=100)
