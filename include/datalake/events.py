@@ -26,6 +26,9 @@ TOO_LATE = timedelta(hours=1)
 # Firehose takes records of at most 1,000 KiB (Firehose quotas): a longer line is no record
 MAX_LINE_BYTES = 1_024_000
 OVERLONG_KEPT_BYTES = 65_536
+# Levels of arrays and objects, the record itself among them. Python has a bound of its own, but where that lies depends
+# on who calls the parser: one line would be judged in two ways.
+MAX_NESTING = 100
 
 OBJECT_NAME = "object name"
 OVERLONG = "line too long"
@@ -50,8 +53,9 @@ _MAX_INT = 2**31 - 1
 _TEXT_FIELDS = ("distributor", "platform", "state")
 _KNOWN = frozenset({"timestamp", "eventtype", "film_id", "event_id", *_TEXT_FIELDS})
 _ISO_8601 = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:?[0-9]{2})"
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:?[0-5][0-9])"
 )
+_BRACKET_OR_TEXT = re.compile(r'[\[\]{}]|"(?:[^"\\]|\\.)*"')
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -221,16 +225,29 @@ def _json_object(line: bytes) -> dict[str, Any]:
     if len(line) > MAX_LINE_BYTES:
         raise _RejectedError(OVERLONG)
     try:
-        fields = _DECODE(line.decode("utf-8"))
+        text = line.decode("utf-8")
     except UnicodeDecodeError as error:
         raise _RejectedError(NOT_UTF8) from error
-    except (ValueError, RecursionError) as error:  # also two records in one line, half a record, 5000 digits
+    if text.count("[") + text.count("{") > MAX_NESTING and _nesting(text) > MAX_NESTING:
+        raise _RejectedError(NOT_JSON)
+    try:
+        fields = _DECODE(text)
+    except ValueError as error:  # also two records in one line, half a record, 5000 digits
         raise _RejectedError(NOT_JSON) from error
     if isinstance(fields, _Clash):
         raise _RejectedError(DUPLICATE_KEY)
     if not isinstance(fields, dict):
         raise _RejectedError(NOT_AN_OBJECT)
     return fields
+
+
+def _nesting(text: str) -> int:
+    """How deep brackets lie in each other, those in texts apart."""
+    deepest = depth = 0
+    for token in _BRACKET_OR_TEXT.findall(text):
+        depth += (token in "[{") - (token in "]}")
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _text(fields: dict[str, Any], name: str) -> str:

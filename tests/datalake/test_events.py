@@ -71,6 +71,8 @@ def test_event_ids_are_optional_and_compare_in_lower_case() -> None:
         (json.dumps(GOOD)[:-9], "not JSON"),
         ("\ufeff" + json.dumps(GOOD), "not JSON"),
         ("[" * 100_000, "not JSON"),
+        ("[" * 101 + "]" * 101, "not JSON"),
+        ("[" * 100 + "]" * 100, "not a JSON object"),
         ('{"film_id": NaN}', "not JSON"),
         ('{"film_id": ' + "9" * 5000 + "}", "not JSON"),
         ("[]", "not a JSON object"),
@@ -84,6 +86,17 @@ def test_event_ids_are_optional_and_compare_in_lower_case() -> None:
 )
 def test_lines_that_are_no_record(line: str | bytes, reason: str) -> None:
     assert parse(line) == reason
+
+
+def test_nesting_is_bounded_whoever_calls() -> None:
+    deepest, deeper = (GOOD | {"x": json.loads("[" * n + '"[[[[\\"[["' + "]" * n)} for n in (99, 100))
+
+    def called_from(depth: int, event: dict[str, Any]) -> Any:
+        return called_from(depth - 1, event) if depth else parse(event)
+
+    assert isinstance(called_from(0, deepest), Event)
+    assert isinstance(called_from(400, deepest), Event)
+    assert called_from(0, deeper) == called_from(400, deeper) == "not JSON"
 
 
 @pytest.mark.parametrize("name", ["timestamp", "eventType", "film_id", "distributor", "platform", "state"])
@@ -110,6 +123,7 @@ def test_a_missing_field(name: str) -> None:
                 "2026-02-30T12:00:00Z",
                 "2026-11-10T25:00:00Z",
                 "2026-11-10T12:00:00+25:00",
+                "2026-11-10T11:59:00+00:60",
                 "2026-W46-2T12:00:00Z",
                 "٢٠٢٦-11-10T12:00:00Z",
                 "10/11/2026 12:00",
