@@ -244,8 +244,8 @@ def _json_object(line: bytes) -> dict[str, Any]:
 def _nesting(text: str) -> int:
     """How deep brackets lie in each other, those in texts apart."""
     deepest = depth = 0
-    for token in _BRACKET_OR_TEXT.findall(text):
-        depth += (token in "[{") - (token in "]}")
+    for mark in _BRACKET_OR_TEXT.findall(text):
+        depth += (mark in "[{") - (mark in "]}")
         deepest = max(deepest, depth)
     return deepest
 
