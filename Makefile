@@ -14,7 +14,7 @@ KILLS ?= 200
 SEED ?= 1
 SEEDS ?= 20
 
-.PHONY: help setup demo up down status clean stream history redrive env test faults kill-loop lint format docs lock
+.PHONY: help setup demo up down status clean stream history redrive verify env test faults kill-loop lint format docs lock
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -45,6 +45,10 @@ history: setup  ## lay down MONTHS= past months of EVENTS= synthetic events each
 
 redrive: setup  ## send the CSV objects that could not be converted back to their queue, once their cause is mended
 	@$(LAKE) redrive
+
+verify: setup  ## recount a MONTH= (yyyy-MM; else all) from what landed; LEDGER= file or folder of event ids
+	@exports=$$(test -n "$$LAKE_SUFFIX" || $(PYTHON) -B -m local env) && eval "$$exports" && \
+	  .local/tools/airflow/bin/python -m oracle $(if $(MONTH),--month $(MONTH)) $(if $(LEDGER),--ledger $(LEDGER))
 
 env:  ## print export lines for clients: eval "$(make -s env)"
 	@$(PYTHON) -B -m local env

@@ -58,12 +58,14 @@ class _Comparison:
     def __init__(self, expected: Expected, actual: Actual) -> None:
         self._expected, self._actual = expected, actual
         self._marks = {key: bytearray(max(one.lines, default=0) + 1) for key, one in expected.objects.items()}
-        self._gone: Counter[str] = Counter()
+        self._gone: Counter[str] = Counter()  # rows by object
+        self._unknown: Counter[str] = Counter()  # rows of unknown films by object
         self._verdict = Verdict(snapshots=dict(actual.snapshots))
 
     def judge(self, ledger: Iterable[str]) -> Verdict:
         verdict = self._verdict
         verdict.hash = row_hash(self._film_rows())
+        verdict.unknown_films = self._unknown.total()
         self._quarantine_rows()
         self._lines()
         self._events_counted_twice()
@@ -81,7 +83,8 @@ class _Comparison:
         for row in _rows(self._actual.films, FILM_ROW):
             key, number = row[-2:]
             verdict.enriched += 1
-            verdict.unknown_films += row[8] is None
+            if row[8] is None:
+                self._unknown[key] += 1
             landed = self._expected.objects.get(key)
             yield row[:-2]
             if landed is None:
@@ -97,7 +100,10 @@ class _Comparison:
                     self._differ(EVENT, line[:8], found, key, number)
                 film = films.get(line.film_id, _NO_FILM)
                 if row[8:19] != film:
-                    self._differ(Film._fields, film, row[8:19], key, number)
+                    if any(row[8:19] == older.get(line.film_id, _NO_FILM) for older in self._expected.older_films):
+                        verdict.outdated += 1
+                    else:
+                        self._differ(Film._fields, film, row[8:19], key, number)
 
     def _quarantine_rows(self) -> None:
         for reason, raw, encoding, key, number, *partition in _rows(self._actual.quarantine, QUARANTINE_ROW):
@@ -192,10 +198,9 @@ class _Comparison:
 
     def _recount(self, landed: Landed) -> tuple[int, ...]:
         lines = landed.lines.values()
-        enriched = [line for line in lines if isinstance(line, Enriched)]
+        enriched = sum(isinstance(line, Enriched) for line in lines)
         duplicates = sum(isinstance(line, Quarantined) and line.reason == "duplicate" for line in lines)
-        unknown = sum(line.film_id not in self._expected.films for line in enriched)
-        return len(lines), len(enriched), len(lines) - len(enriched) - duplicates, duplicates, unknown
+        return len(lines), enriched, len(lines) - enriched - duplicates, duplicates, self._unknown[landed.key]
 
     def _ledger(self, ledger: Iterable[str]) -> None:
         missing = {event_id.lower() for event_id in ledger} - self._expected.event_ids

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from oracle import lines
 from oracle.comparison import compare
@@ -16,13 +16,16 @@ LOOK_BACK = 48 * lines.HOUR
 _CONTENT = slice(0, 6)
 
 
-def expect(objects: Iterable[tuple[str, bytes]], films: Mapping[int, Film]) -> Expected:
+def expect(
+    objects: Iterable[tuple[str, bytes]], films: Mapping[int, Film], older_films: Sequence[Mapping[int, Film]] = ()
+) -> Expected:
     """The fate of each line of these landed objects that is not blank.
 
     Args:
         objects: key and bytes of objects under ``streaming/`` and ``streaming-repaired/``, in any order, each once. To
             judge a month they must include those of the 48 hours before it.
         films: the catalogue by ``film_id``.
+        older_films: versions of it that rows may still be of.
     """
     event_ids: set[str] = set()
     landed = {key: lines.read(key, body, event_ids) for key, body in objects}
@@ -30,7 +33,7 @@ def expect(objects: Iterable[tuple[str, bytes]], films: Mapping[int, Film]) -> E
     ranked = sorted((one.time, one.key) for one in landed.values() if one.time is not None)
     _repair(landed, [key for _, key in ranked])
     _withdraw_copies([(time, landed[key]) for time, key in ranked])
-    return Expected(landed, films, event_ids)
+    return Expected(landed, films, event_ids, older_films)
 
 
 def _repair(landed: dict[str, Landed], ranked: list[str]) -> None:

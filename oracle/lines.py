@@ -19,12 +19,14 @@ DAY, HOUR = 86_400, 3_600
 # Firehose's own limit of a record, and how much is kept of a line beyond it
 LONGEST_LINE, LONG_LINE_KEPT = 1_024_000, 65_536
 MAX_INT = 2**31 - 1
+# Levels of nesting; Python's own bound depends on who calls.
+DEEPEST = 100
 
 _DIGITS = frozenset("0123456789")
 _HEX = frozenset("0123456789abcdef")
 _UUID_SHAPE = [8, 4, 4, 4, 12]
 _STAMP = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:Z|([+-])(\d\d):?(\d\d))", re.ASCII)
-_ANY_UUID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+ANY_UUID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _UTF8_HOLDS = re.compile(r"[^\ud800-\udfff]+").fullmatch
 _EPOCH = date(1970, 1, 1).toordinal()
 _FIRST_SECOND = (date.min.toordinal() - _EPOCH) * DAY
@@ -106,7 +108,7 @@ def read(key: str, body: bytes, event_ids: set[str]) -> Landed:
             event = _event(landed, number, line, known)
         except _No as no:
             landed.lines[number] = _rejected(line, str(no))
-            event_ids.update(found.decode().lower() for found in _ANY_UUID.findall(line))
+            event_ids.update(found.decode().lower() for found in ANY_UUID.findall(line))
         else:
             landed.lines[number] = event
             if event.event_id:
@@ -135,6 +137,8 @@ def _event(landed: Landed, number: int, line: bytes, known: dict[str, str | _No]
         raise _No("not UTF-8") from None
     except (ValueError, RecursionError):
         raise _No("not JSON") from None
+    if line.count(b"[") + line.count(b"{") > DEEPEST and _depth(written) > DEEPEST:
+        raise _No("not JSON")
     if not isinstance(written, _Pairs):
         raise _No("not a JSON object")
     fields = _by_lower_case(written)
@@ -196,7 +200,7 @@ def _judged(name_time: int, fields: dict[str, Any], line: bytes, known: dict[str
 
 
 def _is_uuid(value: Any) -> bool:
-    return isinstance(value, str) and value.isascii() and _ANY_UUID.fullmatch(value.encode()) is not None
+    return isinstance(value, str) and value.isascii() and ANY_UUID.fullmatch(value.encode()) is not None
 
 
 def _said(fields: dict[str, Any], name: str) -> str:
@@ -234,6 +238,15 @@ def _by_lower_case(pairs: _Pairs) -> dict[str, Any] | None:
     """Fields whatever their case; None when two names are then equal."""
     fields = {name.lower(): value for name, value in pairs}
     return fields if len(fields) == len(pairs) else None
+
+
+def _depth(value: Any) -> int:
+    """Levels of objects and arrays; 0 for a plain value."""
+    depth, level = 0, [value]
+    while level := [one for one in level if isinstance(one, list)]:
+        depth += 1
+        level = [inner for one in level for inner in ((v for _, v in one) if isinstance(one, _Pairs) else one)]
+    return depth
 
 
 def _refuse(constant: str) -> None:

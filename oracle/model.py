@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -75,11 +75,12 @@ class Expected:
     objects: dict[str, Landed]
     films: Mapping[int, Film]
     event_ids: set[str]
+    older_films: Sequence[Mapping[int, Film]] = ()  # versions of the catalogue that rows may still be of
 
     def of_month(self, month: str) -> Expected:
         """Only the objects of one month; the event ids stay."""
         kept = {key: landed for key, landed in self.objects.items() if landed.month == month}
-        return Expected(kept, self.films, self.event_ids)
+        return Expected(kept, self.films, self.event_ids, self.older_films)
 
 
 @dataclass
@@ -113,6 +114,8 @@ class Verdict:
     enriched: int = 0  # rows
     quarantined: Counter[str] = field(default_factory=Counter)  # rows by reason, duplicates among them
     unknown_films: int = 0  # enriched rows
+    outdated: int = 0  # enriched rows of an older version of the catalogue
+    waiting: int = 0  # objects that no run has taken yet
     lost: list[Finding] = field(default_factory=list)  # a line, or an acknowledged event id, that is nowhere
     doubled: list[Finding] = field(default_factory=list)  # a line twice, or an event counted twice
     misplaced: list[Finding] = field(default_factory=list)  # in the wrong table or partition
@@ -141,9 +144,12 @@ class Verdict:
             f"({self.unknown_films} of unknown films), quarantined: {reasons}; hash {self.hash:032x}",
             ", ".join(f"{fault} {len(getattr(self, fault))}" for fault in FAULTS),
         ]
+        return "\n".join([*text, *self.findings()])
+
+    def findings(self) -> Iterator[str]:
+        """Up to five examples of each fault, a line each."""
         for fault in FAULTS:
             found = getattr(self, fault)
-            text += [f"  {fault}: {finding}" for finding in found[:EXAMPLES]]
+            yield from (f"  {fault}: {finding}" for finding in found[:EXAMPLES])
             if len(found) > EXAMPLES:
-                text.append(f"  {fault}: ... and {len(found) - EXAMPLES} more")
-        return "\n".join(text)
+                yield f"  {fault}: ... and {len(found) - EXAMPLES} more"

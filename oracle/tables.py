@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ class Tables:
 
     def __init__(self, session: boto3.Session) -> None:
         self._glue, self._s3 = session.client("glue"), session.client("s3")
-        self._connection = _connect(session)
+        self._connection = connect(session)
         names = (FILMS, QUARANTINE, RECONCILIATION, CATALOGUE)
         self._metadata = {name: location for name in names if (location := self._location(name))}
         self.snapshots = {name: self._snapshot(name) for name in self._metadata}
@@ -48,22 +48,49 @@ class Tables:
         counts = self._rows(RECONCILIATION, RECONCILIATION_ROW, month) if has_counts else None
         return Actual(films, quarantine, counts, dict(self.snapshots))
 
-    def films(self) -> dict[int, Film]:
-        """curated.film_category by film_id."""
-        rows = self._rows(CATALOGUE, Film._fields, None)
-        return {film.film_id: film for film in (Film(**row) for row in rows.to_pylist())}
+    def catalogues(self) -> list[dict[int, Film]]:
+        """curated.film_category by film_id: first the present one, then each different one that is still kept."""
+        if self.snapshots.get(CATALOGUE) is None:
+            return [{}]
+        query = "SELECT snapshot_id FROM iceberg_snapshots(?) ORDER BY snapshot_id = ? DESC, sequence_number DESC"
+        given = [self._metadata[CATALOGUE], self.snapshots[CATALOGUE]]
+        found: list[dict[int, Film]] = []
+        for (snapshot,) in self._connection.execute(query, given).fetchall():
+            rows = self._rows(CATALOGUE, Film._fields, None, snapshot).to_pylist()
+            films = {row["film_id"]: Film(**row) for row in rows}
+            if films not in found:
+                found.append(films)
+        return found
+
+    def keys(self, months: Iterable[str]) -> set[str]:
+        """Objects of these arrival months with a row in one of the tables."""
+        found: set[str] = set()
+        for month in months:
+            for name in (FILMS, QUARANTINE, RECONCILIATION):
+                found.update(self._rows(name, ("source_file",), month, distinct=True)["source_file"].to_pylist())
+        return found
+
+    def newest_commit(self) -> str | None:
+        """The last time of streaming_reconciliation, yyyy-MM-ddTHH:mm:ssZ."""
+        if self.snapshots.get(RECONCILIATION) is None:
+            return None
+        query = f"SELECT max(committed_at) FROM {self._scan(RECONCILIATION)}"  # noqa: S608
+        row = self._connection.execute(query).fetchone()
+        return row[0] if row else None
 
     def months(self) -> set[str]:
         """Arrival months that have a row."""
         found: set[str] = set()
-        for name in self._metadata.keys() & {FILMS, QUARANTINE, RECONCILIATION}:
+        for name in (FILMS, QUARANTINE, RECONCILIATION):
+            if self.snapshots.get(name) is None:
+                continue
             query = f"SELECT DISTINCT partition_0 || '-' || partition_1 FROM {self._scan(name)}"  # noqa: S608
             found.update(month for (month,) in self._connection.execute(query).fetchall())
         return found
 
     def holds(self, event_ids: Sequence[str]) -> set[str]:
         """Those of the event ids that some month of streaming_films has."""
-        if FILMS not in self._metadata or not event_ids:
+        if self.snapshots.get(FILMS) is None or not event_ids:
             return set()
         self._connection.register("wanted", pa.table({"event_id": pa.array(event_ids, pa.string())}))
         query = f"SELECT DISTINCT event_id FROM {self._scan(FILMS)} SEMI JOIN wanted USING (event_id)"  # noqa: S608
@@ -90,19 +117,26 @@ class Tables:
         snapshot: int | None = json.loads(written).get("current-snapshot-id")
         return None if snapshot == -1 else snapshot
 
-    def _rows(self, name: str, columns: Sequence[str], month: str | None) -> pa.Table:
+    def _rows(
+        self,
+        name: str,
+        columns: Sequence[str],
+        month: str | None,
+        snapshot: int | None = None,
+        distinct: bool = False,
+    ) -> pa.Table:
         if self.snapshots.get(name) is None:
             return schema(columns).empty_table()
-        listed = ", ".join(f'"{column}"' for column in columns)
-        query = f"SELECT {listed} FROM {self._scan(name)}"  # noqa: S608
+        listed = ("DISTINCT " if distinct else "") + ", ".join(f'"{column}"' for column in columns)
+        query = f"SELECT {listed} FROM {self._scan(name, snapshot)}"  # noqa: S608
         if month is None:
             return self._connection.execute(query).to_arrow_table()
         query += " WHERE partition_0 = ? AND partition_1 = ?"
         return self._connection.execute(query, month.split("-")).to_arrow_table()
 
-    def _scan(self, name: str) -> str:
+    def _scan(self, name: str, snapshot: int | None = None) -> str:
         location = self._metadata[name].replace("'", "''")
-        return f"iceberg_scan('{location}')"
+        return f"iceberg_scan('{location}'{f', snapshot_from_id = {snapshot}' if snapshot else ''})"
 
 
 def read(session: boto3.Session, month: str | None = None) -> Actual:
@@ -115,7 +149,7 @@ def schema(columns: Sequence[str]) -> pa.Schema:
     return pa.schema([(name, pa.int64() if name in _NUMBERS else _TYPES.get(name, pa.string())) for name in columns])
 
 
-def _connect(session: boto3.Session) -> duckdb.DuckDBPyConnection:
+def connect(session: boto3.Session) -> duckdb.DuckDBPyConnection:
     """DuckDB with the extensions that come as Python packages: nothing is downloaded."""
     connection = duckdb.connect(config={"autoinstall_known_extensions": False, "autoload_known_extensions": False})
     for name in ("avro", "httpfs", "iceberg"):

@@ -45,6 +45,13 @@ def test_a_line_is_judged_by_its_values_its_bounds_and_its_objects_name() -> Non
     assert fates({"streaming/2026/11/notes": lines[:5]}) == {("streaming/2026/11/notes", 1): "object name"}
 
 
+def test_a_line_is_nested_at_most_a_hundred_deep_whoever_asks() -> None:
+    def nested(levels: int) -> bytes:
+        return json.dumps(event())[:-1].encode() + b', "x": ' + b"[" * (levels - 1) + b"]" * (levels - 1) + b"}"
+
+    assert list(fates({FIRST: body(nested(100), nested(101), nested(900))}).values()) == ["counts"] + ["not JSON"] * 2
+
+
 def test_of_copies_within_48_hours_the_first_counts_whatever_the_order_of_delivery() -> None:
     times = [NOON, NOON + 48 * HOUR, NOON + 97 * HOUR, NOON + 98 * HOUR]
     names = [key(time, 9 - n) for n, time in enumerate(times)]
