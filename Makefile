@@ -14,7 +14,7 @@ KILLS ?= 200
 SEED ?= 1
 SEEDS ?= 20
 
-.PHONY: help setup demo up down status clean stream history redrive verify env test faults kill-loop lint format docs lock
+.PHONY: help setup demo up down status clean stream history redrive verify env test faults kill-loop mutants lint format docs lock
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -61,6 +61,9 @@ faults: setup  ## try every fault of docs/reliability.md SEEDS= times, a fifth w
 
 kill-loop: setup  ## kill a home of its own KILLS= times at random (SEED=) while it works; RECORD=1 writes docs/kill-loop.md
 	@PYTHONPATH=.:include .local/tools/airflow/bin/python -m tests.kill_loop --kills $(KILLS) --seed $(SEED) $(if $(RECORD),--record)
+
+mutants: setup  ## take protections out of a copy of the code, one at a time, and see a test fail for each
+	@.local/tools/airflow/bin/python -m tests.mutants
 
 lint: setup  ## ruff, mypy, sqlfluff, cfn-lint
 	@$(LAKE) lint

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from local.executors.firehose import Firehose
 from local.executors.firehose.configuration import Destination
-from local.executors.firehose.segment import Segment
+from local.executors.firehose.segment import SUFFIX, Segment
 from local.executors.firehose.stream import RETRY_FOR, Stream
 from local.executors.protocol import AwsError, Caller, Request
 from local.settings import ROOT, Settings
@@ -560,6 +560,21 @@ class TestDurability:
         api.put(b"c" * 10)
         api.tick(60)
         assert list(api.s3.objects.values()) == [b"a" * 1000 + b"c" * 10]
+
+    def test_what_is_acknowledged_is_on_disk(self, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+        synced: dict[int, int] = {}  # inode -> bytes at its last fsync
+        real = os.fdatasync
+
+        def noted(descriptor: int) -> None:
+            real(descriptor)
+            synced[os.fstat(descriptor).st_ino] = os.fstat(descriptor).st_size
+
+        monkeypatch.setattr(os, "fdatasync", noted)
+        api.create()
+        for n in range(3):
+            api.put(b"x" * (100 + n))
+            (segment,) = api.services.settings.home.rglob(f"*{SUFFIX}")
+            assert synced == {segment.stat().st_ino: segment.stat().st_size}
 
     def test_concurrent_puts_share_an_fsync_and_lose_nothing(
         self, services: FakeServices, monkeypatch: pytest.MonkeyPatch

@@ -1,0 +1,144 @@
+"""Protections, each with what takes it out of the code, and the test that must then fail."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Mutant(NamedTuple):
+    """One protection: ``old`` stands once in ``file``; with ``new`` in its place ``test`` fails."""
+
+    protection: str
+    file: str
+    old: str
+    new: str
+    test: str
+
+
+_LAMBDA = "include/lambda/csv_to_parquet"
+_SPARK = "include/datalake_spark"
+
+MUTANTS = [
+    Mutant(
+        "a Parquet object replaces only the one that its worker saw",
+        f"{_LAMBDA}/csv_to_parquet.py",
+        'condition = {"IfMatch": present.etag} if present else {"IfNoneMatch": "*"}',
+        "condition: dict[str, str] = {}",
+        "tests/faults/test_clean_zone.py"
+        "::test_events_of_several_versions_in_any_order_end_with_the_newest_also_when_a_slow_worker_dies",
+    ),
+    Mutant(
+        "after the write the CSV is looked at again",
+        f"{_LAMBDA}/csv_to_parquet.py",
+        "        if _source_etag(source) == etag:\n",
+        "        if etag:\n",
+        "tests/lambda_/test_csv_to_parquet.py::test_the_newest_bytes_win_when_the_source_is_replaced_meanwhile",
+    ),
+    Mutant(
+        "a CSV with a column that is not declared is refused",
+        f"{_LAMBDA}/typed_csv.py",
+        "    if unknown:\n        raise",
+        "    if not table.columns:\n        raise",
+        "tests/lambda_/test_typed_csv.py::test_a_file_that_is_not_what_it_should_be_is_described",
+    ),
+    Mutant(
+        "a load is DMS's fresh end, not yesterday's",
+        "plugins/lake_operators/dms.py",
+        'if task["Status"] in ENDED and _is_fresh(task, since) and',
+        'if task["Status"] in ENDED and',
+        "tests/plugins/test_dms.py::test_yesterdays_end_is_no_end",
+    ),
+    Mutant(
+        "only what Firehose refused is sent again",
+        "include/kdg/sender.py",
+        'refused = [event for event, outcome in outcomes if "ErrorCode" in outcome]',
+        "refused = list(events)",
+        "tests/kdg/test_sender.py::TestPartialFailures::test_only_failed_records_are_sent_again",
+    ),
+    Mutant(
+        "Firehose acknowledges what is on disk",
+        "local/executors/firehose/stream.py",
+        "        for segment, position in written:\n            segment.sync(position)\n",
+        "",
+        "tests/local/executors/test_firehose.py::TestDurability::test_what_is_acknowledged_is_on_disk",
+    ),
+    Mutant(
+        "a line's film_id is a number, not something like one",
+        "include/datalake/events.py",
+        "if type(film_id) is not int or",
+        "if not isinstance(film_id, int) or",
+        "tests/datalake/test_events.py::test_impossible_values",
+    ),
+    Mutant(
+        "an event's time is bounded by its object's name",
+        "include/datalake/events.py",
+        "        if time > self._latest:\n            raise _RejectedError(LATE)\n",
+        "",
+        "tests/datalake/test_events.py::test_time_is_judged_by_the_objects_name",
+    ),
+    Mutant(
+        "a name from the future hides no object",
+        "include/datalake/landing.py",
+        "return min(time, now.replace(microsecond=0)) - LOOK_BACK if time else None",
+        "return time - LOOK_BACK if time else None",
+        "tests/datalake/test_landing.py::test_a_name_from_the_future_hides_nothing",
+    ),
+    Mutant(
+        "a commit is validated against what it was computed from",
+        f"{_SPARK}/iceberg.py",
+        '        writer = writer.option("validate-from-snapshot-id", str(snapshot))\n',
+        "        pass\n",
+        "tests/faults/test_commits.py::test_of_two_writers_at_one_moment_one_is_refused_reads_afresh_and_commits",
+    ),
+    Mutant(
+        "a commit sees rows that others added (serializable isolation)",
+        f"{_SPARK}/iceberg.py",
+        '.option("isolation-level", "serializable")',
+        '.option("isolation-level", "snapshot")',
+        "tests/faults/test_commits.py::test_of_two_writers_at_one_moment_one_is_refused_reads_afresh_and_commits",
+    ),
+    Mutant(
+        "an object is done when its account is kept, not when a row of it is seen",
+        f"{_SPARK}/held.py",
+        "rows = self.read(RECONCILIATION).where(asked)",
+        "rows = self.read(QUARANTINE).where(asked)",
+        "tests/glue/test_reconciliation.py::test_a_run_that_breaks_off_after_any_commit_is_made_good",
+    ),
+    Mutant(
+        "an object whose rows are not its lines is not done",
+        f"{_SPARK}/reconciliation.py",
+        "    if wrong:\n        raise Unreconciled",
+        "    if not tallies:\n        raise Unreconciled",
+        "tests/glue/test_reconciliation.py::test_an_object_whose_rows_are_not_its_lines_is_not_done",
+    ),
+    Mutant(
+        "a copy within 48 hours does not count",
+        f"{_SPARK}/redelivery.py",
+        "WINDOW_SECONDS = 48 * 3600",
+        "WINDOW_SECONDS = 47 * 3600",
+        "tests/glue/test_settling.py::test_which_copies_count",
+    ),
+    Mutant(
+        "too many bad lines fail the run",
+        "include/glue/streaming_films.py",
+        "report.bad > max_bad_share * report.landed",
+        "report.bad > report.landed",
+        "tests/glue/test_streaming_films.py::test_bad_lines_fail_a_run_by_share_and_number",
+    ),
+    Mutant(
+        "a retry after a lost worker finds its Glue run",
+        "plugins/lake_operators/glue.py",
+        "        run_id = super().execute(context)\n",
+        '        if store := context.get("task_state_store"):\n'
+        "            store.delete(self.external_id_key)\n"
+        "        run_id = super().execute(context)\n",
+        "tests/plugins/test_glue.py::test_a_retry_after_a_lost_worker_finds_its_run",
+    ),
+    Mutant(
+        "a query over the cut-off is not paid for twice",
+        "include/lake_airflow/defaults.py",
+        "return RetryDecision.fail(final) if final else RetryDecision.default()",
+        "return RetryDecision.default()",
+        "tests/dags/test_runs.py::TestReport::test_a_query_over_the_limit_is_paid_once",
+    ),
+]
