@@ -13,8 +13,9 @@ DMS writes none. CSV objects that this load did not write, and their Parquet, ar
 
 **When it fails**
 
-* `check_columns`: a column of MySQL was added, dropped or retyped (table and column are named). Nothing was loaded.
-  Declare the change in `include/datalake/tables.py`, or drop a new column in DMS's mappings.
+* `check_columns`: a column of MySQL was added, dropped or retyped, or holds the text that means NULL in the CSV files
+  (table and column are named). Nothing was loaded. Declare the change in `include/datalake/tables.py`, or drop a new
+  column in DMS's mappings.
 * `run_full_load`: the task failed, or DMS skipped rows or tables; the message names them. A retry loads again.
 * `wait_for_parquet`: CSV objects were not converted; the message names them. Look at the queue of dead letters and at
   the Lambda's log. Notifications that were lost are sent again meanwhile.

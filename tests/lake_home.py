@@ -25,6 +25,7 @@ class LakeHome:
 
     server: LakeServer
     sakila: Path
+    lake: Lake = LAKE
 
     @property
     def settings(self) -> Settings:
@@ -42,7 +43,7 @@ class LakeHome:
         """Deploy the template as it stands in the repository."""
         ca = mysql.ca_path(self.settings).read_text()
         given = {**parameters_of(ENVIRONMENT), "MySqlCa": ca, **parameters}
-        return deploy(LAKE, given, self.sakila, self.clients, lambda _: None)
+        return deploy(self.lake, given, self.sakila, self.clients, lambda _: None)
 
 
 @contextmanager
@@ -71,8 +72,8 @@ def _answers(settings: Settings) -> bool:
 
 
 @contextmanager
-def lake_home(folder: Path) -> Iterator[LakeHome]:
-    """Start it. The Sakila scripts are one line each: a deployment only uploads them."""
+def lake_home(folder: Path, lake: Lake = LAKE) -> Iterator[LakeHome]:
+    """Start it, for a lake of these names. The Sakila scripts are one line each: a deployment only uploads them."""
     sakila = folder / "sakila"
     sakila.mkdir(parents=True)
     for name in ("sakila-schema.sql", "sakila-data.sql"):
@@ -82,4 +83,4 @@ def lake_home(folder: Path) -> Iterator[LakeHome]:
         running_mysql(emulator.settings),
         running_server(emulator) as server,
     ):
-        yield LakeHome(server, sakila)
+        yield LakeHome(server, sakila, lake)

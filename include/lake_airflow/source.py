@@ -80,13 +80,18 @@ def columns() -> dict[str, dict[str, str]]:
 
 
 def check_columns() -> None:
-    """Make sure that MySQL's columns are the declared ones, before a load replaces what is in the clean zone.
+    r"""Make sure that MySQL can be loaded as ``datalake.tables`` declares it, before a load replaces the clean zone.
 
     Raises:
-        AirflowFailException: names each table and column that was added, dropped or retyped; no retry would help.
+        AirflowFailException: names each table and column that was added, dropped or retyped, or that holds the text
+            ``\N``, which means NULL in the CSV files; no retry would help.
     """
-    if faults := drift(columns()):
+    faults = drift(columns())
+    if not faults:
+        with connect() as connection:
+            faults = mysql.find_null_token(connection)
+    if faults:
         raise AirflowFailException(
-            f"MySQL's columns are not those of datalake/tables.py: {'; '.join(faults)}. Declare what has changed, "
+            f"MySQL cannot be loaded as datalake/tables.py declares it: {'; '.join(faults)}. Declare what has changed, "
             "or drop a new column by a remove-column rule in DMS's table mappings. Nothing was loaded."
         )

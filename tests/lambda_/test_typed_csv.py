@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
+import json
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
@@ -19,6 +21,7 @@ from datalake.schemas import Column, Table
 from datalake.tables import SAKILA
 from local.executors.dms.csv_files import TableFiles
 from local.executors.dms.endpoints import S3Target
+from local.settings import ROOT
 from typed_csv import NULL_TOKEN, CsvError, arrow_schema, buffered, read_batches
 
 TYPES = (
@@ -122,6 +125,16 @@ def test_a_value_that_does_not_parse_is_named(field: int, value: str, kind: str)
     assert str(caught.value) == f"s3://b/f.csv: line 5: column '{TYPES[field][0]}': {value!r} is no {kind}"
 
 
+def test_a_quote_that_is_never_closed_does_not_fill_the_memory() -> None:
+    """It is refused when it is longer than any value that DMS writes."""
+    settings = json.loads((ROOT / "infrastructure/dms/task-settings.json").read_text())
+    longest = 2 * 1024 * settings["TargetMetadata"]["LobMaxSize"]  # characters of a BLOB in hexadecimal
+    assert longest <= typed_csv._FIELD_CHARACTERS <= 4 * longest
+    lines = itertools.chain([HEADER.encode(), b'1,"open\n'], itertools.repeat(GOOD.encode()))
+    with pytest.raises(CsvError, match="line 2: column 'text': .*field larger than field limit"):
+        list(read_batches(lines, TABLE, "f"))  # type: ignore[arg-type]
+
+
 def test_a_long_value_is_cut_in_the_message() -> None:
     with pytest.raises(CsvError) as caught:
         rows(HEADER + f"1,a,1,2006-02-15 04:34:33,{'x' * 100_000}\n")
@@ -143,10 +156,16 @@ def test_a_long_value_is_cut_in_the_message() -> None:
         (HEADER + GOOD + "1,a\n", "line 3: 2 values, but the header names 5 columns"),
         (HEADER + GOOD + "1,a,1,2006-02-15 04:34:33,00,more\n", "line 3: 6 values, but the header names 5 columns"),
         (HEADER + GOOD + "\n" + GOOD, "line 3: 0 values, but the header names 5 columns"),
-        (HEADER + GOOD + '1,"open', "line 3: not CSV as RFC 4180 has it: unexpected end of data"),
-        (HEADER + GOOD + '1,"a"b,1,2006-02-15 04:34:33,\n', "line 3: not CSV as RFC 4180 has it"),
-        (HEADER + "1,a\rb,1,2006-02-15 04:34:33,\n", "line 2: not CSV as RFC 4180 has it"),
-        (HEADER.encode() + b"1,\xe9,1,2006-02-15 04:34:33,\n", "line 2: b'\\xe9,1,2006' is not UTF-8"),
+        (HEADER + GOOD + '1,"open', "line 3: column 'text': not CSV as RFC 4180 has it: unexpected end of data"),
+        (HEADER + GOOD + '1,"open\n' + GOOD * 9, "line 3: column 'text': not CSV as RFC 4180 has it: unexpected end"),
+        (HEADER + GOOD + '1,"o""\n",1,"x\n' + GOOD, "line 3: column 'moment': not CSV as RFC 4180 has it: unexpected"),
+        (HEADER + GOOD + '1,"a"b,1,2006-02-15 04:34:33,\n', "line 3: column 'text': not CSV as RFC 4180 has it"),
+        (HEADER + "1,a\rb,1,2006-02-15 04:34:33,\n", "line 2: column 'text': not CSV as RFC 4180 has it"),
+        ('number,"text', "line 1: not CSV as RFC 4180 has it"),
+        (HEADER.encode() + b"1,caf\xe9,1,2006-02-15 04:34:33,\n", "line 2: column 'text': b'caf\\xe9' is no UTF-8"),
+        (HEADER.encode() + b"1,\xed\xa0\x80,1,2006-02-15 04:34:33,\n", "column 'text': b'\\xed\\xa0\\x80' is no UTF-8"),
+        (HEADER.encode() + b"\xb2,a,1,2006-02-15 04:34:33,\n", "line 2: column 'number': b'\\xb2' is no UTF-8"),
+        (b"number,t\xe9xt\n", "line 1: table sakila.everything: column 't\\udce9xt' is not declared"),
     ],
 )
 def test_a_file_that_is_not_what_it_should_be_is_described(body: str | bytes, message: str) -> None:

@@ -21,7 +21,9 @@ from datalake.schemas import Column, Table
 NULL_TOKEN = "\\N"  # noqa: S105 - CsvNullValue of DMS's target endpoint; '' is the empty text
 BATCH_ROWS = 50_000
 BATCH_BYTES = 16 * 1024 * 1024
-_FIELD_CHARACTERS = 64 * 1024 * 1024  # the module's own limit of 128 K is just the hex text of a full BLOB
+# DMS cuts LOBs at 1,024 KiB (LobMaxSize), two hexadecimal digits a byte. More is a quote that was never closed, which
+# must not fill the memory.
+_FIELD_CHARACTERS = 4 * 1024 * 1024
 _DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")
 _TIMESTAMP = r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}(\.\d{1,6})?$"
 
@@ -48,15 +50,16 @@ def read_batches(stream: BinaryIO, table: Table, file: str) -> Iterator[pa.Recor
     """
     csv.field_size_limit(_FIELD_CHARACTERS)
     schema = arrow_schema(table)
-    lines = _Lines(stream, file)
+    lines = _Lines(stream)
     rows = csv.reader(lines, strict=True)
-    order = _header(_next_row(rows, file, 1), table, file)
+    order = _header(_next_row(rows, lines, file, 1), table, file)
+    names = tuple(order)
     width = len(order)
     columns: list[list[str | None]] = [[] for _ in order]
     starts: list[int] = []
     while True:
         line = rows.line_num + 1
-        row = _next_row(rows, file, line)
+        row = _next_row(rows, lines, file, line, names)
         if row is not None:
             if not row and width == 1:
                 row = [""]  # one empty text alone is an empty line
@@ -76,30 +79,57 @@ def read_batches(stream: BinaryIO, table: Table, file: str) -> Iterator[pa.Recor
 
 
 class _Lines:
-    """Lines of a stream as text, decoded strictly; ``bytes_read`` counts since it was last set to 0."""
+    """Lines of a stream as text. ``bytes_read`` counts since it was last set to 0, ``row`` is set to [] at each row.
 
-    def __init__(self, stream: BinaryIO, file: str) -> None:
-        self._lines = enumerate(stream, start=1)
-        self._file = file
+    What is no UTF-8 becomes lone surrogates, to be refused where the column is known.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
         self.bytes_read = 0
+        self.row: list[str] = []
 
     def __iter__(self) -> Iterator[str]:
-        for number, line in self._lines:
+        for line in self._stream:
             self.bytes_read += len(line)
-            try:
-                text = line.decode("utf-8")
-            except UnicodeDecodeError as error:
-                found = line[error.start : error.start + 8]
-                raise CsvError(f"{self._file}: line {number}: {found!r} is not UTF-8 ({error.reason})") from None
-            yield text
+            self.row.append(line.decode("utf-8", "surrogateescape"))
+            yield self.row[-1]
 
 
-def _next_row(rows: Iterator[list[str]], file: str, line: int) -> list[str] | None:
-    """The next row, or None at the end of the file."""
+def _next_row(
+    rows: Iterator[list[str]], lines: _Lines, file: str, line: int, names: tuple[str, ...] = ()
+) -> list[str] | None:
+    """The next row, or None at the end of the file; ``names`` are the columns in the file's order."""
+    lines.row = []
     try:
         return next(rows, None)
     except csv.Error as error:
-        raise CsvError(f"{file}: line {line}: not CSV as RFC 4180 has it: {error}") from None
+        field = _unclean_field("".join(lines.row))
+        where = f"column {names[field]!r}: " if field < len(names) else ""
+        raise CsvError(f"{file}: line {line}: {where}not CSV as RFC 4180 has it: {error}") from None
+
+
+def _unclean_field(row: str) -> int:
+    """Which field of a row, from 0, breaks RFC 4180: its quotes do not pair, or a line break in it is not quoted."""
+    field, quoted, begins = 0, False, True
+    position = 0
+    while position < len(row):
+        this, following = row[position], row[position + 1 : position + 2]
+        if quoted and this == '"':
+            if following == '"':
+                position += 1
+            elif following in ("", ",", "\r", "\n"):
+                quoted = False
+            else:
+                return field
+        elif not quoted:
+            if this == "\r" and following not in ("", "\n"):
+                return field
+            quoted = this == '"' and begins
+            field += this == ","
+        begins = this == "," and not quoted
+        position += 1
+    return field
 
 
 def _header(names: list[str] | None, table: Table, file: str) -> dict[str, int]:
@@ -152,7 +182,12 @@ def _pattern(column: Column) -> str | None:
 
 def _convert(values: list[str | None], column: Column, lines: list[int], file: str) -> pa.Array:
     """One column's texts as its declared type."""
-    texts = pa.array(values, pa.string())
+    try:
+        texts = pa.array(values, pa.string())
+    except UnicodeEncodeError:
+        bad = next(index for index, value in enumerate(values) if value is not None and not _is_text(value))
+        found = str(values[bad]).encode("utf-8", "surrogateescape")
+        raise CsvError(f"{file}: line {lines[bad]}: column {column.name!r}: {_shown(found)} is no UTF-8") from None
     pattern = _pattern(column)
     if pattern is None:
         return texts
@@ -182,10 +217,18 @@ def _fits(cast: Callable[[pa.Array], pa.Array], text: pa.Array) -> bool:
     return True
 
 
-def _shown(value: str | None) -> str:
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _shown(value: str | bytes | None) -> str:
     """A value for a message: a BLOB's text would fill pages."""
-    text = str(value)
-    return repr(text if len(text) <= 100 else f"{text[:100]}...")
+    kept = value if isinstance(value, bytes) else str(value)
+    return repr(kept) if len(kept) <= 100 else f"{kept[:100]!r}..."
 
 
 def buffered(stream: io.RawIOBase) -> BinaryIO:
