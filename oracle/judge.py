@@ -59,17 +59,28 @@ def _repair(landed: dict[str, Landed], ranked: list[str]) -> None:
 
 def _withdraw_copies(ranked: list[tuple[int, Landed]]) -> None:
     """A copy counts unless another of its event_id precedes it by at most 48 hours, whatever became of that one."""
-    before: dict[str, list[tuple[int, Enriched]]] = {}
+    before: dict[str, list[tuple[int, Enriched]]] = {event_id: [] for event_id in _repeated(ranked)}
     for now, one in ranked:
-        for number, line in list(one.lines.items()):
-            if not isinstance(line, Enriched) or line.event_id is None:
+        for number, line in one.lines.items():
+            if not isinstance(line, Enriched) or line.event_id not in before:
                 continue
-            copies = before.setdefault(line.event_id, [])
+            copies = before[line.event_id]
             recent = [copy for time, copy in copies if now - time <= LOOK_BACK]
             if recent:
                 same = any(copy[_CONTENT] == line[_CONTENT] for copy in recent)
                 _withdraw(one, number, "duplicate" if same else "conflicting event_id")
             copies.append((now, line))
+
+
+def _repeated(ranked: Iterable[tuple[int, Landed]]) -> set[str]:
+    """Event ids of more than one good line: few, so that the copies of these alone need to be kept."""
+    seen: set[str] = set()
+    repeated: set[str] = set()
+    for _, one in ranked:
+        for line in one.lines.values():
+            if isinstance(line, Enriched) and line.event_id:
+                (repeated if line.event_id in seen else seen).add(line.event_id)
+    return repeated
 
 
 def _withdraw(landed: Landed, number: int, reason: str) -> None:
