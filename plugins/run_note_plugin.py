@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from airflow.listeners import hookimpl
@@ -16,7 +17,6 @@ from airflow.models.xcom import XComModel
 from airflow.plugins_manager import AirflowPlugin
 from airflow.utils.session import create_session
 from airflow.utils.state import TaskInstanceState
-from airflow.utils.timezone import utcnow
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import object_session
 
@@ -81,7 +81,7 @@ def _write(connection: Connection, dag_run_id: int) -> None:
     note = compose([str(XComModel.deserialize_value(row)) for row in given])
     of_run = DagRunNote.dag_run_id == dag_run_id
     author = connection.execute(select(DagRunNote.user_id).where(of_run)).one_or_none()
-    now = utcnow()
+    now = datetime.now(UTC)
     if author is None:
         if note:
             written = {"content": note, "user_id": AUTHOR, "created_at": now, "updated_at": now}

@@ -21,6 +21,7 @@ DMS_PREFIX = "dms/"  # landing: DMS writes dms/<schema>/<table>/LOAD00000001.csv
 STREAMING_PREFIX = "streaming/"  # landing: Firehose writes streaming/yyyy/MM/<object>
 STREAMING_ERRORS_PREFIX = "streaming-errors/"  # landing: what Firehose could not deliver
 REPAIRED_PREFIX = "streaming-repaired/"  # landing: repaired events, streaming-repaired/yyyy/MM/
+REPAIRS_PREFIX = "repairs/"  # landing: what an operator has repaired, repairs/yyyy-MM/<any name>
 RUNS_PREFIX = "runs/"  # curated: one JSON report a job run, runs/<job stem>/<job run id>.json
 SAKILA_SCRIPTS_PREFIX = "sakila/"  # artifacts: sakila-schema.sql and sakila-data.sql
 JOBS_PREFIX = "jobs/"  # artifacts: job scripts and the zip of include/datalake

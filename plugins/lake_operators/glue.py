@@ -12,6 +12,8 @@ from botocore.exceptions import ClientError
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+RECENT_RUNS = 50  # that are searched for one of this task's own; Glue gives the newest first
+
 
 class GlueJobRunOperator(GlueJobOperator):
     """Run an existing Glue job once and wait for its end; returns the job run's id.
@@ -19,11 +21,14 @@ class GlueJobRunOperator(GlueJobOperator):
     What it adds to the provider's operator:
 
     * It never creates or changes the job; a job that does not exist is an error that names it.
+    * Every run bears its task's name as an argument, and before one is started, one in progress with this name is
+      looked for. The provider stores a run's id after it was started: a worker that is killed in between, or a reply
+      that is lost, would leave a run that nobody knows.
     * A job that may run only once at a time and is running is waited for (``ConcurrentRunsExceededException``), until
       the task's ``execution_timeout``.
     * A cleared task runs the job again. The provider stores the run's id so that a retry after a lost worker finds its
       run; a cleared task would find it too, see it succeeded, and end without doing anything. So the id is forgotten
-      once the run has succeeded.
+      once the run has succeeded. A run that is being stopped, as by clearing a task at work, is not waited for in vain.
     * When the run fails, the error holds Glue's own ErrorMessage.
     """
 
@@ -38,10 +43,19 @@ class GlueJobRunOperator(GlueJobOperator):
         return run_id
 
     def submit_job(self, context: Context) -> str:
-        """Start the job as soon as no other run of it is in the way."""
+        """Start the job as soon as no other run of it is in the way, unless a run of this very task is in progress."""
         if not self.hook.has_job(self.job_name):
             raise AirflowException(f"Glue job {self.job_name} does not exist: deploy the template first")
+        ti = context["ti"]
+        self.script_args = {
+            **self.script_args,
+            self.TASK_UUID_ARG: f"{ti.dag_id}:{ti.task_id}:{ti.run_id}:{ti.map_index}",
+        }
         while True:
+            if run_id := self._run_in_progress():
+                self.log.info("Run %s, which an earlier try has started, is in progress: waiting for it", run_id)
+                self._set_job_run_id(context, run_id)
+                return run_id
             try:
                 return super().submit_job(context)
             except ClientError as error:
@@ -49,6 +63,17 @@ class GlueJobRunOperator(GlueJobOperator):
                     raise
                 self.log.info("Another run of %s is in progress: waiting for it", self.job_name)
                 time.sleep(self.job_poll_interval)
+
+    def _run_in_progress(self) -> str | None:
+        """The run of this task that has not ended yet, if there is one."""
+        runs = self.hook.conn.get_job_runs(JobName=self.job_name, MaxResults=RECENT_RUNS)["JobRuns"]
+        name = self.script_args[self.TASK_UUID_ARG]
+        own = (run for run in runs if run.get("Arguments", {}).get(self.TASK_UUID_ARG) == name)
+        return next((str(run["Id"]) for run in own if self.is_job_active(run["JobRunState"])), None)
+
+    def is_job_active(self, status: str) -> bool:
+        """Whether a run may still succeed; one that is being stopped cannot."""
+        return status != "STOPPING" and super().is_job_active(status)
 
     def poll_until_complete(self, external_id: Any, context: Context) -> None:
         """Wait for the run's end; raises AirflowException with Glue's ErrorMessage unless it succeeded."""

@@ -84,7 +84,7 @@ def test_parameters_explain_themselves(dag: DAG) -> None:
 
 
 def test_what_writes_streaming_films_queues_in_one_pool(dagbag: DagBag) -> None:
-    for dag_id in ("enrich_streaming_films", "rebuild_streaming_films", "maintain_lake"):
+    for dag_id in ("enrich_streaming_films", "rebuild_streaming_films", "replay_quarantine", "maintain_lake"):
         assert dagbag.dags[dag_id].task_dict["run_job"].pool == STREAMING_FILMS_POOL
 
 

@@ -153,6 +153,7 @@ def test_roles_reach_every_table_and_nothing_else_in_a_bucket(resolved: Resolved
     """Each grant on objects names a prefix of names.py, or a whole bucket of which all is the grantee's."""
     prefixes = {
         names.DMS_PREFIX, names.STREAMING_PREFIX, names.STREAMING_ERRORS_PREFIX, names.REPAIRED_PREFIX,
+        names.REPAIRS_PREFIX,
         names.SAKILA_SCRIPTS_PREFIX, names.JOBS_PREFIX, names.QUERY_RESULTS_PREFIX, names.REPORTS_PREFIX, "",
         f"{names.RUNS_PREFIX}maintain_lake/",
         *(table.prefix for table in (FILM_CATEGORY, STREAMING_FILMS, QUARANTINE, RECONCILIATION)),

@@ -9,6 +9,8 @@ from airflow.sdk.exceptions import AirflowException, TaskDeferred
 from lake_operators.glue import GlueJobRunOperator
 from tests.aws import Handler, client_error
 
+ENDS = {"RUNNING": "SUCCEEDED", "STOPPING": "STOPPED"}  # what becomes of a run that has not ended yet
+
 
 class Store(dict[str, Any]):
     """A task's state store: it outlives the task's tries, and also its clearing."""
@@ -21,25 +23,51 @@ class Store(dict[str, Any]):
 
 
 class Glue:
-    """One job, each run of which has ended when looked at; that look may be made to fail, as when a worker is lost."""
+    """One job that runs once at a time, each run of which has ended when looked at a second time.
+
+    That look may be made to fail, as when a worker is lost; so may the reply to a start.
+    """
 
     def __init__(self, aws_calls: dict[str, Handler]) -> None:
         self.state, self.message = "SUCCEEDED", ""  # of the runs started from now on
         self.runs: dict[str, str] = {}
+        self.arguments: dict[str, dict[str, str]] = {}
         self.lost_worker: list[BaseException] = []
+        self.lost_reply: list[BaseException] = []
         aws_calls["glue.GetJob"] = lambda _: {"Job": {"Name": "the-job"}}
         aws_calls["glue.StartJobRun"] = self._start
         aws_calls["glue.GetJobRun"] = self._get
+        aws_calls["glue.GetJobRuns"] = self._list
 
-    def _start(self, _: dict[str, Any]) -> dict[str, Any]:
+    def run(self, state: str, arguments: dict[str, str]) -> str:
+        """A run in this state; its id."""
         run_id = f"jr_{len(self.runs) + 1}"
-        self.runs[run_id] = self.state
+        self.runs[run_id], self.arguments[run_id] = state, arguments
+        return run_id
+
+    def _start(self, request: dict[str, Any]) -> dict[str, Any]:
+        if busy := [run_id for run_id, state in self.runs.items() if state in ENDS]:
+            self._end(busy[0])
+            raise client_error("ConcurrentRunsExceededException", "StartJobRun")
+        run_id = self.run(self.state, request["Arguments"])
+        if self.lost_reply:
+            raise self.lost_reply.pop()
         return {"JobRunId": run_id}
+
+    def _list(self, _: dict[str, Any]) -> dict[str, Any]:
+        """Newest first."""
+        listed = [{"Id": r, "JobRunState": state, "Arguments": self.arguments[r]} for r, state in self.runs.items()]
+        return {"JobRuns": listed[::-1]}
+
+    def _end(self, run_id: str) -> None:
+        self.runs[run_id] = ENDS.get(self.runs[run_id], self.runs[run_id])
 
     def _get(self, request: dict[str, Any]) -> dict[str, Any]:
         if self.lost_worker:
             raise self.lost_worker.pop()
-        run = {"Id": request["RunId"], "JobRunState": self.runs[request["RunId"]], "ErrorMessage": self.message}
+        run_id = request["RunId"]
+        run = {"Id": run_id, "JobRunState": self.runs[run_id], "ErrorMessage": self.message}
+        self._end(run_id)
         return {"JobRun": run}
 
 
@@ -50,7 +78,9 @@ def glue(aws_calls: dict[str, Handler]) -> Glue:
 
 @pytest.fixture
 def context() -> dict[str, Any]:
-    ti = SimpleNamespace(xcom_push=lambda **_: None, stats_tags={}, dag_id="d", task_id="t", run_id="r", try_number=1)
+    ti = SimpleNamespace(
+        xcom_push=lambda **_: None, stats_tags={}, dag_id="d", task_id="t", run_id="r", try_number=1, map_index=-1
+    )
     return {"ti": ti, "task_instance": ti, "task_state_store": Store()}
 
 
@@ -74,6 +104,33 @@ def test_a_retry_after_a_lost_worker_finds_its_run(glue: Glue, context: dict[str
         execute(context)
     assert execute(context) == "jr_1"
     assert list(glue.runs) == ["jr_1"]
+
+
+@pytest.mark.parametrize("died", [KeyboardInterrupt(), TimeoutError("the reply was lost")])
+def test_a_run_whose_start_nobody_could_note_is_found_by_its_tasks_name(
+    glue: Glue, context: dict[str, Any], died: BaseException
+) -> None:
+    """Killed after Glue had started the run and before its id was stored."""
+    glue.state, glue.lost_reply = "RUNNING", [died]
+    with pytest.raises(type(died)):
+        execute(context)
+    assert context["task_state_store"] == {}
+    assert execute(context) == "jr_1"
+    assert glue.runs == {"jr_1": "SUCCEEDED"}
+
+
+def test_another_tasks_run_is_waited_for_and_not_taken_for_ones_own(glue: Glue, context: dict[str, Any]) -> None:
+    glue.run("RUNNING", {"--airflow_task_uuid": "d:t:another run:-1"})
+    glue.run("STOPPED", {"--airflow_task_uuid": "d:t:r:-1"})  # ended, of an earlier try
+    assert execute(context) == "jr_3"
+    assert glue.runs["jr_1"] == "SUCCEEDED"
+
+
+def test_a_run_that_is_being_stopped_is_followed_by_another(glue: Glue, context: dict[str, Any]) -> None:
+    """A task that is cleared while it runs stops its job run, and the next try comes before that has ended."""
+    context["task_state_store"].set("glue_job_run_id", glue.run("STOPPING", {"--airflow_task_uuid": "d:t:r:-1"}))
+    assert execute(context) == "jr_2"
+    assert glue.runs == {"jr_1": "STOPPED", "jr_2": "SUCCEEDED"}
 
 
 def test_a_retry_after_a_failed_run_starts_another(glue: Glue, context: dict[str, Any]) -> None:

@@ -1,0 +1,165 @@
+"""Repairs of quarantined lines: what an operator has uploaded becomes the repair objects that the enrichment reads.
+
+An upload is an object ``repairs/yyyy-MM/<any name>`` of JSON lines ``{"supersedes": {"source_file": KEY, "source_line":
+N}, "event": {...}}``. Each line is judged as the job will judge it, and compared with the quarantine and with what was
+published before. The good lines that repair one landed object become one object, whose name is derived from that object
+and its own bytes: to publish them again writes nothing new, however often, and wherever the time before broke off.
+Uploads stay as they are.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from datalake.events import (
+    DUPLICATE,
+    REPAIRED_TWICE,
+    SUPERSEDED,
+    Event,
+    LineParser,
+    Rejection,
+    Supersedes,
+    parse_object,
+    split_lines,
+)
+from datalake.landing import LandedObject, landed_objects, parse_key
+from datalake.names import REPAIRED_PREFIX, REPAIRS_PREFIX
+
+ALL_REASONS = "all"
+NOT_WRONG = frozenset({DUPLICATE, SUPERSEDED, REPAIRED_TWICE})  # reasons that are none against the line itself
+
+# Asks the quarantine for its lines of these landed objects: line to reason.
+Quarantined = Callable[[Collection[str]], Mapping[Supersedes, str]]
+
+_NO_UUID = str(uuid.UUID(int=0))
+
+
+class Repair(NamedTuple):
+    """One line that repairs another."""
+
+    supersedes: Supersedes
+    text: bytes  # as uploaded, without blanks around it
+    place: str  # where it was found: key and line
+
+
+@dataclass
+class Published:
+    """What became of the uploads of a month."""
+
+    new: Counter[str] = field(default_factory=Counter)  # lines published now, by the reason of their quarantine
+    before: int = 0  # lines that an earlier run had published
+    keys: list[str] = field(default_factory=list)  # of the objects written now
+    refused: list[str] = field(default_factory=list)  # place and reason of lines that were not published
+
+
+def publish(s3: Any, bucket: str, month: str, reason: str, quarantined: Quarantined) -> Published:
+    """Publish the uploaded repairs of a month (yyyy-MM) of lines quarantined for ``reason``, or for any (ALL_REASONS).
+
+    ``s3`` is a boto3 client; its errors pass through.
+    """
+    result = Published()
+    wanted: dict[Supersedes, Repair] = {}
+    for place, text in _uploaded(s3, bucket, month):
+        repair = read_repair(place, text, month)
+        if isinstance(repair, str):
+            result.refused.append(f"{place}: {repair}")
+        elif (first := wanted.setdefault(repair.supersedes, repair)).text != text:
+            result.refused.append(f"{place}: {first.place} repairs the same line otherwise")
+    held = quarantined({line.source_file for line in wanted}) if wanted else {}
+    done = {repair.supersedes: repair for repair in published(s3, bucket, month)} if wanted else {}
+    good: list[Repair] = []
+    for line, repair in wanted.items():
+        if earlier := done.get(line):
+            if earlier.text == repair.text:
+                result.before += 1
+            else:
+                result.refused.append(f"{repair.place}: {earlier.place} has repaired the line otherwise")
+        elif objection := _objection(held.get(line), reason):
+            result.refused.append(f"{repair.place}: {line.source_file} line {line.source_line} {objection}")
+        else:
+            good.append(repair)
+            result.new[held[line]] += 1
+    for key, body in repair_objects(good):
+        s3.put_object(Bucket=bucket, Key=key, Body=body)
+        result.keys.append(key)
+    return result
+
+
+def read_repair(place: str, text: bytes, month: str) -> Repair | str:
+    """One uploaded line, or what is wrong with it."""
+    file = _named_file(text)
+    if not file:
+        return 'is not {"supersedes": {"source_file": ..., "source_line": ...}, "event": {...}}'
+    superseded = parse_key(file)
+    if superseded.month != month:
+        return f"{file} lies in {superseded.month}, not in {month}"
+    if not superseded.time:
+        return f"the name of {file} has no time: land its lines anew instead"
+    outcome = LineParser(parse_key(_repair_key(superseded, _NO_UUID))).parse(text)
+    if isinstance(outcome, Rejection) or not outcome.supersedes:
+        return str(outcome[0])
+    return Repair(outcome.supersedes, text, place)
+
+
+def repair_objects(repairs: Iterable[Repair]) -> Iterator[tuple[str, bytes]]:
+    """Key and bytes of the repair objects, one for each landed object that is repaired; the same for any order."""
+    ordered = sorted(repairs, key=lambda repair: repair.supersedes)
+    for file, group in groupby(ordered, key=lambda repair: repair.supersedes.source_file):
+        body = b"".join(repair.text + b"\n" for repair in group)
+        name = uuid.uuid5(uuid.NAMESPACE_URL, f"{file}\n{body.decode()}")
+        yield _repair_key(parse_key(file), str(name)), body
+
+
+def published(s3: Any, bucket: str, month: str) -> Iterator[Repair]:
+    """The good lines of a month's repair objects."""
+    for landed in landed_objects(s3, bucket, f"{REPAIRED_PREFIX}{month.replace('-', '/')}/"):
+        for line in parse_object(landed.key, _read(s3, bucket, landed.key)):
+            if isinstance(line.outcome, Event) and line.outcome.supersedes:
+                yield Repair(line.outcome.supersedes, line.raw.strip(), f"{landed.key} line {line.source_line}")
+
+
+def _uploaded(s3: Any, bucket: str, month: str) -> Iterator[tuple[str, bytes]]:
+    """Place and text of every uploaded line that is not blank."""
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{REPAIRS_PREFIX}{month}/")
+    for key in (entry["Key"] for page in pages for entry in page.get("Contents", [])):
+        for number, line in split_lines(_read(s3, bucket, key)):
+            yield f"{key} line {number}", line.strip()
+
+
+def _objection(held_for: str | None, reason: str) -> str:
+    """Why a line quarantined for ``held_for`` (None: not at all) may not be repaired; empty when it may."""
+    if held_for is None:
+        return "is not in the quarantine"
+    if held_for in NOT_WRONG:
+        return f"is quarantined as {held_for!r}: nothing is wrong with it"
+    if reason not in (ALL_REASONS, held_for):
+        return f"is quarantined for {held_for!r}, not for {reason!r}"
+    return ""
+
+
+def _repair_key(superseded: LandedObject, name: str) -> str:
+    """Folder and time are those of the object whose lines are repaired: ``datalake.landing``."""
+    stem = superseded.key.rpartition("/")[2][: -len(_NO_UUID)]
+    return f"{REPAIRED_PREFIX}{superseded.partition_0}/{superseded.partition_1}/{stem}{name}"
+
+
+def _named_file(text: bytes) -> str:
+    """The landed object that an uploaded line names; empty when it names none."""
+    try:
+        fields = json.loads(text)
+        line = next(value for name, value in fields.items() if name.lower() == "supersedes")
+        file = next(value for name, value in line.items() if name.lower() == "source_file")
+    except (ValueError, RecursionError, AttributeError, StopIteration):
+        return ""
+    return file if isinstance(file, str) else ""
+
+
+def _read(s3: Any, bucket: str, key: str) -> bytes:
+    body: bytes = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    return body

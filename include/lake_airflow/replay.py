@@ -1,0 +1,117 @@
+"""What the DAG replay_quarantine does around the job: publishes the uploaded repairs, and says what is left."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from airflow.providers.amazon.aws.hooks.athena import AthenaHook
+from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+from airflow.sdk import Param
+from airflow.sdk.exceptions import AirflowFailException
+
+from datalake.events import Supersedes
+from datalake.names import REPAIRS_PREFIX
+from lake_airflow import repairs
+from lake_airflow.athena import run_query
+from lake_airflow.defaults import LAKE
+from lake_airflow.notes import give_note
+
+log = logging.getLogger(__name__)
+
+REASON_PARAM = Param(
+    repairs.ALL_REASONS,
+    type="string",
+    pattern=r"^[A-Za-z][A-Za-z0-9_: -]{0,99}$",
+    title="Reason",
+    description="Only lines that were quarantined for this reason, spelled as in the quarantine, are repaired; or all.",
+)
+
+KEYS_IN_A_QUERY = 1000  # Athena takes statements of at most 256 KiB (Athena quotas)
+REFUSED_SHOWN = 20
+
+Result = dict[str, Any]
+
+
+def publish_repairs(month: str, params: Mapping[str, Any]) -> Result:
+    """Publish the good lines of ``repairs/<month>/``; returns what ``check_repairs`` needs.
+
+    Raises:
+        AirflowFailException: nothing was uploaded, or nothing of it is good: no job would change anything.
+    """
+    s3 = S3Hook().conn
+    result = repairs.publish(s3, LAKE.landing_bucket, month, params["reason"], lambda keys: quarantined(month, keys))
+    for refused in result.refused:
+        log.error("Refused: %s", refused)
+    log.info("Published: %s", result.keys)
+    if not result.new and not result.before:
+        if result.refused:
+            raise AirflowFailException(_refusals(len(result.refused), result.refused))
+        raise AirflowFailException(f"There is no line under s3://{LAKE.landing_bucket}/{REPAIRS_PREFIX}{month}/")
+    return {
+        "new": dict(result.new),
+        "before": result.before,
+        "keys": result.keys,
+        "refused": len(result.refused),
+        "refused_examples": result.refused[:REFUSED_SHOWN],
+    }
+
+
+def check_repairs(published: Result, month: str, params: Mapping[str, Any], ti: Any) -> str:
+    """Say in the run's note how many lines were repaired and how many of their reasons are left; returns the same.
+
+    Raises:
+        AirflowFailException: with place and reason of the lines that were refused; all others are repaired.
+    """
+    left = lines_left(month, params["reason"])
+    not_taken = Counter(quarantined(month, published["keys"]).values())
+    parts = [
+        f"repaired: {_counts(published['new'])}",
+        f"left in quarantine: {_counts(left)}",
+        *([f"repaired by earlier runs: {published['before']:,}"] if published["before"] else []),
+        *([f"repairs quarantined themselves: {_counts(not_taken)}"] if not_taken else []),
+        *([f"refused: {published['refused']:,} lines, see check_repairs"] if published["refused"] else []),
+    ]
+    sentence = "; ".join(parts)
+    give_note(ti, sentence)
+    if published["refused"]:
+        raise AirflowFailException(f"{_refusals(published['refused'], published['refused_examples'])}\n{sentence}")
+    return sentence
+
+
+def lines_left(month: str, reason: str) -> Counter[str]:
+    """Quarantined lines of the month that no repair supersedes, by reason, without those that nothing is wrong with."""
+    counted = run_query(AthenaHook(), "quarantine_by_reason.sql", month=month)
+    left = Counter({str(row["reason"]): int(row["line_count"] or 0) for row in counted})
+    repaired = {repair.supersedes for repair in repairs.published(S3Hook().conn, LAKE.landing_bucket, month)}
+    held = quarantined(month, {line.source_file for line in repaired})
+    left.subtract(held[line] for line in repaired if line in held)
+    asked = left.keys() - repairs.NOT_WRONG if reason == repairs.ALL_REASONS else {reason}
+    return Counter({name: count for name, count in left.items() if name in asked and count})
+
+
+def quarantined(month: str, keys: Collection[str]) -> dict[Supersedes, str]:
+    """The month's quarantined lines of these landed objects, with their reasons."""
+    ordered = sorted(keys)
+    rows = [
+        row
+        for start in range(0, len(ordered), KEYS_IN_A_QUERY)
+        for row in run_query(
+            AthenaHook(),
+            "quarantined_lines_of_objects.sql",
+            month=month,
+            keys=ordered[start : start + KEYS_IN_A_QUERY],
+        )
+    ]
+    return {Supersedes(str(row["source_file"]), int(row["source_line"] or 0)): str(row["reason"]) for row in rows}
+
+
+def _counts(by_reason: Mapping[str, int]) -> str:
+    return ", ".join(f"{reason} {count:,}" for reason, count in sorted(by_reason.items())) or "none"
+
+
+def _refusals(count: int, examples: list[str]) -> str:
+    shown = "\n".join(examples) + ("\n..." if count > len(examples) else "")
+    return f"{count} lines were refused; they stay where they are:\n{shown}"
