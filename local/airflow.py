@@ -61,6 +61,9 @@ def _settings(settings: Settings) -> dict[str, str]:
         "OPERATORS__DEFAULT_DEFERRABLE": "False",
         "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.3",
         "SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
+        # A task whose worker or scheduler was killed is tried again after a minute; Airflow's default is five.
+        "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
+        "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
         "USAGE_DATA_COLLECTION__ENABLED": "False",
     }
 

@@ -24,6 +24,7 @@ import boto3
 
 from datalake.names import Lake
 from local.settings import ROOT
+from oracle import clean
 from oracle.lake import verdict
 from oracle.model import FAULTS
 from tests.home import Home
@@ -32,6 +33,7 @@ from tests.kill_loop.killer import Killer
 from tests.kill_loop.result import Result
 from tests.kill_loop.settle import settle
 from tests.kill_loop.targets import Targets
+from tests.kill_loop.versions import connect
 from tests.kill_loop.watch import ReaderProcess
 from tests.kill_loop.workload import Dags, Workload
 
@@ -81,8 +83,11 @@ def loop(home: Home, given: argparse.Namespace, say: Callable[[str], None]) -> R
         seen = reader.end()
     minutes = (time.monotonic() - began) / 60
     acknowledged = workload.acknowledged()
-    judged = verdict(session, lake.landing_bucket, ledger=acknowledged)
+    with connect(workload.exported) as mysql:
+        judged = verdict(session, lake.landing_bucket, films=clean.films(mysql), ledger=acknowledged)
+        replicated = clean.verdict(session, lake.clean_bucket, mysql)
     say(str(judged))
+    say(f"clean zone: {replicated}")
     for finding in seen["findings"]:
         say(f"torn: {finding}")
     dags = Dags(home)
@@ -102,6 +107,7 @@ def loop(home: Home, given: argparse.Namespace, say: Callable[[str], None]) -> R
         duplicates=judged.duplicates,
         reader=seen,
         judged={fault: len(getattr(judged, fault)) for fault in FAULTS},
+        clean={fault: len(getattr(replicated, fault)) for fault in ("lost", "doubled", "wrong")},
         failed_runs=reruns.failed_runs(dags),
     )
 

@@ -24,7 +24,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from datalake.names import Lake
-from oracle.tables import CATALOGUE, DATABASE, FILMS, QUARANTINE, RECONCILIATION, _connect
+from oracle.tables import CATALOGUE, DATABASE, FILMS, QUARANTINE, RECONCILIATION, connect
 from tests.kill_loop.torn import TornDetector
 from tests.kill_loop.versions import mixture
 
@@ -66,7 +66,7 @@ class Reader:
         session = boto3.Session()
         self._folder, self._lake = folder, Lake.from_environment()
         self._glue, self._s3 = session.client("glue", config=config), session.client("s3", config=config)
-        self._iceberg = _connect(session)
+        self._iceberg = connect(session)
         self._torn = TornDetector()
         self._locations: dict[str, str] = {}
         self._checked: dict[str, set[int]] = {name: set() for name in COLUMNS}

@@ -16,7 +16,7 @@ BEGIN, END = "<!-- kill loop: written by make kill-loop -->\n", "<!-- end of kil
 
 @dataclass
 class Result:
-    """Numbers of one loop. ``judged``: findings of the oracle by kind; ``clean``: cells that differ from MySQL."""
+    """Numbers of one loop. ``judged``: findings of the oracle by kind; ``clean``: the same of the clean zone's rows."""
 
     date: str
     seed: int
@@ -32,6 +32,7 @@ class Result:
     duplicates: int
     reader: dict[str, Any]
     judged: dict[str, int]
+    clean: dict[str, int]
     failed_runs: list[str] = field(default_factory=list)
 
     @property
@@ -43,6 +44,7 @@ class Result:
     def faults(self) -> list[str]:
         """Why the loop has not passed; empty if it has."""
         found = [f"{count} {kind}" for kind, count in self.judged.items() if count]
+        found += [f"{count} {kind} in the clean zone" for kind, count in self.clean.items() if count]
         if self.reader["torn"]:
             found.append(f"{self.reader['torn']} torn reads")
         if self.kills < self.wanted:
@@ -71,6 +73,7 @@ class Result:
             ("Parquet objects of the clean zone read", f"{self.reader['clean_objects']:,}"),
             ("torn reads", str(self.reader["torn"])),
             *((kind, str(count)) for kind, count in self.judged.items()),
+            *((f"{kind} in the clean zone", str(count)) for kind, count in self.clean.items()),
         ]
         lines = ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)]
         return "\n".join([*lines, "", f"Last run: {self.date}, seed {self.seed}."]) + "\n"
