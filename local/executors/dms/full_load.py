@@ -6,6 +6,7 @@ executor reads them from other threads.
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 import time
@@ -45,6 +46,7 @@ _LOBS = {"mediumblob", "longblob", "mediumtext", "longtext", "json", "geometry",
 _LOBS |= {"multipoint", "multilinestring", "multipolygon", "geometrycollection", "geomcollection"}
 _NUMBERS = {"tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "float", "double", "year"}
 _DATES = {"date", "datetime", "timestamp"}
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class TaskFailed(Exception):
@@ -181,6 +183,11 @@ class Run:
             if is_lost(error):
                 raise
             raise TableFailed(str(error)) from error
+        except OSError as error:
+            table.state = ERROR
+            if error.errno not in _DISK_FULL:
+                raise  # of the connection to MySQL
+            raise TableFailed(f"its file does not fit the disk: {error}") from error
         except BaseException:
             table.state = ERROR
             raise
