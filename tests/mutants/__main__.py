@@ -41,7 +41,7 @@ def copy_tree(target: Path) -> None:
 def run_tests(tree: Path, tests: Iterable[str]) -> tuple[int, str]:
     """Pytest's exit code and output for these tests in the copy; no compiled file of an earlier mutant is used."""
     environment = os.environ | java.environment() | {"PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", *tests]
     done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
 

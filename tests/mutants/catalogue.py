@@ -44,8 +44,8 @@ MUTANTS = [
     Mutant(
         "a load is DMS's fresh end, not yesterday's",
         "plugins/lake_operators/dms.py",
-        'if task["Status"] in ENDED and _is_fresh(task, since) and',
-        'if task["Status"] in ENDED and',
+        'if task["Status"] in ENDED and _is_fresh(task, since) and _fresh_start(task) != before:',
+        'if task["Status"] in ENDED:',
         "tests/plugins/test_dms.py::test_yesterdays_end_is_no_end",
     ),
     Mutant(
