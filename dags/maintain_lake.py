@@ -1,15 +1,15 @@
 """### The curated zone's Iceberg tables --Glue--> the same rows in fewer files, and nothing that nobody needs
 
-Hourly commits leave small files, manifests and snapshots; killed jobs leave files that no table names.
+Hourly commits leave small files and snapshots; killed jobs leave files that no table names.
 
 **Reads** the metadata of every table of `curated`, and the small files it puts together.
 
-**Writes** the same tables: no row changes. The run's report under `runs/maintain_lake/`. For each table:
+**Writes** the same tables: no row changes. The run's report under `runs/maintain_lake/`.
 
-* small files of one stream and month become one, where they are many and older than anything that an hourly run opens;
-* manifests become one;
-* snapshots older than `snapshot_days` expire, but for the last `keep_snapshots`: **time travel ends there**;
-* objects in the table's folder that no snapshot names, and older than `orphan_days`, are removed.
+* Small files of one stream and month become one, where they are many and older than anything that an hourly run opens.
+* Snapshots older than `snapshot_days` expire, but for the last `keep_snapshots`: **time travel ends there**. Those of
+  `film_category` stay: they say which version of the catalogue a row was enriched with.
+* Objects in a table's folder that no snapshot names, and older than `orphan_days`, are removed.
 
 **Schedule** Sundays at 04:35 UTC. Writers of `streaming_films` wait meanwhile; queries need not. It is created paused:
 unpause it with `enrich_streaming_films`.

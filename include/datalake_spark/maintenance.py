@@ -25,7 +25,7 @@ from datalake_spark.redelivery import WINDOW_SECONDS
 
 TARGET_BYTES = 512 * 2**20
 SMALL_BYTES = TARGET_BYTES * 3 // 4  # Iceberg's own bound of what is worth another writing
-MANY = 5  # small files, or manifests: fewer are left as they are
+MANY = 5  # small files: fewer are left as they are
 _DELETE_LIMIT = 1000  # keys in one DeleteObjects
 _log = logging.getLogger(__name__)
 
@@ -60,11 +60,10 @@ class Span:
 
 @dataclass(frozen=True)
 class Extent:
-    """What a table's current snapshot consists of, and how many snapshots there are."""
+    """The data files of a table's current snapshot, and how many snapshots there are."""
 
     files: int
     bytes: int  # of data files
-    manifests: int
     snapshots: int
 
 
@@ -95,20 +94,29 @@ def compact_before(spark: SparkSession, now: datetime) -> datetime | None:
 
 
 def maintain(spark: SparkSession, s3: Any, table: Table, before: datetime | None, keep: Retention) -> Upkeep:
-    """All steps on one table. ``before``: only files all of whose keys are older are put together; None: no file.
+    """All steps on one table; of a table without ``source_file``, which is replaced whole, only leftovers are removed.
+
+    Its versions are what rows of the other tables were made with, so they are kept to be compared with.
+
+    Args:
+        spark: with the Iceberg catalog ``glue_catalog``.
+        s3: a boto3 client.
+        table: one of the curated zone.
+        before: only files all of whose keys are older are put together; None: no file.
+        keep: what expiry leaves.
 
     Raises:
-        Conflict: writers were in the way three times running; what was committed until then stands.
+        Conflict: writers were in the way each time; what was committed until then stands.
     """
     first = measure(spark, table)
     known = {row.snapshot_id for row in _snapshots(spark, table)}
-    if before and "source_file" in table.column_names:
+    grows = "source_file" in table.column_names
+    if grows and before:
         retried(lambda: compact(spark, table, before))
-    if measure(spark, table).manifests >= MANY:
-        retried(lambda: _call(spark, table, "rewrite_manifests", use_caching="false"))
     commits = _replacing_commits(_snapshots(spark, table), known)
     now = datetime.now(UTC)
-    retried(lambda: expire_snapshots(spark, table, now - keep.snapshot_age, keep.snapshots))
+    if grows:
+        retried(lambda: expire_snapshots(spark, table, now - keep.snapshot_age, keep.snapshots))
     orphans = find_orphans(spark, table, now - keep.orphan_age)
     removed = remove_objects(s3, orphans)
     return Upkeep(table.full_name, first, measure(spark, table), len(orphans), removed, commits)
@@ -119,8 +127,7 @@ def measure(spark: SparkSession, table: Table) -> Extent:
     snapshot = current_snapshot(spark, table)
     files = read_snapshot(spark, table, snapshot, "files")
     row = files.agg(fn.count("*"), fn.coalesce(fn.sum("file_size_in_bytes"), fn.lit(0))).collect()[0]
-    manifests = read_snapshot(spark, table, snapshot, "manifests").count()
-    return Extent(row[0], row[1], manifests, len(_snapshots(spark, table)))
+    return Extent(row[0], row[1], len(_snapshots(spark, table)))
 
 
 def compact(spark: SparkSession, table: Table, before: datetime) -> None:

@@ -1,7 +1,7 @@
 """Glue job: upkeep of the Iceberg tables of the curated zone. No row changes; readers and writers may go on.
 
-For each table: small files are put together, manifests too, old snapshots expire (and with them travel in time to
-them), and what killed jobs left behind is removed.
+For each table of events: small files are put together and old snapshots expire (and with them travel in time to them).
+For each table: what killed jobs left behind is removed.
 
 Arguments: --curated_bucket; AWS adds --JOB_RUN_ID and others.
   --snapshot_days    snapshots of this age or younger are kept (default 7): as long as a reader may take
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for table in (FILM_CATEGORY, STREAMING_FILMS, QUARANTINE, RECONCILIATION)
         if spark.catalog.tableExists(identifier(table))
     ]
-    before = compact_before(spark, datetime.now(UTC)) if STREAMING_FILMS in tables else None
+    before = compact_before(spark, datetime.now(UTC)) if RECONCILIATION in tables else None
     upkeep = [maintain(spark, s3, table, before, keep).as_dict() for table in tables]
     report = {"job": JOB, "run_id": args.JOB_RUN_ID, "tables": upkeep}
     write_report(s3, args.curated_bucket, report)

@@ -49,8 +49,6 @@ def rows_are_unchanged(report: dict[str, Any]) -> None:
 def sentence(table: dict[str, Any]) -> str:
     """What was done to one table, in one line."""
     before, after = table["before"], table["after"]
-    changes = ", ".join(
-        f"{before[name]:,} -> {after[name]:,} {name}" for name in ("files", "bytes", "manifests", "snapshots")
-    )
+    changes = ", ".join(f"{before[name]:,} -> {after[name]:,} {name}" for name in ("files", "bytes", "snapshots"))
     rows = ", ".join(f"{commit['rows_before']:,} -> {commit['rows_after']:,}" for commit in table["commits"])
     return f"{table['table']}: {changes}; {table['orphans_removed']:,} leftovers removed; rows {rows or 'untouched'}"

@@ -267,13 +267,14 @@ def test_a_killed_upkeep_changes_nothing_and_what_it_leaves_is_removed_in_time(
 
     # Young leftovers may be of a job that still runs.
     lake.s3.put_object(Bucket=lake.curated, Key="streaming_films_of_others/data/a.parquet", Body=b"")
-    lake.spark.conf.set("spark.testing", "true")  # Iceberg's own switch: it refuses to look at less than a day
+    conf = lake.spark._jsparkSession.sessionState().conf()
+    conf.setConfString("spark.testing", "true")  # Iceberg's own switch: else it refuses to look at less than a day
     try:
         assert upkeep(lake).orphans_found == 0
         assert left <= stored(lake, "streaming_films/")
         done = upkeep(lake, Retention(timedelta(days=7), 10, -timedelta(minutes=1)))
     finally:
-        lake.spark.conf.unset("spark.testing")
+        conf.unsetConf("spark.testing")
     assert done.orphans_removed == len(left)
     assert not left & stored(lake, "streaming_films/")
     assert stored(lake, "streaming_films_of_others/")
@@ -302,14 +303,16 @@ def test_the_job_reports_every_table_there_is(lake: TestLake) -> None:
     arguments = ["--curated_bucket", lake.curated, "--JOB_RUN_ID"]
     maintain_lake.main([*arguments, "jr_a"])
     assert [table["table"] for table in _report(lake, "jr_a")["tables"]] == ["curated.film_category"]
+    lake.set_films(range(1, 12))
     lake.land(NOON)
     lake.hourly()
-    maintain_lake.main([*arguments, "jr_b"])
+    maintain_lake.main([*arguments, "jr_b", "--keep_snapshots", "1"])
     report = _report(lake, "jr_b")
     assert (report["job"], report["run_id"]) == ("maintain_lake", "jr_b")
     films = next(table for table in report["tables"] if table["table"] == STREAMING_FILMS.full_name)
     assert films["before"] == films["after"]
     assert films["after"]["files"] == 1
+    assert lake.spark.table(f"{identifier(FILM_CATEGORY)}.snapshots").count() == 2
     assert {table["table"] for table in report["tables"]} >= {FILM_CATEGORY.full_name, QUARANTINE.full_name}
 
 

@@ -13,8 +13,8 @@ def upkeep(table: str, *commits: tuple[int, int]) -> dict[str, Any]:
     """A table in the job's report, with rows before and after each commit."""
     return {
         "table": table,
-        "before": {"files": 1200, "bytes": 5_000_000, "manifests": 90, "snapshots": 100},
-        "after": {"files": 3, "bytes": 4_000_000, "manifests": 1, "snapshots": 30},
+        "before": {"files": 1200, "bytes": 5_000_000, "snapshots": 100},
+        "after": {"files": 3, "bytes": 4_000_000, "snapshots": 30},
         "orphans_removed": 2,
         "commits": [
             {"snapshot_id": n, "rows_before": before, "rows_after": after} for n, (before, after) in enumerate(commits)
@@ -31,7 +31,7 @@ def test_a_changed_number_of_rows_is_named() -> None:
 
 def test_a_table_is_told_in_a_line() -> None:
     assert sentence(upkeep("curated.b", (5, 5))) == (
-        "curated.b: 1,200 -> 3 files, 5,000,000 -> 4,000,000 bytes, 90 -> 1 manifests, 100 -> 30 snapshots; "
+        "curated.b: 1,200 -> 3 files, 5,000,000 -> 4,000,000 bytes, 100 -> 30 snapshots; "
         "2 leftovers removed; rows 5 -> 5"
     )
     assert sentence(upkeep("curated.a")).endswith("rows untouched")
