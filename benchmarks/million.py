@@ -1,4 +1,4 @@
-"""``python -m benchmarks.million``: a million ledgered events through the whole chain, and the oracle's verdict on them.
+"""``python -m benchmarks.million``: a million ledgered events through the whole chain, and the oracle's verdict.
 
 In a home of its own: generator -> Firehose -> landing -> Airflow's hourly DAG and its Glue job -> curated tables. A few
 per cent are sent twice, malformed, or of unknown films. Prints a Markdown table, each hop's seconds beside what reading
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
@@ -118,8 +119,7 @@ def job_seconds(session: boto3.Session) -> float:
 def read_and_parse(landing: Landing) -> int:
     """The limit: fetch each landed object and parse each line, one after another; returns bytes."""
     size = 0
-    for key in landing.keys():
-        body = landing.body(key)
+    for body in map(landing.body, landing.keys()):
         size += len(body)
         for line in body.splitlines():
             with suppress(json.JSONDecodeError):
@@ -140,8 +140,8 @@ def main(arguments: list[str] | None = None) -> int:
     events = parser.parse_args(arguments).events
     hops: list[Hop] = []
     with own_home("up") as home:
-        client = home.client_environment()
-        session = boto3.Session(client["AWS_ACCESS_KEY_ID"], client["AWS_SECRET_ACCESS_KEY"])
+        os.environ.update(home.client_environment())  # from here on an ordinary client
+        session = boto3.Session()
         api = AirflowApi(f"http://{HOST}:{home.settings.airflow_port}")
         prepare(api)
         landing, ledger = Landing(session), home.settings.home / "ledgers" / "live.ids"
@@ -159,9 +159,8 @@ def main(arguments: list[str] | None = None) -> int:
         with timed(hops, "oracle: recount of every line, row and ledgered id"):
             verdict = Recount(session, LAKE.landing_bucket).verdict(ledger=acknowledged)
     print(table(hops, events))
-    print(
-        f"\n{events:,} events, {len(acknowledged):,} records acknowledged, {len(set(acknowledged)):,} ids in the ledger.\n"
-    )
+    ids = len(set(acknowledged))
+    print(f"\n{events:,} events made, {len(acknowledged):,} records acknowledged, {ids:,} event ids in the ledger.\n")
     print(verdict)
     return 0 if verdict.ok else 1
 
