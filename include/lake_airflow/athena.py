@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from jinja2 import StrictUndefined, Template
@@ -11,7 +12,21 @@ from jinja2 import StrictUndefined, Template
 from datalake.names import CURATED_DATABASE
 from lake_airflow.defaults import LAKE, SQL_PATH, poll_attempts, poll_seconds
 
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
 _POLL = poll_seconds(30)
+_log = logging.getLogger(__name__)
+
+
+def log_scanned(context: Context) -> None:
+    """Say what an AthenaOperator that failed has scanned: a query that was cut off is billed all the same."""
+    task: Any = context["task"]
+    query = task.query_execution_id
+    if query:
+        statistics = task.hook.get_query_info(query)["QueryExecution"].get("Statistics", {})
+        _log.error("Query %s scanned %s bytes", query, f"{statistics.get('DataScannedInBytes', 0):,}")
+
 
 # Arguments of every AthenaOperator
 ATHENA: dict[str, Any] = {
@@ -19,6 +34,7 @@ ATHENA: dict[str, Any] = {
     "database": CURATED_DATABASE,
     "sleep_time": _POLL,
     "max_polling_attempts": poll_attempts(_POLL),
+    "on_failure_callback": log_scanned,
 }
 
 

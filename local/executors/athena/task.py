@@ -6,6 +6,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,8 @@ MANIFEST_KINDS = frozenset({"CREATE_TABLE_AS_SELECT", "INSERT", "UNLOAD"})
 WRITE_KINDS = MANIFEST_KINDS | {"DELETE", "UPDATE", "MERGE"}
 # A query without rows writes no file, which the metastore behind UNLOAD takes for a mistake.
 _NOTHING_UNLOADED = "External table location does not exist"
-_COMMITTED_KINDS = WRITE_KINDS - {"CREATE_TABLE_AS_SELECT", "UNLOAD"}
+_TAKEN_BACK = {"CREATE_TABLE_AS_SELECT", "UNLOAD"}  # when cancelled: what they wrote was not there before
+_COMMITTED_KINDS = WRITE_KINDS - _TAKEN_BACK
 
 
 class Cancelled(Exception):
@@ -189,6 +191,9 @@ class Task:
             if over or self._stop.is_set():
                 run.cancel()
                 self._statistics["DataScannedInBytes"] = run.bytes_at_least
+                if self._job.work and self._job.statement.kind in _TAKEN_BACK:
+                    run.wait_for_end()
+                    self._undo(self._job.work, run)
                 raise Cancelled(OVER_THE_LIMIT if over else CANCELLED_BY_USER)
             yield batch
 
@@ -206,8 +211,8 @@ class Task:
             scanned += max(0, read - self._footers(name, table, read, splits)) if table and _is_parquet(table) else read
         self._statistics["DataScannedInBytes"] = self._document["_rows"]["InputBytes"] = scanned
         if self._over(scanned) and self._job.statement.kind not in _COMMITTED_KINDS:
-            if self._job.statement.kind in WRITE_KINDS and self._job.work:
-                self._undo(self._job.work)
+            if self._job.statement.kind in _TAKEN_BACK and self._job.work:
+                self._undo(self._job.work, run)
             raise Cancelled(OVER_THE_LIMIT)
 
     def _footers(self, name: str, table: dict[str, Any], read: int, splits: int) -> int:
@@ -226,13 +231,16 @@ class Task:
             sizes = [size for _, _, size in self._objects(location(table))]
         return round(sum(min(size, constant) for size in sizes) * splits / len(sizes)) if sizes else constant * splits
 
-    def _undo(self, work: Work) -> None:
-        """Take back a CTAS or an UNLOAD: its table and its files."""
+    def _undo(self, work: Work, run: Run) -> None:
+        """Take back a CTAS or an UNLOAD: its table and its files (Trino puts its query id in their names)."""
         if work.creates:
             database, table = work.creates
-            self._client("glue").delete_table(DatabaseName=database, Name=table)
+            glue = self._client("glue")
+            with suppress(glue.exceptions.EntityNotFoundException):
+                glue.delete_table(DatabaseName=database, Name=table)
         for bucket, key, _ in self._objects(work.writes_to):
-            self._client("s3").delete_object(Bucket=bucket, Key=key)
+            if run.id in key.rpartition("/")[2]:
+                self._client("s3").delete_object(Bucket=bucket, Key=key)
 
     # results
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -131,18 +132,20 @@ class Crawl:
             except Unclassified as reason:
                 return f"{key}: {reason}"
 
-        found: Sample | None = None
+        samples: dict[str, Sample] = {}
         with ThreadPoolExecutor(READERS) as readers:
             for key, one in zip(chosen, readers.map(read, chosen), strict=True):
                 if isinstance(one, str):
                     self.say(f"WARN : skipped s3://{bucket}/{one}")
-                elif found is None:
-                    found = one
                 else:
-                    try:
-                        found.add(one)
-                    except Unclassified as reason:
-                        raise CrawlFailed(f"s3://{bucket}/{key}: {reason}") from reason
+                    samples[key] = one
+        found: Sample | None = None
+        usual = Counter(one.format for one in samples.values()).most_common(1)
+        for key, one in sorted(samples.items(), key=lambda sampled: sampled[1].format != usual[0][0]):
+            try:
+                found = one if found is None else found.add(one)
+            except Unclassified as reason:
+                raise CrawlFailed(f"s3://{bucket}/{key}: {reason}") from reason
         if found is None:
             raise CrawlFailed(f"No sampled object under s3://{bucket}/{prefix} is JSON, CSV or Parquet")
         if found.bad_records:
@@ -260,9 +263,11 @@ def _folders(prefix: str, objects: Sequence[tuple[str, int]]) -> tuple[dict[str,
             folders[path] = Folder(values, path)
         folders[path].objects.append(key)
         folders[path].size += size
-    depths = {len(folder.values): path for path, folder in folders.items()}
+    depths = Counter(key.count("/") for key, _ in objects)
     if len(depths) > 1:
-        raise CrawlFailed(f"Objects lie at different depths: {sorted(depths.values())}")
+        (usual, _), *_ = depths.most_common()
+        odd = next(key for key, _ in objects if key.count("/") != usual)
+        raise CrawlFailed(f"Objects lie at different depths, e.g. {odd}")
     names = [
         part.partition("=")[0].lower() if "=" in part else f"partition_{n}"
         for n, part in enumerate(next(iter(folders)).split("/")[:-1])

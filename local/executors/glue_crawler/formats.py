@@ -45,18 +45,22 @@ class Sample:
     delimiter: str = ""
     has_header: bool = False
 
-    def add(self, other: Sample) -> None:
-        """Take in another object's sample; raises Unclassified when it is of another format."""
-        mine = (self.classification, self.compression, self.delimiter, self.has_header)
-        theirs = (other.classification, other.compression, other.delimiter, other.has_header)
-        if mine != theirs:
-            raise Unclassified(f"objects of two formats under one table: {mine[:2]} and {theirs[:2]}")
+    @property
+    def format(self) -> tuple[str, str, str, bool]:
+        """What all objects of a table must have in common."""
+        return self.classification, self.compression, self.delimiter, self.has_header
+
+    def add(self, other: Sample) -> Sample:
+        """Take in another object's sample, return this one; raises Unclassified when that is of another format."""
+        if self.format != other.format:
+            raise Unclassified(f"objects of two formats under one table: {self.format[:2]} and {other.format[:2]}")
         for name, kind in other.fields.items():
             self.fields[name] = merged(self.fields.get(name), kind)
             self.originals.setdefault(name, other.originals.get(name, name))
         self.records += other.records
         self.bytes_read += other.bytes_read
         self.bad_records += other.bad_records
+        return self
 
 
 def sample(head: bytes, is_whole: bool, whole: Any) -> Sample:
