@@ -1,4 +1,4 @@
-"""DMS: its source or it itself dies midway, a table is suspended, the source is down. The DAG's operator tells."""
+"""DMS: its source or it itself dies midway, a table is suspended, its disk is full. The DAG's operator tells."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from botocore.exceptions import EndpointConnectionError
 from lake_airflow.mysql import run_script
 from lake_operators.dms import DmsFullLoadOperator
 from tests.faults.catalogue import Fault, fault
+from tests.faults.disk import full_disk
 from tests.local.executors.dms.maker import BUCKET, SETTINGS, Maker, rule
 from tests.mariadb import MariaDb, mariadb
 from tests.services import Emulator, ServerProcess, running_emulator, server_process, wait_until
@@ -203,4 +204,21 @@ def test_the_source_is_down(home: Home, seed: int) -> None:
         home.load(task, since)
     assert home.landed(task) == before, "what an earlier load landed stays"
     home.mysql.restart()
+    assert all_is_loaded(home, task, since)
+
+
+@fault(Fault.DISK_FULL)
+def test_the_disk_of_dms_is_full(home: Home, seed: int) -> None:
+    rng, since = random.Random(seed), datetime.now(UTC)
+    task = home.task()
+    if loaded_before := rng.random() < 0.5:
+        assert all_is_loaded(home, task, since)
+    before = home.landed(task)
+    with (
+        full_disk(rng.randint(1_000_000, 10_000_000), home.server.process.pid),  # a large file waits there for its put
+        pytest.raises(AirflowException, match=r"Table sakila\.film: .*File too large.*film: Table error") as error,
+    ):
+        home.load(task, datetime.now(UTC) if loaded_before else since)
+    assert "actor" not in str(error.value)
+    assert home.landed(task).get("film") == before.get("film"), "what an earlier load landed stays"
     assert all_is_loaded(home, task, since)

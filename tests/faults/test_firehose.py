@@ -1,10 +1,11 @@
-"""Firehose: refuses in part, loses its replies, cannot reach S3 for a day."""
+"""Firehose: refuses in part, loses its replies, finds S3 slow or gone for a day, or its own disk full."""
 
 from __future__ import annotations
 
 import json
 import random
 import re
+import threading
 import time
 import uuid
 from collections import Counter
@@ -26,7 +27,8 @@ from local.executors.firehose import Firehose
 from local.executors.firehose.stream import RETRY_FOR, Stream
 from local.executors.protocol import Services
 from tests.faults.catalogue import Fault, fault
-from tests.faulty_proxy import CUT, REPLY_LOST, Plan, Proxy, faulty_proxy
+from tests.faults.disk import full_disk
+from tests.faulty_proxy import CUT, REPLY_LOST, UNAVAILABLE, Plan, Proxy, faulty_proxy
 from tests.glue.lake import TestLake
 from tests.services import LakeServer, root_client, running_emulator, running_server, wait_until
 
@@ -212,6 +214,51 @@ def test_firehose_accepts_and_the_reply_is_lost(
     assert rows == Counter(ledger) == Counter(event.event_id for event in made)  # each once
     assert lake.reasons() == ({"duplicate": summary.failed_attempts} if lost else {})
     assert report.landed == len(made) + summary.failed_attempts
+
+
+@fault(Fault.DISK_FULL)
+def test_the_disk_of_firehose_is_full(home: Home, seed: int, tmp_path: Path) -> None:
+    rng, name = random.Random(seed), f"full-{seed}"
+    stream = home.stream(name, seconds=60)
+    client = home.server.client("firehose", config=ONE_TRY)
+    made = events(seed, rng.randint(1000, 3000))
+    first = rng.randint(1, 300)
+    with sender(client, name, tmp_path / "ledger", threads=rng.randint(1, 4)) as running:
+        running.send(made[:first])
+        wait_until(lambda: running.summary.acknowledged == first, what="the first records")
+        with full_disk(rng.randint(60_000, 100_000)):  # of the buffer, which is a file
+            sending = threading.Thread(target=running.send, args=(made[first:],))  # it blocks while nothing is taken
+            sending.start()
+            wait_until(lambda: running.summary.failed_attempts > 0, what="a refusal")
+        sending.join()
+    home.clock[0] += 60
+    wait_until(lambda: (stream.tick(), stream.pending())[1] == 0, what="delivery")
+    ledger = (tmp_path / "ledger").read_text().split()
+    landed = home.landed(name)
+    assert Counter(ledger) == Counter(event.event_id for event in made)
+    assert set(landed) == set(ledger)
+    assert landed.total() - len(landed) <= running.summary.failed_attempts, "only what was refused may be there twice"
+
+
+@fault(Fault.THROTTLING)
+def test_s3_answers_503_to_firehose(home: Home, seed: int, tmp_path: Path) -> None:
+    rng, name = random.Random(seed), f"slow-{seed}"
+    stream = home.stream(name, seconds=60)
+    client = home.server.client("firehose", config=ONE_TRY)
+    home.proxy.plan = Plan(rng, {UNAVAILABLE: rng.choice([0.05, 0.2, 0.5]), REPLY_LOST: 0.1})
+    for number in range(rng.randint(4, 12)):
+        send(client, name, tmp_path / "ledger", events(1000 * seed + number, rng.randint(1, 500)))
+        home.clock[0] += 60
+        stream.tick()
+    minutes = 0
+    while stream.pending():
+        minutes += 1
+        assert minutes < 60
+        home.clock[0] += 60
+        stream.tick()
+    home.proxy.plan = None
+    assert home.landed(name) == Counter((tmp_path / "ledger").read_text().split()), "each once, under its first name"
+    assert stream.lost()["records"] == 0
 
 
 class Alarm:
