@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import requests
@@ -81,11 +82,12 @@ class Run:
     def wait_for_end(self) -> None:
         """Return when a cancelled statement has ended, after ten seconds at the latest."""
         deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            reply = requests.get(f"{self._info}/{self.id}", headers={"X-Trino-User": USER}, timeout=10)
-            if not reply.ok or reply.json()["state"] in ("FINISHED", "FAILED"):
-                return
-            time.sleep(0.05)
+        with suppress(requests.RequestException):  # Trino itself has ended
+            while time.monotonic() < deadline:
+                reply = requests.get(f"{self._info}/{self.id}", headers={"X-Trino-User": USER}, timeout=10)
+                if not reply.ok or reply.json()["state"] in ("FINISHED", "FAILED"):
+                    return
+                time.sleep(0.05)
 
     @property
     def bytes_at_least(self) -> int:
