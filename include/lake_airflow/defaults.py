@@ -42,8 +42,11 @@ class FailFast(RetryPolicy):
 
 DEFAULT_ARGS: dict[str, Any] = {
     "owner": "lake",
+    # A service that was killed is back within half a minute; one that is down for longer gets more time.
     "retries": 2,
     "retry_delay": timedelta(seconds=30),
+    "retry_exponential_backoff": 2,
+    "max_retry_delay": timedelta(minutes=1),
     "retry_policy": FailFast(),
     "execution_timeout": timedelta(hours=1),
 }

@@ -28,12 +28,12 @@ class GlueJobRunOperator(GlueJobOperator):
       the task's ``execution_timeout``.
     * A cleared task runs the job again. The provider stores the run's id so that a retry after a lost worker finds its
       run; a cleared task would find it too, see it succeeded, and end without doing anything. So the id is forgotten
-      once the run has succeeded. A run that is being stopped, as by clearing a task at work, is not waited for in vain.
+      once the run has succeeded. A run that somebody is stopping is not waited for in vain.
     * When the run fails, the error holds Glue's own ErrorMessage.
-    """
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(stop_job_run_on_kill=True, **kwargs)
+    A job's run outlives the task that started it: a task is also killed when a scheduler or a worker is stopped or
+    replaced, and its next try goes on where it was. Whoever wants a run to end stops it in Glue.
+    """
 
     def execute(self, context: Context) -> str | None:
         """Start the job, or find the run that an earlier attempt started, and wait for it."""

@@ -105,6 +105,7 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch, dagbag: DagBag) -> None:
     for dag in dagbag.dags.values():
         for task in dag.tasks:
             monkeypatch.setattr(task, "retry_delay", timedelta(0))
+            monkeypatch.setattr(task, "retry_exponential_backoff", 0)
             for interval in ("job_poll_interval", "sleep_time", "poke_interval", "poll_interval"):
                 if hasattr(task, interval):
                     monkeypatch.setattr(task, interval, 0)
@@ -282,7 +283,8 @@ class TestNote:
     def write(self, ended: DagRun, text: str) -> None:
         """As a person does in the UI."""
         with create_session() as session:
-            session.merge(ended).note = (text, "somebody")
+            written = update(DagRunNote).where(DagRunNote.dag_run_id == ended.id)
+            session.execute(written.values(content=text, user_id="somebody"))
 
     def test_a_persons_note_stays(self, ended: DagRun) -> None:
         self.write(ended, "looked at it")

@@ -1,0 +1,214 @@
+"""Airflow's own processes are killed while a Glue job of theirs runs: it is found again, and never started twice."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import boto3
+import httpx
+import pytest
+
+from datalake.names import Lake
+from local.airflow_api import FINISHED, AirflowApi, now
+from local.settings import ENVIRONMENT, HOST, SUFFIX
+from oracle.lake import verdict
+from oracle.model import Verdict
+from tests.faults import worlds
+from tests.faults.catalogue import Fault, fault
+from tests.home import Home, own_home
+from tests.kill_loop.targets import Targets
+from tests.services import root_client, wait_until
+
+pytestmark = pytest.mark.journey
+
+LAKE = Lake(ENVIRONMENT, SUFFIX)
+HOURLY, REBUILD = "enrich_streaming_films", "rebuild_streaming_films"
+RUN_SECONDS = 400  # a run with its kills and tries, on a machine that does other work, too
+
+
+class Airflow:
+    """The Airflow of a home with a curated catalogue: asked through its API, killed through its processes."""
+
+    def __init__(self, home: Home, session: boto3.Session) -> None:
+        self.settings, self.session = home.settings, session
+        self.api = AirflowApi(f"http://{HOST}:{home.settings.airflow_port}")
+        self.s3 = root_client(home.settings.emulator_url, "s3")
+        self.glue = root_client(home.settings.server_url, "glue")
+        self.targets = Targets(home.settings)
+        self.is_deferring = False
+
+    def curate(self) -> None:
+        """Load Sakila, as far as curated.film_category."""
+        began = now()
+        self.api.wait_run("load_sakila", self.api.trigger("load_sakila"), lambda _: None)
+        self.api.wait_next_run("replicate_sakila", began, lambda _: None)
+        self.api.wait_next_run("curate_film_category", began, lambda _: None)
+        for dag_id in (HOURLY, REBUILD):
+            self.api.unpause(dag_id)
+
+    def defer(self, deferring: bool) -> None:
+        """Let tasks wait in the triggerer, as on AWS, or in their worker; the scheduler reads this when it starts."""
+        if deferring != self.is_deferring:
+            file = self.settings.data / "airflow" / "airflow.cfg"
+            setting = "default_deferrable = {}"
+            before, after = (setting.format(one) for one in (self.is_deferring, deferring))
+            replace_line(file, before, after)
+            self.kill("scheduler")
+            self.is_deferring = deferring
+
+    def land(self, rng: Random) -> None:
+        """An object of good and bad lines, and one that holds some of them again."""
+        time_of_name = datetime.now(UTC)
+        lines = [*worlds.events(rng, time_of_name, rng.randint(5, 50)), worlds.spoiled(rng, time_of_name)[0]]
+        for some in (lines, rng.sample(lines, 3)):
+            key = worlds.key(rng, time_of_name, stream=f"{LAKE.delivery_stream}-1-")
+            self.s3.put_object(Bucket=LAKE.landing_bucket, Key=key, Body=worlds.body(some))
+
+    def job_at_work(self, dag_id: str, **conf: str) -> dict[str, Any]:
+        """Start a run and wait until its job's task is at work; a scheduled run may be the one that finds something."""
+        began = now()
+        found: list[dict[str, Any]] = []
+        self.api.trigger(dag_id, conf=conf)
+
+        def is_at_work() -> bool:
+            found[:] = [
+                run
+                for run in self.api.runs(dag_id, began)
+                if run["state"] == "running" and self.api.task_state(run, "run_job") in ("running", "deferred")
+            ]
+            return bool(found)
+
+        wait_until(is_at_work, 120, f"run_job of {dag_id} at work", every=0.2)
+        return found[0]
+
+    def finished_hourly_run(self, rng: Random) -> dict[str, Any]:
+        """An hourly run that took something; one that is there already will do."""
+        for run in self.api.runs(HOURLY):
+            if run["state"] == "success" and self.job_runs(run):
+                return run
+        self.land(rng)
+        return self.ended(self.job_at_work(HOURLY))
+
+    def kill(self, target: str, run: dict[str, Any] | None = None, rng: Random | None = None) -> None:
+        """SIGKILL of scheduler, API server or triggerer; or of the run's task or its worker, if one is still there."""
+        if run and rng and target == "task":
+            task = self.task(run)
+            victims = [victim for victim in self.targets.at_work("task") if task["id"] in victim.doing]
+            if victims:
+                self.targets.kill(rng.choice(victims))
+        else:
+            wait_until(lambda: bool(self.targets.at_work(target)), what=target)
+            self.targets.kill(self.targets.at_work(target)[0])
+
+    def task(self, run: dict[str, Any]) -> dict[str, Any]:
+        """The task instance of the run's job."""
+        path = f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}/taskInstances/run_job"
+        found: list[dict[str, Any]] = []
+
+        def asked() -> bool:
+            with suppress(httpx.HTTPError):  # the API server may have been killed
+                found.append(self.api.get(path))
+            return bool(found)
+
+        wait_until(asked, what="the API", every=0.2)
+        return found[0]
+
+    def ended(self, run: dict[str, Any]) -> dict[str, Any]:
+        """The run once it has ended."""
+        found: dict[str, Any] = {}
+
+        def has_ended() -> bool:
+            with suppress(httpx.HTTPError):
+                found.update(self.api.get(f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}"))
+            return found.get("state") in FINISHED
+
+        wait_until(has_ended, RUN_SECONDS, f"the end of {run['dag_run_id']}", every=0.3)
+        return found
+
+    def job_runs(self, run: dict[str, Any]) -> dict[str, str]:
+        """The Glue runs that a DAG run has started, with their states."""
+        started = self.glue.get_job_runs(JobName=LAKE.streaming_films_job)["JobRuns"]
+        name = f"{run['dag_id']}:run_job:{run['dag_run_id']}:"
+        return {
+            one["Id"]: one["JobRunState"]
+            for one in started
+            if one["Arguments"].get("--airflow_task_uuid", "").startswith(name)
+        }
+
+    def clear(self, run: dict[str, Any]) -> None:
+        """Clear a run's job and what follows it."""
+        options = {"include_downstream": True, "only_failed": False, "reset_dag_runs": True, "dry_run": False}
+        body = {"dag_run_id": run["dag_run_id"], "task_ids": ["run_job"], **options}
+        reply = self.api.client.post(f"/api/v2/dags/{run['dag_id']}/clearTaskInstances", json=body)
+        reply.raise_for_status()
+
+    def exact(self) -> Verdict:
+        """The oracle finds nothing wrong."""
+        found = verdict(self.session, LAKE.landing_bucket)
+        assert found.ok, str(found)
+        return found
+
+
+def replace_line(file: Path, before: str, after: str) -> None:
+    lines = file.read_text().splitlines()
+    places = [number for number, line in enumerate(lines) if line.lower() == before.lower()]
+    assert len(places) == 1, f"{before!r} is in lines {places} of {file}"
+    lines[places[0]] = after
+    file.write_text("\n".join(lines) + "\n")
+
+
+@pytest.fixture(scope="module")
+def airflow() -> Iterator[Airflow]:
+    with own_home("up") as home, pytest.MonkeyPatch.context() as patch:
+        for name, value in home.client_environment().items():
+            patch.setenv(name, value)
+        running = Airflow(home, boto3.Session())
+        running.curate()
+        yield running
+
+
+@fault(Fault.WORKER_KILLED, kills_spark=True)
+def test_killed_task_scheduler_and_api_server_find_the_job_that_runs_and_start_no_other(
+    airflow: Airflow, seed: int
+) -> None:
+    rng = Random(seed)
+    airflow.defer(False)
+    airflow.land(rng)
+    run = airflow.job_at_work(HOURLY)
+    for target in rng.sample(("task", "scheduler", "api-server"), 3):
+        time.sleep(rng.uniform(0, 3))
+        airflow.kill(target, run, rng)
+    ended = airflow.ended(run)
+    assert ended["state"] == "success"
+    assert list(airflow.job_runs(run).values()) == ["SUCCEEDED"]
+    assert ended["note"].startswith("landed ")
+    airflow.exact()
+
+
+@fault(Fault.WORKER_KILLED, kills_spark=True)
+def test_a_rebuild_whose_triggerer_is_killed_runs_once_and_no_hourly_run_undoes_it(airflow: Airflow, seed: int) -> None:
+    """The hourly run is one that had ended and is cleared: its job must really run again."""
+    rng = Random(f"rebuild {seed}")
+    airflow.defer(True)
+    hourly = airflow.finished_hourly_run(rng)
+    airflow.land(rng)
+    rebuild = airflow.job_at_work(REBUILD, month=f"{now():%Y-%m}")
+    wait_until(lambda: airflow.task(rebuild)["state"] == "deferred", what="run_job deferred")
+    time.sleep(rng.uniform(0, 3))
+    airflow.kill("triggerer")
+    assert airflow.ended(rebuild)["state"] == "success"
+    assert list(airflow.job_runs(rebuild).values()) == ["SUCCEEDED"]
+    rebuilt = airflow.exact().hash
+    before = airflow.job_runs(hourly)
+    airflow.clear(hourly)
+    assert airflow.ended(hourly)["state"] == "success"
+    again = airflow.job_runs(hourly)
+    assert len(again.keys() - before.keys()) == 1
+    assert set(again.values()) == {"SUCCEEDED"}
+    assert airflow.exact().hash == rebuilt
