@@ -1,3 +1,6 @@
-"""What the lake takes, beside a limit that is measured in the same run."""
+"""What the lake takes, beside a limit that is measured in the same run: ``python -m benchmarks.<name>``."""
 
-import local  # noqa: F401  puts include/ on the path
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "include"))
