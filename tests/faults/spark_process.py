@@ -86,14 +86,14 @@ def state() -> Counter[tuple[str, str]]:
 
 @contextmanager
 def reading() -> Iterator[Seen]:
-    """Read both tables ten times a second, or as often as that takes, while the body runs."""
+    """Read both tables a few times a second while the body runs."""
     seen, ended = Seen(), threading.Event()
 
     def poll() -> None:
         try:
             while not ended.is_set():
                 seen.states.append(state())
-                ended.wait(0.1)
+                ended.wait(0.3)
         except BaseException as error:  # noqa: BLE001
             seen.error = error
 

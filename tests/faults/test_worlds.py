@@ -20,7 +20,7 @@ def test_late_skipped_repeated_and_mixed_runs_over_any_world_end_exact(lake: Tes
     rng = Random(seed)
     edge = worlds.month_start(rng)
     months = [f"{edge - timedelta(days=1):%Y-%m}", f"{edge:%Y-%m}"]
-    landed = worlds.world(rng, edge)
+    landed = worlds.world(rng, edge, objects=7)
     cuts = sorted(rng.sample(range(1, len(landed)), 2))
     stale: set[str] = set()
     for batch in (landed[: cuts[0]], landed[cuts[0] : cuts[1]], landed[cuts[1] :]):

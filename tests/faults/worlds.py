@@ -105,7 +105,7 @@ class Landed:
         return self.time + self.late
 
 
-def world(rng: Random, edge: datetime, objects: int = 10) -> list[Landed]:
+def world(rng: Random, edge: datetime, objects: int) -> list[Landed]:
     """Objects of two streams within two days of a month's edge, in the order in which they land.
 
     Besides good events: bad lines, blank ones, objects of bad lines or copies alone, batches delivered again within 60
