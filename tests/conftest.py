@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-# fixtures emulator, lake_server; lake_services, aws_calls; spark, lake
-pytest_plugins = ["tests.services", "tests.aws", "tests.spark_lake"]
+# fixtures emulator, lake_server; lake_services, aws_calls; spark, lake; zone, deployed; trino_home
+pytest_plugins = ["tests.services", "tests.aws", "tests.spark_lake", "tests.clean_zone", "tests.athena_home"]
 
 # Set before any test module is imported: Airflow and boto3 read the environment at import time.
 _AIRFLOW_HOME = Path(tempfile.mkdtemp(prefix="airflow-home-"))

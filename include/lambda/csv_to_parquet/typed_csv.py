@@ -69,8 +69,9 @@ def read_batches(stream: BinaryIO, table: Table, file: str) -> Iterator[pa.Recor
                 column.append(None if value == NULL_TOKEN else value)
             starts.append(line)
         if starts and (row is None or len(starts) == BATCH_ROWS or lines.bytes_read >= BATCH_BYTES):
-            arrays = [_convert(columns[order[column.name]], column, starts, file) for column in table.columns]
-            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+            yield pa.RecordBatch.from_arrays(  # bound to no name: it must be gone while the next one is read
+                [_convert(columns[order[column.name]], column, starts, file) for column in table.columns], schema=schema
+            )
             columns = [[] for _ in order]
             starts = []
             lines.bytes_read = 0

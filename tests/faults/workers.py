@@ -1,0 +1,89 @@
+"""The Lambda's handler in a process of its own, which a test can hold at a chosen moment, let go, and kill."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(["csv_to_parquet"])  # a worker is warm at once
+
+# Moments of botocore's own events
+BEFORE_READ, BEFORE_PUBLISH, AFTER_PUBLISH = (
+    "before-call.s3.GetObject",
+    "before-call.s3.PutObject",
+    "after-call.s3.PutObject",
+)
+SECONDS = 60
+
+
+class Worker:
+    """Handles one event after the other; stops at each of the moments ``hold`` until ``go``."""
+
+    def __init__(self, environment: Mapping[str, str], *hold: str) -> None:
+        self._ours, theirs = _CONTEXT.Pipe()
+        self.process = _CONTEXT.Process(target=_work, args=(dict(environment), hold, theirs), daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def handle(self, event: dict[str, Any]) -> None:
+        """Give it an event."""
+        self._ours.send(event)
+
+    def held(self) -> None:
+        """Wait until it has reached a moment to stop at."""
+        assert self._answer() == "held"
+
+    def go(self) -> None:
+        """Let it go on."""
+        self._ours.send("go")
+
+    def answer(self) -> Any:
+        """What the handler returned."""
+        return self._answer()
+
+    def _answer(self) -> Any:
+        assert self._ours.poll(SECONDS), "the worker says nothing"
+        return self._ours.recv()
+
+    def memory(self, field: str) -> int:
+        """Bytes, as Linux counts them: VmRSS is what it holds now, VmHWM the most that it ever held."""
+        (line,) = (one for one in Path(f"/proc/{self.process.pid}/status").read_text().splitlines() if field in one)
+        return int(line.split()[1]) * 1024
+
+    def kill(self) -> None:
+        """SIGKILL, unless it has ended; returns when it is gone."""
+        if self.process.pid and self.process.is_alive():
+            os.kill(self.process.pid, signal.SIGKILL)
+        self.process.join(SECONDS)
+
+
+@contextmanager
+def worker(environment: Mapping[str, str], event: dict[str, Any], *hold: str) -> Iterator[Worker]:
+    """A worker with a first event, which is gone afterwards, whatever happens."""
+    running = Worker(environment, *hold)
+    try:
+        running.handle(event)
+        yield running
+    finally:
+        running.kill()
+
+
+def _work(environment: dict[str, str], hold: tuple[str, ...], test: Connection) -> None:
+    import csv_to_parquet
+
+    def wait(**_: object) -> None:
+        test.send("held")
+        test.recv()
+
+    os.environ.update(environment)
+    for moment in hold:
+        csv_to_parquet._s3().meta.events.register(moment, wait)
+    while True:
+        test.send(csv_to_parquet.handler(test.recv(), None))
