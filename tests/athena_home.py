@@ -1,4 +1,4 @@
-"""A home with only what Athena needs: emulator, our server with the catalog and Athena, and a real Trino."""
+"""A home with only what Athena needs: emulator, our server with the catalog, its crawler and Athena, a real Trino."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import pytest
 
 from datalake.names import Lake
 from local import trino
 from local.executors.athena import Athena
 from local.executors.glue_catalog import GlueCatalog
+from local.executors.glue_crawler import GlueCrawler
 from local.settings import ENVIRONMENT, SUFFIX, TOOLS
 from tests.services import LakeServer, running_emulator, running_server, wait_until
 
@@ -50,7 +52,7 @@ def allow(*actions: str, on: str | list[str] = "*") -> dict[str, Any]:
 def athena_home(folder: Path) -> Iterator[AthenaHome]:
     """Start it: analysts' role, buckets, a workgroup that enforces its location and encryption, Trino."""
     trino.install(TOOLS, print)
-    with running_emulator(folder) as emulator, running_server(emulator, (GlueCatalog, Athena)) as lake:
+    with running_emulator(folder) as emulator, running_server(emulator, (GlueCatalog, GlueCrawler, Athena)) as lake:
         s3, iam = emulator.client("s3"), emulator.client("iam")
         for bucket in (DATA, RESULTS):
             s3.create_bucket(Bucket=bucket)
@@ -79,6 +81,14 @@ def athena_home(folder: Path) -> Iterator[AthenaHome]:
         finally:
             process.terminate()
             process.wait(30)
+
+
+@pytest.fixture(scope="session")
+def trino_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AthenaHome]:
+    """One home with a real Trino for the whole test session; tests keep apart by the names they use."""
+    with athena_home(tmp_path_factory.mktemp("athena")) as home:
+        home.root("glue").create_database(DatabaseInput={"Name": DATABASE})
+        yield home
 
 
 def run(athena: Any, sql: str, **options: Any) -> dict[str, Any]:
