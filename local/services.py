@@ -98,11 +98,18 @@ def services(settings: Settings) -> tuple[Service, ...]:
         ),
         Service(
             "server",
-            lambda: module("local.executors.server"),
+            lambda: module("local.executors.server", "front"),
             after=("emulator", "mysql"),
             port=settings.server_port,
             environment=java.environment,  # Glue jobs start Spark
             ready=lambda _: _get(f"{settings.server_url}/health")["home"] == str(settings.home),
+        ),
+        Service(
+            "ingestion",
+            lambda: module("local.executors.server", "ingestion"),
+            after=("server",),  # which makes the home's token
+            port=settings.ingestion_port,
+            ready=lambda _: _get(f"{settings.ingestion_url}/health")["home"] == str(settings.home),
         ),
         Service(
             "trino",
@@ -134,7 +141,7 @@ def services(settings: Settings) -> tuple[Service, ...]:
         Service(
             "deploy",
             lambda: module("local.provision", "deploy"),
-            after=("server", "mysql"),
+            after=("server", "ingestion", "mysql"),
             once=True,
             seconds=300,
         ),

@@ -67,9 +67,19 @@ class Settings:
         return self.port + 5
 
     @property
+    def ingestion_port(self) -> int:
+        """DMS and Firehose, behind our server."""
+        return self.port + 7
+
+    @property
     def server_url(self) -> str:
         """Endpoint of the services that our server answers."""
         return f"http://{HOST}:{self.server_port}"
+
+    @property
+    def ingestion_url(self) -> str:
+        """Where our server sends what is DMS's and Firehose's."""
+        return f"http://{HOST}:{self.ingestion_port}"
 
     @property
     def emulator_url(self) -> str:

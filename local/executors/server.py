@@ -2,6 +2,7 @@
 
 ``python -m local.executors.server`` serves on 127.0.0.1, port LAKE_PORT. A call to a service of EXECUTORS is verified
 (SigV4) and goes to the executor that lists its action; other actions, and other services, go to the emulator unchanged.
+A home runs it twice: as ``front``, and behind it as ``ingestion`` with DMS and Firehose, see ``local.executors.apart``.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import sys
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
@@ -34,6 +35,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from local.environment import home_token_path
+from local.executors.apart import Apart, announced_caller
 from local.executors.athena import Athena
 from local.executors.auth import Authorization, Authorizer, Key, KeyRing, learn, verify
 from local.executors.cloudformation import CloudFormation
@@ -61,6 +63,11 @@ EXECUTORS: tuple[Callable[[Services], Executor], ...] = (
     Firehose,
     QueueMetrics,
 )
+INGESTION: tuple[Callable[[Services], Executor], ...] = (Dms, Firehose)
+FRONT: tuple[Callable[[Services], Executor], ...] = (
+    *(executor for executor in EXECUTORS if executor not in INGESTION),
+    *(partial(Apart, service) for service in (Dms.service, Firehose.service)),
+)
 
 HANDLER_THREADS = 128  # a handler may call this server again, so there must be threads to spare
 # Names of the JSON protocols' errors in the query protocol.
@@ -83,13 +90,12 @@ class Server:
         settings: Settings,
         executors: Sequence[Callable[[Services], Executor]] = EXECUTORS,
         session_seconds: int = SESSION_SECONDS,
+        keys: str = "access-keys.json",
     ) -> None:
         self.settings = settings
         self.emulator = Emulator(settings.emulator_url)
         self.root: Callable[[str], Any] = cache(self._root_client)
-        self.ring = KeyRing(
-            settings.secrets / "access-keys.json", lambda access_key: function_key(self.root("lambda"), access_key)
-        )
+        self.ring = KeyRing(settings.secrets / keys, lambda access_key: function_key(self.root("lambda"), access_key))
         sts = self._root_client("sts", parameter_validation=False)  # a test's sessions are shorter than AWS's 900 s
         self._sessions = Sessions(sts, self.ring, session_seconds)
         self.credentials = CredentialsEndpoint(settings, self._sessions, self._emulator_knows)
@@ -148,7 +154,7 @@ class Server:
             executors = [executor for executor in self.executors if executor.service == service]
             if not executors:
                 return self._pass(request)
-            caller = verify(raw, authorization, self.ring).caller
+            caller = self._caller(raw, authorization)
             request = Request(service, action, payload, caller, request.headers, raw)
             for executor in executors:
                 if handler := executor.actions.get(action):
@@ -164,6 +170,9 @@ class Server:
             log.exception("%s:%s", service, action)
             failure = AwsError("InternalFailure", f"{service}:{action} failed in the local home; see server.log", 500)
             return error_reply(failure, _is_json(request))
+
+    def _caller(self, raw: RawRequest, authorization: Authorization | None) -> Caller:
+        return verify(raw, authorization, self.ring).caller
 
     def _pass(self, request: Request) -> RawReply:
         """A service without executor: the emulator verifies and decides; new access keys are noted."""
@@ -191,6 +200,16 @@ class Server:
         return self.emulator.knows(Credentials(key.access_key, key.secret_key, key.token))
 
 
+class BehindTheFront(Server):
+    """The process that a front sends calls to; it keeps the keys of its own sessions apart."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings, INGESTION, keys="access-keys-ingestion.json")
+
+    def _caller(self, raw: RawRequest, authorization: Authorization | None) -> Caller:  # noqa: ARG002  it is verified
+        return announced_caller(raw, self.home_token)
+
+
 _NOBODY = Caller(arn="", principal_arn="", access_key="")
 
 
@@ -211,7 +230,9 @@ def _is_json(request: Request) -> bool:
     return "x-amz-target" in request.headers
 
 
-def _reply(result: Payload | str) -> RawReply:
+def _reply(result: Payload | str | RawReply) -> RawReply:
+    if isinstance(result, RawReply):
+        return result
     if isinstance(result, str):
         return _made(200, "text/xml", result)
     return _made(200, "application/x-amz-json-1.1", json.dumps(result, default=_plain))
@@ -316,18 +337,20 @@ def application(server: Server) -> Starlette:
     )
 
 
-def main() -> int:
-    """Serve until SIGTERM."""
+def main(arguments: Sequence[str]) -> int:
+    """Serve until SIGTERM: everything in one process, or the part that is named."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         settings = Settings.from_environment()
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
+    is_behind = arguments == ["ingestion"]
+    executors = FRONT if arguments == ["front"] else EXECUTORS
     uvicorn.run(
-        application(Server(settings)),
+        application(BehindTheFront(settings) if is_behind else Server(settings, executors)),
         host=HOST,
-        port=settings.server_port,
+        port=settings.ingestion_port if is_behind else settings.server_port,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -338,4 +361,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

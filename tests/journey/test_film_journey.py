@@ -210,7 +210,7 @@ def test_replication_again_gives_the_same_counts(session: boto3.Session) -> None
 
 def test_a_killed_service_comes_back_with_nothing_lost(home: Home, session: boto3.Session) -> None:
     before = query(session, "select count(*) from streaming_films")
-    for service in ("emulator", "server", "mysql", "trino"):
+    for service in ("emulator", "server", "ingestion", "mysql", "trino"):
         killed = home.pid(service)
         os.kill(killed, signal.SIGKILL)
         home.run("up")

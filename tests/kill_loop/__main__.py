@@ -1,6 +1,6 @@
 """``make kill-loop KILLS=200``: a home of its own is killed at random while it works; at the end the oracle judges.
 
-SIGKILL over Lambda workers, the server while DMS loads or Firehose buffers, Spark, Airflow's tasks and its four parts.
+SIGKILL over Lambda workers, DMS while it loads, Firehose while it buffers, Spark, Airflow's tasks and its four parts.
 Exit status 0: nothing lost, nothing doubled, no torn read, at most one re-run for each kill. Otherwise 1, and the
 home's folder is kept, with every kill in ``kills.jsonl``.
 """

@@ -11,7 +11,7 @@ from random import Random
 
 from tests.kill_loop.targets import Targets, Victim
 
-# Parts of a hundred kills. The server is killed for DMS and for Firehose, and a Glue job ends with it each time.
+# Parts of a hundred kills
 SHARES = {
     "lambda": 16,
     "dms": 12,

@@ -35,7 +35,8 @@ COLUMNS = {
     CATALOGUE: "film_id",
 }  # in the order of reading: what is counted as done must be seen in what is read afterwards
 MOST_FINDINGS = 50
-GONE_TWICE = 3  # looks in a row at which the same snapshot cannot be read: no service is down that long in the file
+AWAY_SECONDS = 0.2  # between two looks when nobody answers
+UNREADABLE = 3  # failures to read one snapshot while services answer: then it is torn
 
 
 @dataclass
@@ -78,14 +79,15 @@ class Reader:
         """Look once at every table; what is away is counted, what is torn is told."""
         self.seen.polls += 1
         try:
-            for name in COLUMNS:
-                self._look_at(name)
-            for finding in self._torn.done_objects():
-                self.seen.tear(finding)
+            changed = [name for name in COLUMNS if self._look_at(name)]
+            if changed:
+                for finding in self._torn.done_objects():
+                    self.seen.tear(finding)
             self._look_at_clean()
         except (BotoCoreError, ClientError, duckdb.Error) as error:
             self.seen.unanswered += 1
             self.seen.last_unanswered = f"{type(error).__name__}: {error}"[:300]
+            time.sleep(AWAY_SECONDS)
 
     def save(self) -> None:
         """Replace reader.json."""
@@ -93,17 +95,17 @@ class Reader:
         new.write_text(json.dumps(asdict(self.seen)))
         new.replace(self._folder / "reader.json")
 
-    def _look_at(self, name: str) -> None:
-        """Read the snapshots of a table that were not read before, in the order of their commits."""
+    def _look_at(self, name: str) -> bool:
+        """Read the snapshots of a table that were not read before, in the order of their commits; whether any was."""
         try:
             table = self._glue.get_table(DatabaseName=DATABASE, Name=name)["Table"]
         except self._glue.exceptions.EntityNotFoundException:
             if name in self._locations:
                 self.seen.tear(f"{name}: the table is gone")
-            return
+            return False
         location = table["Parameters"]["metadata_location"]
         if location == self._locations.get(name):
-            return
+            return False
         listed = "SELECT snapshot_id FROM iceberg_snapshots(?) ORDER BY sequence_number"
         snapshots = [row[0] for row in self._iceberg.execute(listed, [location]).fetchall()]
         for snapshot in snapshots:
@@ -112,6 +114,7 @@ class Reader:
                 self._checked[name].add(snapshot)
                 self.seen.snapshots[name] = len(self._checked[name])
         self._locations[name] = location
+        return True
 
     def _check(self, name: str, location: str, snapshot: int) -> None:
         query = f"SELECT {COLUMNS[name]} FROM iceberg_scan('{location}', snapshot_from_id => {snapshot})"
@@ -119,7 +122,7 @@ class Reader:
             rows = self._iceberg.execute(query).to_arrow_table()
         except duckdb.Error as error:
             self._unreadable[f"{name} {snapshot}"] += 1
-            if self._unreadable[f"{name} {snapshot}"] < GONE_TWICE:
+            if self._unreadable[f"{name} {snapshot}"] < UNREADABLE:
                 raise
             self.seen.tear(f"{name}, snapshot {snapshot}: cannot be read: {error}"[:400])
             return

@@ -86,10 +86,6 @@ class Targets:
                 self._row[name] = 0
             self._services[name] = service["pid"]
 
-    def _service(self, name: str) -> int | None:
-        """Pid of a service that runs and may be killed once more."""
-        return self._services.get(name) if self._row.get(name, 0) < IN_A_ROW else None
-
     def _lambda_workers(self) -> list[Victim]:
         """Workers below the emulator that have used the processor since the last look: idle ones are kept warm."""
         now = time.monotonic()
@@ -101,25 +97,28 @@ class Targets:
         return [Victim("lambda", pid, f"{self._used[pid]:.2f} s of CPU used") for pid in busy]
 
     def _dms(self) -> list[Victim]:
+        """The process that holds DMS's and Firehose's executors, while a full load runs."""
         state = self._settings.data / "dms" / "state.json"
         tasks = json.loads(state.read_text()).get("tasks", {}).values() if state.exists() else ()
-        running = [task for task in tasks if task["Status"] in ("starting", "running")]
-        return self._server("dms", f"full load {running[0]['Status']}") if running else []
+        running = [task["Status"] for task in tasks if task["Status"] in ("starting", "running")]
+        return self._served("dms", "ingestion", f"full load {running[0]}") if running else []
 
     def _firehose(self) -> list[Victim]:
+        """The same, while events are buffered."""
         sizes = []
         for path in (self._settings.data / "firehose").glob("*.buffer/*.segment"):
             with contextlib.suppress(FileNotFoundError):
                 sizes.append(path.stat().st_size)
-        return self._server("firehose", f"{len(sizes)} buffers of {sum(sizes)} bytes") if sizes else []
+        buffered = f"{len(sizes)} buffers of {sum(sizes)} bytes"
+        return self._served("firehose", "ingestion", buffered) if sizes else []
 
-    def _server(self, target: str, doing: str) -> list[Victim]:
-        """The server holds both executors, and the Glue jobs it has started end with it."""
-        pid = self._service("server")
-        if not pid:
-            return []
-        jobs = sum(_is_driver(_command(child)) for child in descendants_of(pid))
-        return [Victim(target, pid, f"{doing}; {jobs} Spark jobs", "server")]
+    def _airflow(self, part: str) -> list[Victim]:
+        return self._served(part, f"airflow-{part}", "serves")
+
+    def _served(self, target: str, service: str, doing: str) -> list[Victim]:
+        """A service's own process, unless its supervisor might give it up for one kill more."""
+        pid = self._services.get(service)
+        return [Victim(target, pid, doing, service)] if pid and self._row.get(service, 0) < IN_A_ROW else []
 
     def _spark(self) -> list[Victim]:
         """The JVM and the script's Python of each Glue job that runs."""
@@ -144,10 +143,6 @@ class Targets:
             if title.startswith("airflow worker -- ") and "<idle>" not in title:
                 victims.append(Victim("task", pid, title.removeprefix("airflow worker -- ")))
         return victims
-
-    def _airflow(self, part: str) -> list[Victim]:
-        pid = self._service(f"airflow-{part}")
-        return [Victim(part, pid, "serves", f"airflow-{part}")] if pid else []
 
 
 def _command(pid: int) -> list[str]:

@@ -90,9 +90,9 @@ def test_a_service_is_killed_by_sigkill_and_no_other(home: FakeHome) -> None:
 def test_every_card_is_played_though_some_must_wait_for_their_turn(
     home: FakeHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Airflow's parts are there at once; the server begins to buffer when three have been killed."""
+    """Airflow's parts are there at once; Firehose begins to buffer when three have been killed."""
     monkeypatch.setattr(killer, "SHARES", {"firehose": 1, "scheduler": 1, "triggerer": 1, "dag-processor": 1})
-    for service in ("server", "airflow-scheduler", "airflow-triggerer", "airflow-dag-processor"):
+    for service in ("ingestion", "airflow-scheduler", "airflow-triggerer", "airflow-dag-processor"):
         home.run(service)
     loop = killer.Killer(Targets(home.settings), tmp_path / "kills.jsonl", Random(1), patience=0.1)
 
@@ -133,15 +133,15 @@ def test_a_home_that_has_given_up_a_service_ends_the_loop(home: FakeHome) -> Non
 
 
 def test_nothing_outside_the_home_is_killed(home: FakeHome) -> None:
-    home.run("server")
+    home.run("ingestion")
     stranger = subprocess.Popen([sys.executable, "-c", START], stdout=subprocess.DEVNULL)
-    home.services["server"]["pid"] = stranger.pid
+    home.services["ingestion"]["pid"] = stranger.pid
     home.write()
     targets = Targets(home.settings)
     targets.at_work("firehose")  # reads the state file
-    targets._supervisor = home.services["server"]["pid"]  # as if the pids of the file had gone to others since
+    targets._supervisor = home.services["ingestion"]["pid"]  # as if the pids of the file had gone to others since
     try:
-        assert not targets.kill(Victim("firehose", stranger.pid, "", "server"))
+        assert not targets.kill(Victim("firehose", stranger.pid, "", "ingestion"))
         assert stranger.poll() is None
     finally:
         stranger.kill()
@@ -201,17 +201,17 @@ def test_spark_and_tasks_are_known_by_their_command_lines(home: FakeHome) -> Non
     assert [v.doing for v in targets.at_work("task")] == ["LocalExecutor: 01a20782 600"]
 
 
-def test_the_server_is_a_victim_only_while_dms_loads_or_firehose_buffers(home: FakeHome) -> None:
-    server = home.run("server")
+def test_ingestion_is_a_victim_only_while_dms_loads_or_firehose_buffers(home: FakeHome) -> None:
+    ingestion = home.run("ingestion")
     targets = Targets(home.settings)
     dms = home.settings.data / "dms"
     dms.mkdir(parents=True)
     for status, is_victim in (("running", True), ("stopped", False)):
         (dms / "state.json").write_text(json.dumps({"tasks": {"arn": {"Status": status}}}))
-        assert [v.pid for v in targets.at_work("dms")] == ([server.pid] if is_victim else [])
+        assert [v.pid for v in targets.at_work("dms")] == ([ingestion.pid] if is_victim else [])
     assert targets.at_work("firehose") == []
     buffers = home.settings.data / "firehose" / "events.buffer"
     buffers.mkdir(parents=True)
     (buffers / "1.segment").write_bytes(b"{}")
     (victim,) = targets.at_work("firehose")
-    assert (victim.pid, victim.service) == (server.pid, "server")
+    assert (victim.pid, victim.service) == (ingestion.pid, "ingestion")

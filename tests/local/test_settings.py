@@ -24,6 +24,7 @@ def test_ports_follow_lake_port(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     assert settings.logs == tmp_path / "logs"
     ports = [settings.server_port, settings.emulator_port, settings.mysql_port, settings.postgres_port]
     assert [*ports, settings.trino_port, settings.airflow_port] == list(range(20000, 20006))
+    assert settings.ingestion_port == 20007, "20006 serves Airflow's logs"
 
 
 @pytest.mark.parametrize("text", ["", "80", "70000", "http", "-1"])
