@@ -7,7 +7,7 @@ Left out, each refused by name: change capture and every migration type but full
 MariaDB to S3, other formats than CSV, logins that do not come from a secret, ReloadTables, serverless replications,
 assessments, subnet groups, events. Instances have no network of their own: class, subnets and security groups are kept
 and shown, nothing more. A start does not ask for a successful connection test (AWS tests by itself when a task is
-made); the run tells. What a task logs is in the server's log.
+made); the run tells. What a task logs is in the process's log (ingestion.log in a home).
 """
 
 from __future__ import annotations
