@@ -135,6 +135,13 @@ MUTANTS = [
         "tests/plugins/test_glue.py::test_a_retry_after_a_lost_worker_finds_its_run",
     ),
     Mutant(
+        "a month that the catalog lacks is crawled",
+        "include/lake_airflow/crawls.py",
+        "sorted(set(landed) - set(crawled))",
+        "sorted(set(landed) - set(landed))",
+        "tests/lake_airflow/test_crawls.py::test_an_unknown_month_is_crawled_at_once",
+    ),
+    Mutant(
         "a query over the cut-off is not paid for twice",
         "include/lake_airflow/defaults.py",
         "return RetryDecision.fail(final) if final else RetryDecision.default()",
