@@ -30,10 +30,10 @@ _PROPERTIES = {
     "write.format.default": "parquet",
     "write.parquet.compression-codec": "zstd",
     "write.metadata.delete-after-commit.enabled": "true",  # hourly commits would pile up metadata files for ever
-    # Commits are merged into manifests of this size. Small ones span a few weeks, so a run opens those of its months
-    # alone; one of the default 8 MB would hold years and be read by every run.
-    "commit.manifest.target-size-bytes": "65536",
-    "commit.manifest.min-count-to-merge": "20",
+    # A manifest of this size (a third of it is its header) lists some 300 data files, two weeks of hourly commits, and a
+    # run opens those that span its months; one of the default 8 MB would span years, and every run would read it.
+    "commit.manifest.target-size-bytes": "32768",
+    "commit.manifest.min-count-to-merge": "4",
 }
 # Bounds are cut at 16 characters by default, which all keys have in common: nothing would be pruned.
 _SOURCE_FILE_BOUNDS = {"write.metadata.metrics.column.source_file": "full"}

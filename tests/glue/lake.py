@@ -81,6 +81,14 @@ class TestLake:
         for table in (FILM_CATEGORY, STREAMING_FILMS, QUARANTINE, RECONCILIATION):
             self.spark.sql(f"DROP TABLE IF EXISTS {iceberg.identifier(table)}")
 
+    def empty(self, films: Iterable[int] = range(1, 11)) -> None:
+        """Nothing has landed, and no table has a row but film_category."""
+        listed = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.landing)
+        for landed in [entry["Key"] for page in listed for entry in page.get("Contents", [])]:
+            self.s3.delete_object(Bucket=self.landing, Key=landed)
+        self.clear()
+        self.set_films(films)
+
     def put(self, object_key: str, body: bytes) -> str:
         """Land an object."""
         self.s3.put_object(Bucket=self.landing, Key=object_key, Body=body)
