@@ -38,7 +38,7 @@ def _settings(settings: Settings) -> dict[str, str]:
         "CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
         "CORE__LOAD_EXAMPLES": "False",
         "CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-        "CORE__EXECUTOR": "LocalExecutor",
+        "CORE__EXECUTOR": "local.airflow_executor.HomeExecutor",
         "CORE__PARALLELISM": "4",
         "CORE__FERNET_KEY": fernet_key,
         # Whoever reaches the port is an administrator; it listens on 127.0.0.1 only.
@@ -60,9 +60,11 @@ def _settings(settings: Settings) -> dict[str, str]:
         "LOGGING__TRIGGER_LOG_SERVER_PORT": str(settings.airflow_port + 1),
         "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.3",
         "SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
-        # A task whose worker or scheduler was killed is tried again after a minute; Airflow's default is five.
+        # A task whose worker or scheduler was killed is tried again after a minute; Airflow's defaults are 5 and 10.
         "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
         "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
+        "SCHEDULER__TASK_QUEUED_TIMEOUT": "60",
+        "SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "15",
         "USAGE_DATA_COLLECTION__ENABLED": "False",
     }
 
@@ -72,7 +74,7 @@ def database_environment(settings: Settings) -> dict[str, str]:
     return {
         **{f"AIRFLOW__{name}": value for name, value in _settings(settings).items()},
         "AIRFLOW_HOME": str(settings.data / "airflow"),
-        "PYTHONPATH": str(ROOT / "include"),
+        "PYTHONPATH": f"{ROOT / 'include'}{os.pathsep}{ROOT}",  # DAGs need the first, the executor the second
         "PYTHONWARNINGS": "ignore::DeprecationWarning",  # of Airflow's own libraries, in every task's log
         "PATH": f"{TOOLS}/airflow/bin{os.pathsep}{os.environ.get('PATH', os.defpath)}",
     }

@@ -13,17 +13,17 @@ from tests.kill_loop.targets import Targets, Victim
 
 # Parts of a hundred kills
 SHARES = {
-    "lambda": 16,
+    "lambda": 10,  # a load whose Lambda was killed waits two minutes before it sends the notification again
     "dms": 12,
-    "firehose": 12,
-    "spark": 20,
+    "firehose": 14,
+    "spark": 22,
     "task": 14,
     "scheduler": 8,
-    "api-server": 7,
-    "triggerer": 5,
+    "api-server": 8,
+    "triggerer": 6,
     "dag-processor": 6,
 }
-PATIENCE = 15.0  # seconds that a target has to begin its work before another takes its turn
+PATIENCE = 5.0  # seconds that a target has to begin its work before another takes its turn
 LONGEST_WAIT = 600.0  # seconds without anybody at work: the home does nothing any more
 LOOK_SECONDS = 0.05
 
