@@ -12,6 +12,9 @@ import pymysql
 import pytest
 from botocore.exceptions import ClientError
 
+from datalake import names
+from datalake.tables import FILM_CATEGORY, RECONCILIATION, STREAMING_FILMS
+from datalake_spark.maintenance import remove_objects
 from infrastructure import deploy as deployment
 from infrastructure import package
 from infrastructure.deploy import DeployError, destroy
@@ -137,6 +140,24 @@ def test_a_csv_in_the_landing_zone_becomes_parquet_under_the_functions_role(
         return True
 
     wait_until(in_catalog, what="the table")
+
+
+def test_maintenance_removes_leftovers_of_tables_and_nothing_else(home: LakeHome, outputs: dict[str, str]) -> None:
+    root = home.clients("s3")
+    role = f"arn:aws:iam::{ACCOUNT}:role/{LAKE.role('maintenance')}"
+    s3 = home.server.session(role).client("s3", endpoint_url=home.settings.emulator_url)
+    leftovers = [f"{table.prefix}data/left.parquet" for table in (FILM_CATEGORY, STREAMING_FILMS, RECONCILIATION)]
+    others = [f"{names.RUNS_PREFIX}streaming_films/jr_1.json", "streaming_films_of_others/data/a.parquet"]
+    for key in [*leftovers, *others]:
+        root.put_object(Bucket=LAKE.curated_bucket, Key=key, Body=b"a")
+    assert remove_objects(s3, [f"s3://{LAKE.curated_bucket}/{key}" for key in leftovers]) == 3
+    with pytest.raises((RuntimeError, ClientError), match="AccessDenied"):
+        remove_objects(s3, [f"s3://{LAKE.curated_bucket}/{key}" for key in others])
+    kept = root.list_objects_v2(Bucket=LAKE.curated_bucket)["Contents"]
+    assert [entry["Key"] for entry in kept] == others
+    for bucket in (LAKE.landing_bucket, LAKE.clean_bucket, LAKE.results_bucket):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            s3.list_objects_v2(Bucket=bucket)
 
 
 def test_deploying_again_changes_nothing(home: LakeHome, outputs: dict[str, str]) -> None:
