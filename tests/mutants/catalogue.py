@@ -95,7 +95,7 @@ MUTANTS = [
         f"{_SPARK}/iceberg.py",
         '.option("isolation-level", "serializable")',
         '.option("isolation-level", "snapshot")',
-        "tests/faults/test_commits.py::test_of_two_writers_at_one_moment_one_is_refused_reads_afresh_and_commits",
+        "tests/glue/test_enrichment.py::test_a_twin_that_commits_meanwhile_is_noticed",
     ),
     Mutant(
         "an object is done when its account is kept, not when a row of it is seen",
