@@ -21,14 +21,13 @@ class GlueJobRunOperator(GlueJobOperator):
     What it adds to the provider's operator:
 
     * It never creates or changes the job; a job that does not exist is an error that names it.
-    * Every run bears its task's name as an argument, and before one is started, one in progress with this name is
-      looked for. The provider stores a run's id after it was started: a worker that is killed in between, or a reply
-      that is lost, would leave a run that nobody knows.
+    * One run of the job, however many tries it takes to see its end. The provider stores a run's id after the start:
+      a worker killed in between, or a lost reply, would leave a run that nobody knows. So every run bears the name of
+      its task as an argument, and a task looks for a run of its name before it starts one.
+    * A cleared task runs the job again. The provider's own would find the stored id, see that the run succeeded, and
+      end without doing anything. So the id and the name are those of the tries since the task was last cleared.
     * A job that may run only once at a time and is running is waited for (``ConcurrentRunsExceededException``), until
-      the task's ``execution_timeout``.
-    * A cleared task runs the job again. The provider stores the run's id so that a retry after a lost worker finds its
-      run; a cleared task would find it too, see it succeeded, and end without doing anything. So the id is forgotten
-      once the run has succeeded. A run that somebody is stopping is not waited for in vain.
+      the task's ``execution_timeout``. A run that somebody is stopping is not waited for in vain.
     * When the run fails, the error holds Glue's own ErrorMessage.
 
     A job's run outlives the task that started it: a task is also killed when a scheduler or a worker is stopped or
@@ -36,24 +35,21 @@ class GlueJobRunOperator(GlueJobOperator):
     """
 
     def execute(self, context: Context) -> str | None:
-        """Start the job, or find the run that an earlier attempt started, and wait for it."""
-        run_id = super().execute(context)
-        if store := context.get("task_state_store"):
-            store.delete(self.external_id_key)
-        return run_id
+        """Start the job, or find the run that an earlier try started, and wait for it."""
+        ti = context["ti"]
+        # What clearing a task changes and a retry does not: the last try that it may make
+        self.external_id_key = f"{GlueJobOperator.external_id_key}_{ti.max_tries}"
+        name = f"{ti.dag_id}:{ti.task_id}:{ti.run_id}:{ti.map_index}:{ti.max_tries}"
+        self.script_args = {**self.script_args, self.TASK_UUID_ARG: name}
+        return super().execute(context)
 
     def submit_job(self, context: Context) -> str:
-        """Start the job as soon as no other run of it is in the way, unless a run of this very task is in progress."""
+        """Start the job as soon as no other run of it is in the way, unless this very task has a run already."""
         if not self.hook.has_job(self.job_name):
             raise AirflowException(f"Glue job {self.job_name} does not exist: deploy the template first")
-        ti = context["ti"]
-        self.script_args = {
-            **self.script_args,
-            self.TASK_UUID_ARG: f"{ti.dag_id}:{ti.task_id}:{ti.run_id}:{ti.map_index}",
-        }
         while True:
-            if run_id := self._run_in_progress():
-                self.log.info("Run %s, which an earlier try has started, is in progress: waiting for it", run_id)
+            if run_id := self._own_run():
+                self.log.info("Run %s was started by an earlier try", run_id)
                 self._set_job_run_id(context, run_id)
                 return run_id
             try:
@@ -64,12 +60,13 @@ class GlueJobRunOperator(GlueJobOperator):
                 self.log.info("Another run of %s is in progress: waiting for it", self.job_name)
                 time.sleep(self.job_poll_interval)
 
-    def _run_in_progress(self) -> str | None:
-        """The run of this task that has not ended yet, if there is one."""
+    def _own_run(self) -> str | None:
+        """The run of this task's name that is in progress or has succeeded, if there is one."""
         runs = self.hook.conn.get_job_runs(JobName=self.job_name, MaxResults=RECENT_RUNS)["JobRuns"]
         name = self.script_args[self.TASK_UUID_ARG]
-        own = (run for run in runs if run.get("Arguments", {}).get(self.TASK_UUID_ARG) == name)
-        return next((str(run["Id"]) for run in own if self.is_job_active(run["JobRunState"])), None)
+        own = [run for run in runs if run.get("Arguments", {}).get(self.TASK_UUID_ARG) == name]
+        good = (run for run in own if self.is_job_active(run["JobRunState"]) or run["JobRunState"] == "SUCCEEDED")
+        return next((str(run["Id"]) for run in good), None)
 
     def is_job_active(self, status: str) -> bool:
         """Whether a run may still succeed; one that is being stopped cannot."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -49,8 +49,14 @@ class Airflow:
         self.api.wait_run("load_sakila", self.api.trigger("load_sakila"), lambda _: None)
         self.api.wait_next_run("replicate_sakila", began, lambda _: None)
         self.api.wait_next_run("curate_film_category", began, lambda _: None)
-        for dag_id in (HOURLY, REBUILD):
+        began = now()
+        for dag_id in (HOURLY, REBUILD):  # their schedules make a run at once, for which nothing has landed
             self.api.unpause(dag_id)
+        wait_until(lambda: bool(self.api.runs(REBUILD, began)), what="the scheduled rebuild")
+        (rebuild,) = self.api.runs(REBUILD, began)
+        ended = {"state": "success"}
+        self.api.client.patch(f"/api/v2/dags/{REBUILD}/dagRuns/{rebuild['dag_run_id']}", json=ended).raise_for_status()
+        self.api.wait_next_run(HOURLY, began, lambda _: None)
 
     def defer(self, deferring: bool) -> None:
         """Let tasks wait in the triggerer, as on AWS, or in their worker; the scheduler reads this when it starts."""
@@ -63,16 +69,21 @@ class Airflow:
             self.is_deferring = deferring
 
     def land(self, rng: Random) -> None:
-        """An object of good and bad lines, and one that holds some of them again."""
+        """An object of good and bad lines, and one that holds some of them again; once Airflow has nothing to do."""
+        wait_until(self.is_idle, RUN_SECONDS, "an idle Airflow", every=0.3)
         time_of_name = datetime.now(UTC)
         lines = [*worlds.events(rng, time_of_name, rng.randint(5, 50)), worlds.spoiled(rng, time_of_name)[0]]
         for some in (lines, rng.sample(lines, 3)):
             key = worlds.key(rng, time_of_name, stream=f"{LAKE.delivery_stream}-1-")
             self.s3.put_object(Bucket=LAKE.landing_bucket, Key=key, Body=worlds.body(some))
 
+    def is_idle(self) -> bool:
+        """Whether no run waits or works that could take what lands next."""
+        return all(run["state"] in FINISHED for dag_id in (HOURLY, REBUILD) for run in self.api.runs(dag_id))
+
     def job_at_work(self, dag_id: str, **conf: str) -> dict[str, Any]:
         """Start a run and wait until its job's task is at work; a scheduled run may be the one that finds something."""
-        began = now()
+        began = now() - timedelta(seconds=10)
         found: list[dict[str, Any]] = []
         self.api.trigger(dag_id, conf=conf)
 

@@ -9,6 +9,7 @@ from airflow.sdk.exceptions import AirflowException, TaskDeferred
 from lake_operators.glue import GlueJobRunOperator
 from tests.aws import Handler, client_error
 
+NAME = "d:t:r:-1:2"  # of the task below, in its first tries
 ENDS = {"RUNNING": "SUCCEEDED", "STOPPING": "STOPPED"}  # what becomes of a run that has not ended yet
 
 
@@ -79,9 +80,23 @@ def glue(aws_calls: dict[str, Handler]) -> Glue:
 @pytest.fixture
 def context() -> dict[str, Any]:
     ti = SimpleNamespace(
-        xcom_push=lambda **_: None, stats_tags={}, dag_id="d", task_id="t", run_id="r", try_number=1, map_index=-1
+        xcom_push=lambda **_: None,
+        xcom_pull=lambda **_: None,
+        stats_tags={},
+        dag_id="d",
+        task_id="t",
+        run_id="r",
+        map_index=-1,
+        try_number=1,
+        max_tries=2,
     )
     return {"ti": ti, "task_instance": ti, "task_state_store": Store()}
+
+
+def clear(context: dict[str, Any]) -> None:
+    """As Airflow clears a task: it may be tried as often as before, from its last try on."""
+    ti = context["ti"]
+    ti.max_tries, ti.try_number = ti.try_number + 2, ti.try_number + 1
 
 
 def execute(context: Any) -> str | None:
@@ -94,8 +109,17 @@ def test_a_run_is_started_and_its_id_returned(glue: Glue, context: dict[str, Any
 
 def test_a_cleared_task_runs_the_job_again(glue: Glue, context: dict[str, Any]) -> None:
     """The provider's own operator would find the id of the run that succeeded and start nothing."""
+    for expected in ("jr_1", "jr_2", "jr_3"):
+        assert execute(context) == expected
+        clear(context)
+
+
+def test_a_try_whose_success_was_never_reported_is_not_run_again(glue: Glue, context: dict[str, Any]) -> None:
+    """The worker was killed after the job's end, or the API server was away."""
     assert execute(context) == "jr_1"
-    assert execute(context) == "jr_2"
+    context["ti"].try_number = 2
+    assert execute(context) == "jr_1"
+    assert list(glue.runs) == ["jr_1"]
 
 
 def test_a_retry_after_a_lost_worker_finds_its_run(glue: Glue, context: dict[str, Any]) -> None:
@@ -121,14 +145,14 @@ def test_a_run_whose_start_nobody_could_note_is_found_by_its_tasks_name(
 
 def test_another_tasks_run_is_waited_for_and_not_taken_for_ones_own(glue: Glue, context: dict[str, Any]) -> None:
     glue.run("RUNNING", {"--airflow_task_uuid": "d:t:another run:-1"})
-    glue.run("STOPPED", {"--airflow_task_uuid": "d:t:r:-1"})  # ended, of an earlier try
+    glue.run("STOPPED", {"--airflow_task_uuid": NAME})  # ended, of an earlier try
     assert execute(context) == "jr_3"
     assert glue.runs["jr_1"] == "SUCCEEDED"
 
 
 def test_a_run_that_is_being_stopped_is_followed_by_another(glue: Glue, context: dict[str, Any]) -> None:
     """A task that is cleared while it runs stops its job run, and the next try comes before that has ended."""
-    context["task_state_store"].set("glue_job_run_id", glue.run("STOPPING", {"--airflow_task_uuid": "d:t:r:-1"}))
+    context["task_state_store"].set("glue_job_run_id_2", glue.run("STOPPING", {"--airflow_task_uuid": NAME}))
     assert execute(context) == "jr_2"
     assert glue.runs == {"jr_1": "STOPPED", "jr_2": "SUCCEEDED"}
 
@@ -162,10 +186,14 @@ def test_a_job_that_does_not_exist_is_named_and_not_made(
         execute(context)
 
 
-def test_deferred_it_gives_the_slot_back_and_never_stores_the_run(glue: Glue, context: dict[str, Any]) -> None:
+def test_deferred_it_gives_the_slot_back_and_a_retry_finds_the_run_by_name(glue: Glue, context: dict[str, Any]) -> None:
     operator = GlueJobRunOperator(task_id="run", job_name="the-job", deferrable=True, waiter_delay=1)
     with pytest.raises(TaskDeferred) as deferred:
         operator.execute(context)
     assert deferred.value.trigger.waiter_args == {"JobName": "the-job", "RunId": "jr_1"}
     assert context["task_state_store"] == {}
+    context["ti"].try_number = 2
+    with pytest.raises(TaskDeferred) as again:
+        operator.execute(context)
+    assert again.value.trigger.waiter_args == deferred.value.trigger.waiter_args
     assert operator.execute_complete(context, {"status": "success", "run_id": "jr_1"}) == "jr_1"
