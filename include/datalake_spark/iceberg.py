@@ -30,8 +30,8 @@ _PROPERTIES = {
     "write.format.default": "parquet",
     "write.parquet.compression-codec": "zstd",
     "write.metadata.delete-after-commit.enabled": "true",  # hourly commits would pile up metadata files for ever
-    # A manifest of this size (a third of it is its header) lists some 300 data files, two weeks of hourly commits, and a
-    # run opens those that span its months; one of the default 8 MB would span years, and every run would read it.
+    # A manifest of this size (a third is its header) lists some 300 data files, two weeks of hourly commits, and a run
+    # opens those that span its months; one of the default 8 MB would span years, and every run would read it.
     "commit.manifest.target-size-bytes": "32768",
     "commit.manifest.min-count-to-merge": "4",
 }

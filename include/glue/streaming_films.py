@@ -1,9 +1,10 @@
 """Glue job: landed events + curated.film_category -> curated.streaming_films and curated.streaming_events_quarantine.
 
-Every landed line that is not blank ends as exactly one row, in one of the two tables.
+Every landed line that is not blank ends as exactly one row, in one of the two tables; curated.streaming_reconciliation
+says so of each object, which is done from then on.
 
 Arguments: --landing_bucket, --curated_bucket; AWS adds --JOB_RUN_ID and others.
-  --mode hourly            the objects from the last day of names on that the tables do not hold
+  --mode hourly            the objects from the last day of names on that are not done
   --mode sweep             the same without a bound: finds stragglers
   --mode rebuild --month   every object of one month (yyyy-MM); replaces exactly that month
   --max_bad_share          the run fails, after its commits, when more of its lines are bad (default 0.05)
