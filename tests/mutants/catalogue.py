@@ -128,11 +128,9 @@ MUTANTS = [
     Mutant(
         "a retry after a lost worker finds its Glue run",
         "plugins/lake_operators/glue.py",
-        "        run_id = super().execute(context)\n",
-        '        if store := context.get("task_state_store"):\n'
-        "            store.delete(self.external_id_key)\n"
-        "        run_id = super().execute(context)\n",
-        "tests/plugins/test_glue.py::test_a_retry_after_a_lost_worker_finds_its_run",
+        "            if run_id := self._own_run():\n",
+        '            if run_id := "":\n',
+        "tests/plugins/test_glue.py::test_a_run_whose_start_nobody_could_note_is_found_by_its_tasks_name",
     ),
     Mutant(
         "a month that the catalog lacks is crawled",
