@@ -17,7 +17,7 @@ import pytest
 import csv_to_parquet
 from lake_airflow import replication
 from lake_operators.s3 import CsvConvertedSensor
-from local.redrive import redrive
+from local import redrive
 from tests.clean_zone import (
     KEY,
     LAKE,
@@ -242,9 +242,10 @@ def test_a_worker_killed_between_object_and_catalog_declares_the_table_at_its_re
 
 @fault(Fault.RETRIES_EXHAUSTED)
 def test_a_csv_that_fails_every_try_sets_off_the_alarm_and_its_rows_come_with_the_redrive(
-    deployed: Deployed, seed: int
+    deployed: Deployed, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The good ones of its batch do not wait for it."""
+    monkeypatch.setattr(redrive, "WAIT_SECONDS", 0)  # the emulator is one server
     rng, zone, sqs = random.Random(seed), deployed.zone, deployed.home.clients("sqs")
     sqs.set_queue_attributes(QueueUrl=deployed.outputs["CsvQueue"], Attributes={"VisibilityTimeout": "2"})
     assert alarm(deployed) == "OK"
@@ -263,11 +264,11 @@ def test_a_csv_that_fails_every_try_sets_off_the_alarm_and_its_rows_come_with_th
 
     zone.put(categories([keys.index(poison)]), poison)  # mended; S3 is silent, so the redrive alone can bring it
     operator = deployed.home.server.session(deployed.outputs["OperatorRole"]).client("sqs")
-    assert list(redrive(operator, LAKE)) == [[f"s3://{zone.landing}/{poison}"]]
+    assert list(redrive.redrive(operator, LAKE)) == [[f"s3://{zone.landing}/{poison}"]]
     wait_until(lambda: zone.ids() == list(range(5)), what="the rows of the dead letter")
     deployed.settle()
     assert deployed.depth("CsvDeadLetterQueue") == 0
-    assert list(redrive(operator, LAKE)) == []
+    assert list(redrive.redrive(operator, LAKE)) == []
     wait_until(lambda: alarm(deployed, datetime.now(UTC)) == "OK", what="the end of the alarm")
     assert mails() == ["OK"]
 
