@@ -5,12 +5,13 @@ streaming_reconciliation. An object is done when it has such a row; what a broke
 
 A month's new objects are added beside what the tables hold. The month is written anew from all its landed objects
 instead where adding is not exact: a repair, a key inside the bounds of an existing data file (a late object, or what a
-broken run left), a late copy that precedes one already counted.
+broken run left), a late copy that precedes one already counted; and where a run broke off while doing just that.
 """
 
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
@@ -28,7 +29,6 @@ from datalake.landing import (
     neighbours,
     parse_key,
 )
-from datalake.schemas import Table
 from datalake.tables import FILM_CATEGORY, QUARANTINE, RECONCILIATION, STREAMING_FILMS
 from datalake_spark import iceberg, settling
 from datalake_spark.held import Held, in_month, of_objects
@@ -110,14 +110,15 @@ class Enrichment:
         # A repair bears the month and time of what it repairs.
         repaired = {(landed.month, landed.time) for landed in listed if landed.is_repair}
         anew: set[str] = set()
-        for month in sorted(self._doubtful):
-            self._write_anew(month, fresh, anew)
         for month, group in groupby(new, key=lambda landed: landed.month):
             objects = list(group)
             if month in anew:
                 continue
             with_repair = any((landed.month, landed.time) in repaired for landed in objects)
             if with_repair or held.surrounds(month, objects) or not self._add(month, objects, held, anew, fresh):
+                self._write_anew(month, fresh, anew)
+        for month in sorted((self._doubtful | held.interrupted()) - anew):
+            if month not in anew:
                 self._write_anew(month, fresh, anew)
 
     def _rebuild(self, month: str) -> None:
@@ -151,7 +152,7 @@ class Enrichment:
             else in_month(month)
             for table in (STREAMING_FILMS, QUARANTINE)
         }
-        self._commit(month, objects, settled, landed_counts(landed), held, conditions)
+        self._commit(month, objects, settled, landed_counts(landed), held, conditions, self._properties)
         landed.unpersist()
         return True
 
@@ -179,7 +180,8 @@ class Enrichment:
             for other in sorted(displaced - anew):
                 self._write_anew(other, fresh, anew)
         conditions = dict.fromkeys((STREAMING_FILMS.name, QUARANTINE.name), in_month(month))
-        self._commit(month, objects, settled, landed_counts(landed), held, conditions)
+        properties = self._properties | {"replaced-month": month, "step-id": uuid.uuid4().hex}
+        self._commit(month, objects, settled, landed_counts(landed), held, conditions, properties)
         self._doubtful.discard(month)
         landed.unpersist()
 
@@ -220,6 +222,7 @@ class Enrichment:
         landed: Mapping[str, int],
         held: Held,
         conditions: Mapping[str, Column],
+        properties: Mapping[str, str],
     ) -> None:
         """Commit a step to the two tables, then say so in the third: its objects are done.
 
@@ -234,8 +237,9 @@ class Enrichment:
         snapshots = dict(held.snapshots)
         if fields.lines or any(held.has_files(table, month) for table in (QUARANTINE, STREAMING_FILMS)):
             quarantine, enriched = self._quarantine(month, objects, lines), settling.enrich(lines, self._films, month)
-            snapshots[QUARANTINE.name] = self._replace(QUARANTINE, quarantine, held, conditions)
-            snapshots[STREAMING_FILMS.name] = self._replace(STREAMING_FILMS, enriched, held, conditions)
+            for table, rows in ((QUARANTINE, quarantine), (STREAMING_FILMS, enriched)):
+                condition, snapshot = conditions[table.name], held.snapshots[table.name]
+                snapshots[table.name] = iceberg.replace_rows(rows, table, condition, snapshot, properties)
             self.report.snapshot_id = snapshots[STREAMING_FILMS.name]
         committed_at = datetime.now(UTC)
         # The quarantine as it is now: a twin may have put there what this step has counted as good.
@@ -248,17 +252,13 @@ class Enrichment:
                 raise
             self._doubtful.add(month)
             raise iceberg.Conflict(f"another run committed the same objects: {unreconciled}") from unreconciled
-        record(self._spark, objects, tallies, self.run_id, self._mode, committed_at, self._properties)
+        record(self._spark, objects, tallies, self.run_id, self._mode, committed_at, properties)
         self._count(month, tallies.values())
         self.report.events += fields.events
         self.report.with_event_id += fields.with_event_id
         if fields.with_unknown_fields:
             for row in settling.count_unknown_fields(lines).collect():
                 self.report.unknown_fields[row.field] += row["count"]
-
-    def _replace(self, table: Table, rows: DataFrame, held: Held, conditions: Mapping[str, Column]) -> int:
-        snapshot, condition = held.snapshots[table.name], conditions[table.name]
-        return iceberg.replace_rows(rows, table, condition, snapshot, self._properties)
 
     def _quarantine(self, month: str, objects: Sequence[LandedObject], lines: DataFrame) -> DataFrame:
         """The month's quarantine; the text of lines that are bad only beside others is fetched again."""

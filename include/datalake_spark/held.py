@@ -19,7 +19,7 @@ from datalake.events import CONFLICT, DUPLICATE, Event, LineParser
 from datalake.landing import LandedObject, key_at, key_span, months_between, parse_key
 from datalake.schemas import Table
 from datalake.tables import QUARANTINE, RECONCILIATION, STREAMING_FILMS
-from datalake_spark.iceberg import current_snapshot, read_snapshot
+from datalake_spark.iceberg import current_snapshot, identifier, read_snapshot
 from datalake_spark.landed_lines import CONTENT
 from datalake_spark.redelivery import COPY
 
@@ -89,6 +89,31 @@ class Held:
         keys = (self.read(t).where(in_month(month)).select("source_file") for t in (STREAMING_FILMS, QUARANTINE))
         films, quarantine = keys
         return {row.source_file for row in films.union(quarantine).distinct().collect()}
+
+    def interrupted(self) -> set[str]:
+        """Months that a broken run was replacing: since then, none that did keeps an account of it.
+
+        Their objects may all have been done before. Snapshots are looked through as long as they are kept.
+        """
+        frames = [self._replacements(table) for table in (RECONCILIATION, QUARANTINE)]
+        rows = reduce(DataFrame.union, frames).collect()
+        ended = {row.step for row in rows if row.table == RECONCILIATION.name}
+        last: dict[str, datetime] = {}
+        for row in rows:
+            if row.step in ended:
+                last[row.month] = max(row.committed_at, last.get(row.month, row.committed_at))
+        broken = (row for row in rows if row.step not in ended)
+        return {row.month for row in broken if row.month not in last or last[row.month] < row.committed_at}
+
+    def _replacements(self, table: Table) -> DataFrame:
+        summary = fn.col("summary")
+        snapshots = self._spark.table(f"{identifier(table)}.snapshots").select(
+            fn.lit(table.name).alias("table"),
+            "committed_at",
+            summary["step-id"].alias("step"),
+            summary["replaced-month"].alias("month"),
+        )
+        return snapshots.where("month IS NOT NULL")
 
     def copies(self, objects: Iterable[LandedObject], window: timedelta) -> DataFrame | None:
         """Committed copies (``COPY``, neither fresh nor mine) whose objects lie within ``window`` of these objects.

@@ -81,6 +81,27 @@ def test_a_run_that_breaks_off_after_any_commit_is_made_good(lake: TestLake, tab
     assert lake.same_after_rebuild("2026-11")
 
 
+def test_a_rebuild_of_done_objects_that_breaks_off_is_made_good_by_the_hourly_run(lake: TestLake) -> None:
+    edge = at("2026-11-01 00:00:00")
+    one = event(edge - HOUR)
+    counted = lake.land(edge + HOUR, one)
+    lake.hourly()
+    first = lake.land(edge - HOUR, one)
+    assert lake.rebuild("2026-10").stale_months == {"2026-11"}
+
+    def cut(committed: str) -> None:
+        if committed == QUARANTINE.name:
+            raise PowerCut
+
+    with commits(after=cut), pytest.raises(PowerCut):
+        lake.rebuild("2026-11")
+    assert accounts(lake)[counted] == (1, 1, 0, 0, 0)
+    assert lake.hourly().months == {"2026-11"}
+    assert [row.source_file for row in lake.films().collect()] == [first]
+    assert accounts(lake)[counted] == (1, 0, 0, 1, 0)
+    assert lake.hourly().objects == 0
+
+
 def test_an_object_whose_rows_are_not_its_lines_is_not_done(lake: TestLake, monkeypatch: pytest.MonkeyPatch) -> None:
     lossy = lake.land(NOON, event(NOON), event(NOON), event(NOON))
     enrich = settling.enrich
