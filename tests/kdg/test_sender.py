@@ -228,7 +228,9 @@ class TestCommand:
             "AWS_SECRET_ACCESS_KEY": "x",
             "AWS_DEFAULT_REGION": "us-east-1",
         }
-        command = [sys.executable, "-m", "kdg", "--stream", "events", "--ledger", str(ledger), *more]
+        # What a shell starts in the background ignores SIGINT, and so does all that the tests start.
+        command = ["env", "--default-signal=INT", sys.executable, "-m", "kdg", "--stream", "events"]
+        command += ["--ledger", str(ledger), *more]
         return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
     def test_it_sends_and_sums_up(self, endpoint: Any, ledger: Path) -> None:
