@@ -38,7 +38,9 @@ def running_job(lake: TestLake, work: Path, *arguments: str) -> Iterator[subproc
     settings = [
         (name, value) for name, value in lake.spark.sparkContext.getConf().getAll() if name.startswith(_SETTINGS)
     ]
-    settings.append(("spark.driver.extraJavaOptions", _JAVA_OPTIONS))
+    # What a killed process leaves behind goes with the folder.
+    settings.append(("spark.driver.extraJavaOptions", f"{_JAVA_OPTIONS} -Djava.io.tmpdir={work}"))
+    settings.append(("spark.local.dir", str(work)))
     properties.write_text("".join(f"{name} {value}\n" for name, value in settings))
     script = ROOT / "include/glue/streaming_films.py"
     places = ["--landing_bucket", lake.landing, "--curated_bucket", lake.curated, "--JOB_RUN_ID", "jr_killed"]

@@ -88,7 +88,9 @@ def _local_settings(arguments: Mapping[str, str], settings: Settings, work: Path
     local = {
         "spark.master": "local[2]",
         "spark.driver.memory": DRIVER_MEMORY,
-        "spark.driver.extraJavaOptions": f"{JAVA_OPTIONS} -Dlog4j2.configurationFile=file:{logging}",
+        "spark.driver.extraJavaOptions": (
+            f"{JAVA_OPTIONS} -Dlog4j2.configurationFile=file:{logging} -Djava.io.tmpdir={work / 'tmp'}"
+        ),
         "spark.driver.bindAddress": HOST,
         "spark.driver.host": HOST,
         "spark.local.dir": str(work / "tmp"),
