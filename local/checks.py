@@ -43,7 +43,7 @@ class Check:
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         environment |= java.environment()
         environment["PATH"] = f"{PROGRAMS}{os.pathsep}{environment['PATH']}"
-        # What a shell starts in the background ignores SIGINT, and all that it starts does: it could not be interrupted.
+        # What a shell starts in the background ignores SIGINT, and so would all that it starts: nothing could end it.
         command = ["env", "--default-signal=INT", str(PROGRAMS / self.command[0]), *self.command[1:]]
         print(f"== {self.name}{', beside the others' if output else ''}", flush=True)
         self.began = time.monotonic()
