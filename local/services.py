@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from local import accounts, airflow, emulator, java, mysql, postgres, trino
 from local.environment import home_token_path
-from local.settings import HOST, ROOT, Settings
+from local.settings import ROOT, Settings
 
 Environment = Callable[[], dict[str, str]]
 KEPT = ("HOME", "LANG", "LC_ALL", "PATH", "SSL_CERT_FILE", "TZ", "USER")  # of the caller's own environment
@@ -118,7 +118,7 @@ def services(settings: Settings) -> tuple[Service, ...]:
             port=settings.trino_port,
             prepare=module("local.provision", "prepare"),
             environment=java.environment,
-            ready=lambda _: _get(f"http://{HOST}:{settings.trino_port}/v1/info").get("starting") is False,
+            ready=lambda _: trino.started(settings),
             seconds=180,
         ),
         Service(

@@ -76,7 +76,7 @@ def athena_home(folder: Path) -> Iterator[AthenaHome]:
         with (folder / "trino.log").open("wb") as log:
             process = subprocess.Popen(trino.command(lake.settings), stdout=log, stderr=log)
         try:
-            wait_until(lambda: process.poll() is not None or trino.healthy(lake.settings), 120, "Trino")
+            wait_until(lambda: process.poll() is not None or trino.started(lake.settings), 120, "Trino")
             yield AthenaHome(lake, process)
         finally:
             process.terminate()

@@ -37,7 +37,7 @@ def test_command_keeps_to_the_home(tmp_path: Path) -> None:
 
 
 def test_nothing_answers_before_the_start(tmp_path: Path) -> None:
-    assert not trino.healthy(Settings(tmp_path, 15480))
+    assert not trino.started(Settings(tmp_path, 15480))
 
 
 def test_poms_name_no_repository() -> None:

@@ -17,6 +17,10 @@ from local.settings import HOST, Settings
 USER = "athena"
 # Trino's Parquet reader counts the footer it reads first, 16,384 bytes of each split; Athena counts column chunks only.
 FOOTER_BYTES = 16_384
+# For up to five seconds after its start, and on a machine too busy for its announcements, Trino does not know its own
+# node. Nothing of the statement has run then: it is sent again, as Athena's wait for capacity.
+NO_NODES = "NO_NODES_AVAILABLE"
+NO_NODES_SECONDS = 60
 _UNITS = {"B": 1, "kB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40}
 _POSITION = re.compile(r"line (\d+):(\d+):")
 _OPTIMIZE_WHERE = ("NOT_SUPPORTED", "OPTIMIZE takes WHERE on partition columns only in the local home")
@@ -54,6 +58,18 @@ class Run:
 
     def __iter__(self) -> Iterator[list[list[Any]]]:
         """Batches of rows, some empty: one a poll (Trino answers within a second). Raises EngineError."""
+        deadline = time.monotonic() + NO_NODES_SECONDS
+        while True:
+            try:
+                yield from self._rows()
+                return
+            except EngineError as error:
+                if error.name != NO_NODES or time.monotonic() > deadline:
+                    raise
+            yield []  # the caller may cancel meanwhile
+            time.sleep(0.5)
+
+    def _rows(self) -> Iterator[list[list[Any]]]:
         try:
             status = self._request.process(self._request.post(self._sql))
             while True:
