@@ -9,6 +9,7 @@ import http.client
 import json
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -42,11 +43,16 @@ class Exchange:
     went_wrong: str | None
     status: int  # 0: none was given
     size: int
+    ended: float = field(default_factory=time.monotonic, compare=False)  # seconds; when it was answered or cut
 
     @property
     def service(self) -> str:
         """glue, firehose, ... by the protocol's target; s3 for every other."""
         return {"AWSGlue": "glue", "Firehose_20150804": "firehose"}.get(self.action.partition(".")[0], "s3")
+
+
+# What goes wrong with a request, given its method, path and action; None: nothing
+Decision = Callable[[str, str, str], str | None]
 
 
 @dataclass
@@ -61,7 +67,7 @@ class Plan:
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
 
-    def draw(self, method: str, path: str, action: str) -> str | None:
+    def __call__(self, method: str, path: str, action: str) -> str | None:
         """What happens to this request."""
         with self._lock:
             if not self.applies(method, path, action) or self.at_most == 0:
@@ -81,16 +87,27 @@ class Proxy:
 
     url: str
     target: str
-    plan: Plan | None = None
+    plan: Decision | None = None
     exchanges: list[Exchange] = field(default_factory=list)
 
     def wrong(self, what: str | None = None) -> list[Exchange]:
         """The exchanges that went wrong, all of them or in this way."""
         return [one for one in self.exchanges if one.went_wrong and what in (None, one.went_wrong)]
 
+    def pauses(self) -> list[float]:
+        """Seconds between each refusal and the same request's next try."""
+        found, refused = [], dict[tuple[str, str, str], float]()
+        for one in self.exchanges:
+            request = (one.method, one.path, one.action)
+            if request in refused:
+                found.append(one.ended - refused.pop(request))
+            if one.went_wrong:
+                refused[request] = one.ended
+        return found
+
 
 @contextmanager
-def faulty_proxy(target: str, plan: Plan | None = None) -> Iterator[Proxy]:
+def faulty_proxy(target: str, plan: Decision | None = None) -> Iterator[Proxy]:
     """Run one in front of ``target`` (http://host:port) on a free port."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -99,7 +116,7 @@ def faulty_proxy(target: str, plan: Plan | None = None) -> Iterator[Proxy]:
         def _serve(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             path, action = unquote(urlsplit(self.path).path), self.headers.get("X-Amz-Target", "")
-            wrong = proxy.plan.draw(self.command, path, action) if proxy.plan else None
+            wrong = proxy.plan(self.command, path, action) if proxy.plan else None
             status, content, headers = 0, b"", [("Content-Type", "application/xml")]
             if wrong in _CODES:
                 status, content = self._refusal(wrong, action)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -92,27 +93,27 @@ def rows() -> int:
 
 def attacked(
     lake: TestLake, proxied: TestLake, proxy: Proxy, plan: Plan, after: Callable[[], None] = lambda: None
-) -> float | None:
-    """Seconds that a run under the plan took, None if it failed; ``after`` waits for the end of the fault.
+) -> bool:
+    """Whether a run under the plan succeeded; ``after`` waits for the end of the fault.
 
     Then readers saw the old table or the new one, never less, and the next run is exact.
     """
-    before, proxy.plan, began = rows(), plan, time.monotonic()
-    seconds: float | None = None
+    before, proxy.plan = rows(), plan
+    succeeded = False
     try:
         proxied.hourly()
-        seconds = time.monotonic() - began
+        succeeded = True
     except (Py4JError, PythonException, ClientError, BotoCoreError, iceberg.Conflict) as error:
-        _log.info("failed after %.1f s: %.300s", time.monotonic() - began, error)
+        _log.info("failed: %.300s", error)
     after()
     proxy.plan = None
     assert rows() >= before
-    if seconds is not None:
+    if succeeded:
         exact(lake)
     lake.hourly()
     exact(lake)
     assert proxy.wrong()
-    return seconds
+    return succeeded
 
 
 @fault(Fault.THROTTLING)
@@ -121,16 +122,17 @@ def test_s3_answers_503_to_the_enrichment(lake: TestLake, proxied: TestLake, pro
     rng = random.Random(seed)
     share = rng.choice([0.05, 0.2, 0.5])
     land(lake, rng, rng.randint(1, 10))
-    began = time.monotonic()
     proxied.hourly()
-    usual = time.monotonic() - began
     land(lake, rng, rng.randint(5, 20))
     plan = Plan(rng, {UNAVAILABLE: share}, applies=lambda _, __, action: not action)
-    seconds = attacked(lake, proxied, proxy, plan)
-    _log.info("%.0f %%: %s s, usually %.1f s, %d exchanges", 100 * share, seconds, usual, len(proxy.exchanges))
+    proxy.exchanges.clear()
+    succeeded = attacked(lake, proxied, proxy, plan)
+    pauses = proxy.pauses()
+    _log.info("%.0f %%: succeeded %s, %d exchanges, pauses %s", 100 * share, succeeded, len(proxy.exchanges), pauses)
     if share == 0.05:
-        assert seconds is not None
-        assert seconds < 3 * usual
+        assert succeeded
+        # The first try again comes after some 0.25 s; Iceberg's own 2 s would make an hourly run wait for minutes.
+        assert not pauses or statistics.median(pauses) < 1.5
 
 
 @fault(Fault.THROTTLING)
@@ -244,7 +246,7 @@ class Falling(Plan):
     at: int = 0
     seconds: float = 0.0
 
-    def draw(self, method: str, path: str, action: str) -> str | None:
+    def __call__(self, method: str, path: str, action: str) -> str | None:
         """Nothing is refused; what the proxy cannot pass on is cut."""
         with self._lock:
             self.at -= 1
@@ -252,7 +254,7 @@ class Falling(Plan):
                 self.emulator.kill()
                 self._restart = threading.Thread(target=self._start)
                 self._restart.start()
-        return super().draw(method, path, action)
+        return super().__call__(method, path, action)
 
     def _start(self) -> None:
         time.sleep(self.seconds)  # as long as it is down

@@ -10,17 +10,17 @@ from datalake.schemas import Table
 from datalake.tables import RECONCILIATION
 from datalake_spark import iceberg
 from datalake_spark.iceberg import Conflict
+from tests.faulty_proxy import CUT, REPLY_LOST, faulty_proxy
 from tests.glue.lake import TestLake, at
-from tests.glue.proxy import Fate, proxy
 
 NOON = at("2026-11-10 12:00:00")
 
 
 @pytest.mark.spark
 @pytest.mark.services
-@pytest.mark.parametrize("fate", [Fate.UNANSWERED, Fate.UNHEARD], ids=lambda fate: fate.name)
+@pytest.mark.parametrize("fate", [REPLY_LOST, CUT])
 def test_a_commit_of_unknown_outcome_is_looked_up_before_anything_else(
-    lake: TestLake, aws_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, fate: Fate
+    lake: TestLake, aws_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, fate: str
 ) -> None:
     lake.land(NOON)
     lake.hourly()
@@ -31,11 +31,11 @@ def test_a_commit_of_unknown_outcome_is_looked_up_before_anything_else(
     rows = lake.reconciliation().collect()
     out: list[str] = []
 
-    def becomes(action: str) -> Fate:
+    def becomes(_method: str, _path: str, action: str) -> str | None:
         if action == "AWSGlue.UpdateTable":
             out.append(action)
             return fate
-        return Fate.UNHEARD if out else Fate.ANSWERED
+        return CUT if out else None
 
     find = iceberg._find_commit
 
@@ -43,16 +43,16 @@ def test_a_commit_of_unknown_outcome_is_looked_up_before_anything_else(
         out.clear()  # the catalog answers again
         return find(spark, table, commit)
 
-    with proxy(aws_environment["AWS_ENDPOINT_URL"], becomes) as (url, _), monkeypatch.context() as patch:
+    with faulty_proxy(aws_environment["AWS_ENDPOINT_URL"], becomes) as proxy, monkeypatch.context() as patch:
         session = lake.spark.newSession()
-        session.conf.set("spark.sql.catalog.glue_catalog.glue.endpoint", url)
+        session.conf.set("spark.sql.catalog.glue_catalog.glue.endpoint", proxy.url)
         patch.setattr(iceberg, "_find_commit", found)
         again = session.createDataFrame(rows, RECONCILIATION.spark_ddl())
 
         def replace() -> int:
             return iceberg.replace_rows(again, RECONCILIATION, fn.lit(True), held, {})
 
-        if fate is Fate.UNHEARD:
+        if fate == CUT:
             with pytest.raises(Conflict, match="streaming_reconciliation"):
                 replace()
             assert iceberg.current_snapshot(lake.spark, RECONCILIATION) == held
