@@ -11,7 +11,12 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# An example that is slow tells of a busy machine, not of the code.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 # fixtures emulator, lake_server; lake_services, aws_calls; spark, lake; zone, deployed; trino_home
 pytest_plugins = ["tests.services", "tests.aws", "tests.spark_lake", "tests.clean_zone", "tests.athena_home"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -33,6 +34,8 @@ def spark(aws_environment: dict[str, str]) -> Iterator[Any]:
     """Local Spark with two cores; the JVM and its Python workers get the environment that a job's process has."""
     from pyspark.sql import SparkSession
 
+    # It reports the end of each connection, the last ones when pytest's own log is closed already.
+    logging.getLogger("py4j").setLevel(logging.WARNING)
     url = aws_environment["AWS_ENDPOINT_URL"]
     catalog = "spark.sql.catalog.glue_catalog"
     settings = {

@@ -46,6 +46,7 @@ CONFLICT = "conflicting event_id"
 SUPERSEDED = "superseded"
 REPAIRED_TWICE = "already repaired"
 REPAIRS_NOTHING = "repairs no landed line"
+NOT_WRONG = frozenset({DUPLICATE, SUPERSEDED, REPAIRED_TWICE})  # reasons that are none against the line itself
 
 UTF8, BASE64, BASE64_START = "utf-8", "base64", "base64-start"
 

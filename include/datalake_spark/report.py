@@ -7,10 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from datalake.events import DUPLICATE, REPAIRED_TWICE, SUPERSEDED
+from datalake.events import DUPLICATE, NOT_WRONG
 
-# Quarantined without being wrong
-_NOT_BAD = frozenset({DUPLICATE, SUPERSEDED, REPAIRED_TWICE})
 OPTIONAL_FIELD = "event_id"  # the one field that events may lack
 
 
@@ -70,7 +68,7 @@ class Report(Tally):
     @property
     def bad_reasons(self) -> Counter[str]:
         """Reasons that say something against the line itself."""
-        return Counter({reason: count for reason, count in self.reasons.items() if reason not in _NOT_BAD})
+        return Counter({reason: count for reason, count in self.reasons.items() if reason not in NOT_WRONG})
 
     @property
     def bad(self) -> int:

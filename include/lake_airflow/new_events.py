@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Collection
 from typing import Any
 
@@ -13,7 +12,6 @@ from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.sdk import Param
 
 from datalake import landing, tables
-from datalake.names import STREAMING_PREFIX
 from datalake.schemas import Table
 from lake_airflow.athena import run_query
 from lake_airflow.defaults import LAKE
@@ -33,15 +31,10 @@ MODE_PARAM = Param(
 
 Month = tuple[str, str]  # partition_0 and partition_1: yyyy, MM
 
-_MONTH_FOLDER = re.compile(rf"{STREAMING_PREFIX}(\d{{4}})/(\d{{2}})/")
-
 
 def landed_months(s3: S3Hook) -> list[Month]:
     """The month folders in which events have landed, oldest first."""
-    years = s3.list_prefixes(LAKE.landing_bucket, STREAMING_PREFIX, "/")
-    folders = [folder for year in years for folder in s3.list_prefixes(LAKE.landing_bucket, year, "/")]
-    found = (_MONTH_FOLDER.fullmatch(folder) for folder in folders)
-    return sorted((match[1], match[2]) for match in found if match)
+    return sorted((month[:4], month[5:]) for month in landing.landed_months(s3.conn, LAKE.landing_bucket))
 
 
 def table_exists(glue: Any, table: Table) -> bool:

@@ -18,9 +18,7 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from datalake.events import (
-    DUPLICATE,
-    REPAIRED_TWICE,
-    SUPERSEDED,
+    NOT_WRONG,
     Event,
     LineParser,
     Rejection,
@@ -32,7 +30,6 @@ from datalake.landing import LandedObject, landed_objects, parse_key
 from datalake.names import REPAIRED_PREFIX, REPAIRS_PREFIX
 
 ALL_REASONS = "all"
-NOT_WRONG = frozenset({DUPLICATE, SUPERSEDED, REPAIRED_TWICE})  # reasons that are none against the line itself
 
 # Asks the quarantine for its lines of these landed objects: line to reason.
 Quarantined = Callable[[Collection[str]], Mapping[Supersedes, str]]

@@ -103,7 +103,7 @@ KEYS = st.one_of(
 
 
 @given(body=st.lists(LINES, max_size=8).map(b"\n".join), key=KEYS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_the_oracle_and_the_lake_read_any_bytes_alike(body: bytes, key: str) -> None:
     mentioned: set[str] = set()
     landed = lines.read(key, body, mentioned)

@@ -203,7 +203,7 @@ class TestBuffering:
         assert key.startswith("2026/09/21/14/plain-1-")
         assert len(body) == 2_000_000
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     @given(calls=st.lists(st.lists(st.integers(0, 700), min_size=1, max_size=8), max_size=12), delimited=st.booleans())
     def test_every_byte_ends_in_one_object_and_only_full_buffers_close(
         self, calls: list[list[int]], delimited: bool, tmp_path_factory: pytest.TempPathFactory
