@@ -97,6 +97,11 @@ class Settings:
         return self.home / "data"
 
     @property
+    def calls(self) -> Path:
+        """Every decision of IAM, one JSON line each (``local.calls``)."""
+        return self.home / "calls.jsonl"
+
+    @property
     def secrets(self) -> Path:
         """Files of mode 0600: passwords, keys, tokens."""
         return self.home / "secrets"

@@ -24,10 +24,11 @@ import boto3
 import pytest
 import uvicorn
 
+from local.emulator import command as emulator_command
 from local.executors.credentials import SESSION_SECONDS
 from local.executors.protocol import Executor, Services
 from local.executors.server import EXECUTORS, Server, application
-from local.settings import ACCOUNT, HOST, REGION, ROOT, ROOT_ACCESS_KEY, TOOLS, Settings
+from local.settings import ACCOUNT, HOST, REGION, ROOT, ROOT_ACCESS_KEY, Settings
 from tests.ports import free_ports
 
 START_SECONDS = 60
@@ -99,10 +100,13 @@ def _start_emulator(settings: Settings) -> subprocess.Popen[bytes]:
         "S3_DATA_DIR": str(state / "s3"),
         "TMPDIR": str(state / "tmp"),
         "AUTH": "true",
+        "LAKE_HOME": str(settings.home),
+        "LAKE_PORT": str(settings.port),
+        "PYTHONPATH": str(ROOT),
         "AWS_ENDPOINT_URL_GLUE": settings.server_url,  # handed to Lambda functions, whose catalog writes we journal
     }
     with (settings.logs / "emulator.log").open("ab") as log:
-        process = subprocess.Popen([TOOLS / "emulator/bin/ministack"], env=environment, stdout=log, stderr=log)
+        process = subprocess.Popen(emulator_command(), env=environment, stdout=log, stderr=log)
     wait_until(lambda: answers(f"{settings.emulator_url}/_ministack/health"), what="the emulator")
     return process
 

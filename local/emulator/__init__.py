@@ -11,8 +11,8 @@ from local.settings import ACCOUNT, HOST, REGION, TOOLS, Settings
 
 
 def command() -> list[str]:
-    """The emulator from its own locked environment."""
-    return [str(TOOLS / "emulator" / "bin" / "ministack")]
+    """The emulator from its own locked environment, recording what its IAM decides."""
+    return [str(TOOLS / "emulator" / "bin" / "python"), "-m", "local.emulator.recorded"]
 
 
 def environment(settings: Settings) -> dict[str, str]:

@@ -21,6 +21,7 @@ from botocore.awsrequest import AWSRequest, HTTPHeaders
 from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError, ClientError
 
+from local.calls import Calls
 from local.executors.passthrough import xml_leaves
 from local.executors.protocol import AwsError, Caller, RawRequest, Request
 from local.executors.state import write_atomically
@@ -196,8 +197,8 @@ def learn(ring: KeyRing, iam: Any, request: Request, reply: str) -> None:
 class Authorizer:
     """IAM's decision on an action, as the emulator's ``simulate_principal_policy`` gives it."""
 
-    def __init__(self, iam: Any) -> None:
-        self._iam = iam
+    def __init__(self, iam: Any, calls: Calls) -> None:
+        self._iam, self._calls = iam, calls
         self._decisions: dict[tuple[str, str, str], tuple[float, str]] = {}
 
     def authorize(self, caller: Caller, action: str, *resources: str) -> None:
@@ -206,6 +207,7 @@ class Authorizer:
             return
         for resource in resources or ("*",):
             decision = self._decide(caller.principal_arn, action, resource)
+            self._calls.note(caller.principal_arn, action, resource, decision == "allowed")
             if decision != "allowed":
                 reason = (
                     "with an explicit deny in an identity-based policy"

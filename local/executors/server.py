@@ -34,6 +34,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from local.calls import Calls
 from local.environment import home_token_path
 from local.executors.apart import Apart, announced_caller
 from local.executors.athena import Athena
@@ -99,7 +100,7 @@ class Server:
         sts = self._root_client("sts", parameter_validation=False)  # a test's sessions are shorter than AWS's 900 s
         self._sessions = Sessions(sts, self.ring, session_seconds)
         self.credentials = CredentialsEndpoint(settings, self._sessions, self._emulator_knows)
-        self._authorizer = Authorizer(self.root("iam"))
+        self._authorizer = Authorizer(self.root("iam"), Calls(settings.calls))
         self.executors = [executor(self) for executor in executors]
         self.home_token = _home_token(settings)
 
