@@ -1,8 +1,8 @@
 """The record of every decision of IAM in a home: which role asked to do what, on which resource, and was it allowed.
 
-One file of JSON lines, ``Settings.calls``, to which the emulator and our server each append. A decision is written once
-by each process, and resources are reduced to a few folders, so that the file stays small and a hot path pays a look into
-a set. What the account's root does is not recorded: no policy binds it. Standard library only: the emulator has an
+One file of JSON lines, ``Settings.calls``, to which the emulator and our server append. A decision is written once by
+each process, and resources are reduced to a few folders, so that the file stays small and a hot path pays a look into a
+set. What the account's root does is not recorded: no policy binds it. Standard library only: the emulator has an
 environment of its own.
 """
 
