@@ -13,8 +13,11 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+import time
 from collections import defaultdict
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,7 @@ RESULTS = HERE / "results.json"
 DOCUMENT = ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- faults: written by make faults -->\n", "<!-- end of faults -->\n"
 _LINK = "../tests/faults"
+LANES = ("spark", "not spark")  # run beside each other: neither fills two cores
 
 
 def tests_of_faults() -> dict[str, list[tuple[str, str]]]:
@@ -92,11 +96,36 @@ def summary(results: dict[str, Any]) -> tuple[str, bool]:
 
 
 def run_faults(seeds: int) -> None:
-    """Every fault's tests, in view; pytest records their ends in ``RESULTS``. A failed test is no error here."""
+    """Every fault's tests, in view, those on Spark beside the others. A failed test is no error here."""
     RESULTS.unlink(missing_ok=True)  # a run that breaks off must not pass for the one before it
-    options = ["--seeds", str(seeds), "--fault-results", str(RESULTS), "--durations=0", "--durations-min=60", "-v"]
-    command = [sys.executable, "-m", "pytest", str(HERE), *options]
-    subprocess.run(command, cwd=ROOT, env=os.environ | java.environment(), check=False)
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(len(LANES)) as lanes:
+        targets = [Path(folder) / str(number) for number in range(len(LANES))]
+        list(lanes.map(lambda lane, target: _run_lane(lane, seeds, target), LANES, targets))
+        results = merged([json.loads(target.read_text()) for target in targets])
+    results["minutes"] = round((time.monotonic() - began) / 60, 1)
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+
+
+def _run_lane(marks: str, seeds: int, target: Path) -> None:
+    """The tests with these marks; pytest writes how they ended to ``target``."""
+    options = ["--seeds", str(seeds), "--fault-results", str(target), "--durations=0", "--durations-min=60", "-v"]
+    command = [sys.executable, "-m", "pytest", str(HERE), "-m", marks, *options]
+    environment = os.environ | java.environment() | {"PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as lane:
+        assert lane.stdout
+        for line in lane.stdout:  # whole lines, so that the lanes do not mix within one
+            print(line, end="", flush=True)  # noqa: T201
+
+
+def merged(lanes: list[dict[str, Any]]) -> dict[str, Any]:
+    """The record of runs beside each other; a fault may have tests in several."""
+    faults: dict[str, dict[str, float]] = {}
+    for which in Fault:
+        parts = [lane["faults"][which.name] for lane in lanes if which.name in lane["faults"]]
+        if parts:
+            faults[which.name] = {key: round(sum(part[key] for part in parts), 1) for key in parts[0]}
+    return {**lanes[0], "faults": faults}
 
 
 def main() -> int:

@@ -37,3 +37,13 @@ def test_a_fault_that_failed_once_or_was_not_tried_fails_the_whole() -> None:
         assert not passed
         assert f"{total - 1}/{total} faults" in text
         assert next(line for line in text.splitlines() if line.startswith("FAILED")).split()[1] == "10"
+
+
+def test_runs_beside_each_other_are_one_record() -> None:
+    ends = {"runs": 2, "passed": 1, "seconds": 1.25}
+    lanes = [
+        {"date": "2026-11-23", "seeds": 2, "minutes": 1.0, "faults": {"TWO_WRITERS": ends, "WORKER_KILLED": ends}},
+        {"date": "2026-11-23", "seeds": 2, "minutes": 3.0, "faults": {"TWO_WRITERS": ends}},
+    ]
+    found = report.merged(lanes)["faults"]
+    assert found == {"TWO_WRITERS": {"runs": 4, "passed": 2, "seconds": 2.5}, "WORKER_KILLED": {**ends, "seconds": 1.2}}
