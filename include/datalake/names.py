@@ -12,6 +12,7 @@ from dataclasses import dataclass
 PROJECT = "sakila-streams"
 
 LANDING, CLEAN, CURATED, RESULTS, ARTIFACTS = "landing", "clean", "curated", "results", "artifacts"
+AIRFLOW = "airflow"  # no zone: the bucket of DAGs and code for Airflow on AWS
 
 # Glue databases
 SAKILA_DATABASE, LANDING_DATABASE, CURATED_DATABASE = "sakila", "landing", "curated"
@@ -85,6 +86,16 @@ class Lake:
     def artifacts_bucket(self) -> str:
         """Code and SQL scripts; made by the deployment, not by the template."""
         return self.bucket(ARTIFACTS)
+
+    @property
+    def airflow_bucket(self) -> str:
+        """DAGs and code for Airflow on AWS."""
+        return self.bucket(AIRFLOW)
+
+    @property
+    def mwaa_environment(self) -> str:
+        """Airflow on AWS."""
+        return self.name(AIRFLOW)
 
     @property
     def key_alias(self) -> str:

@@ -23,7 +23,13 @@ from local.settings import ROOT
 
 COMPONENTS = ("lambda", "firehose", "dms", "crawler", "jobs", "maintenance", "airflow", "analyst", "producer")
 LAKES = [Lake("local", "home"), Lake("a-long-one", "123456789012")]
-CODE = {"LambdaCodeKey": f"lambda/{'0' * 64}.zip", "JobsPrefix": f"jobs/{'0' * 64}/"}
+CODE = {
+    "LambdaCodeKey": f"lambda/{'0' * 64}.zip",
+    "JobsPrefix": f"jobs/{'0' * 64}/",
+    "MwaaCodePrefix": f"mwaa/{'0' * 64}/",
+    "MwaaCodeVersions": "plugins-version,requirements-version,startup-version",
+}
+NETWORK = {"VpcId": "vpc-0", "PrivateSubnetIds": "subnet-0,subnet-1"}
 # property of the template -> property of Lake
 NAMES = {
     "LandingBucket.BucketName": "landing_bucket",
@@ -31,6 +37,8 @@ NAMES = {
     "CuratedBucket.BucketName": "curated_bucket",
     "ResultsBucket.BucketName": "results_bucket",
     "CsvFunction.Code.S3Bucket": "artifacts_bucket",
+    "AirflowBucket.BucketName": "airflow_bucket",
+    "MwaaEnvironment.Name": "mwaa_environment",
     "KeyAlias.AliasName": "key_alias",
     "MySql.DBInstanceIdentifier": "mysql_instance",
     "MySqlSecret.Name": "mysql_secret",
@@ -55,9 +63,10 @@ NAMES = {
 class Resolved:
     """The template's resources with every intrinsic resolved; what another resource's attribute is, stays readable."""
 
-    def __init__(self, lake: Lake) -> None:
+    def __init__(self, lake: Lake, **parameters: str) -> None:
         self.template = parse_template(render_template())
-        given = {**parameters_of("local"), **CODE, "Environment": lake.environment, "Suffix": lake.suffix}
+        given = {**parameters_of("local"), **CODE, **NETWORK, **parameters}
+        given |= {"Environment": lake.environment, "Suffix": lake.suffix}
         values = parameter_values(
             self.template, [{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()], {}
         )
@@ -108,7 +117,11 @@ def test_every_role_follows_the_rule(lake: Lake, resolved: Resolved) -> None:
     roles = {role["RoleName"] for role in resolved.of_type("AWS::IAM::Role").values()}
     assert {lake.role(component) for component in COMPONENTS} <= roles
     policies = resolved.of_type("AWS::IAM::ManagedPolicy").values()
-    assert {policy["ManagedPolicyName"] for policy in policies} == {lake.name("analyst"), lake.name("operator")}
+    assert {policy["ManagedPolicyName"] for policy in policies} == {
+        lake.name("analyst"),
+        lake.name("operator"),
+        lake.name("mwaa"),
+    }
 
 
 def test_every_other_name_bears_the_deployments_name(lake: Lake, resolved: Resolved) -> None:

@@ -7,6 +7,7 @@ Fn::Cidr, Fn::GetAZs, and ssm references.
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -137,6 +138,7 @@ class Resolver:
             "Fn::GetAtt": lambda value: self._reference(*attribute(value)),
             "Fn::Sub": self._sub,
             "Fn::Join": lambda value: str(value[0]).join(map(str, self._value(value[1]))),
+            "Fn::Base64": lambda value: base64.b64encode(str(self._value(value)).encode()).decode(),
             "Fn::Select": lambda value: self._value(value[1])[int(self._value(value[0]))],
             "Fn::Split": lambda value: self._value(value[1]).split(value[0]),
             "Fn::If": lambda value: self._value(value[1] if self.condition(value[0]) else value[2]),

@@ -1,0 +1,1 @@
+"""Airflow on AWS: what MWAA runs, and how it gets there."""

@@ -1,0 +1,50 @@
+"""What an MWAA environment runs, as objects of its bucket.
+
+``mwaa/<sha256>/`` holds plugins.zip, requirements.txt and startup.sh, which MWAA reads when an environment is made or
+updated: the prefix changes with their content, so a changed archive is a changed parameter of the template. ``dags/``
+is read again and again.
+
+MWAA unpacks plugins.zip into /usr/local/airflow/plugins, which Airflow puts on ``sys.path``; PYTHONPATH cannot be set
+there. So whatever DAGs import lies in that archive, with the .airflowignore that keeps Airflow from executing it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from infrastructure.package import ROOT, Artifact, zip_bytes
+
+MWAA = ROOT / "infrastructure" / "mwaa"
+DAGS = ROOT / "dags"
+PLUGINS = ROOT / "plugins"
+INCLUDE = ROOT / "include"
+PACKAGES = ("datalake", "lake_airflow")  # under include/; what the DAGs import
+DAGS_PREFIX = "dags/"
+# The order of the template's parameter MwaaCodeVersions
+CODE = ("plugins.zip", "requirements.txt", "startup.sh")
+
+
+def build() -> tuple[Artifact, ...]:
+    """The three files of CODE, in that order, under one prefix; then the DAGs."""
+    code = dict(
+        zip(
+            CODE,
+            (_plugins(), (MWAA / "requirements.txt").read_bytes(), (MWAA / "startup.sh").read_bytes()),
+            strict=True,
+        )
+    )
+    digest = hashlib.sha256()
+    for name, body in code.items():
+        digest.update(name.encode() + hashlib.sha256(body).digest())
+    prefix = f"mwaa/{digest.hexdigest()}/"
+    dags = [Artifact(DAGS_PREFIX + path.name, path.read_bytes()) for path in sorted(DAGS.glob("*.py"))]
+    return (*(Artifact(prefix + name, body) for name, body in code.items()), *dags)
+
+
+def _plugins() -> bytes:
+    """plugins/ as it is, the packages and queries of include/ beside it, and the wheels of requirements.txt."""
+    found = [(path, PLUGINS) for path in [PLUGINS / ".airflowignore", *PLUGINS.rglob("*.py")]]
+    found += [(path, INCLUDE) for package in PACKAGES for path in (INCLUDE / package).rglob("*.py")]
+    found += [(path, INCLUDE) for path in (INCLUDE / "sql").rglob("*.sql")]
+    found += [(path, MWAA / "wheels") for path in (MWAA / "wheels").glob("*.whl")]
+    return zip_bytes(sorted((path.relative_to(base).as_posix(), path.read_bytes()) for path, base in found))
