@@ -1,0 +1,23 @@
+"""What a deployment costs in a month: the template's resources times AWS's list prices, under a load.
+
+``python -m infrastructure.cost`` writes docs/cost.md. No account is asked; see the limits in that document.
+"""
+
+from __future__ import annotations
+
+from infrastructure.cost.bill import Bill
+from infrastructure.cost.estimate import estimate
+from infrastructure.cost.usage import LOADS
+
+
+def summary(environment: str) -> str:
+    """A few lines for people: each load's month, and what makes most of it."""
+    shown = []
+    for load in LOADS:
+        bill = estimate(environment, load)
+        top = ", ".join(f"{line.resource} {line.usd:,.2f}" for line in bill.largest())
+        shown.append(f"{load.name:>14}: {bill.usd:9,.2f} USD a month (most of it: {top})")
+    return "\n".join([*shown, "List prices of us-east-1, the lake's first month; every line is in docs/cost.md."])
+
+
+__all__ = ["Bill", "estimate", "summary"]

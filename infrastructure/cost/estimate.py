@@ -1,0 +1,33 @@
+"""Bills of an environment, as it is and with a lever pulled."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+
+from infrastructure.cost.bill import Bill
+from infrastructure.cost.month import Month
+from infrastructure.cost.prices import read_prices
+from infrastructure.cost.resources import Environment
+from infrastructure.cost.usage import Load
+from infrastructure.package import PARAMETERS, Json, render_template
+
+
+@cache
+def _template() -> Json:
+    template: Json = json.loads(render_template())
+    return template
+
+
+def estimate(environment: str, load: Load, parameters: Mapping[str, str] | None = None) -> Bill:
+    """The bill of ``infrastructure/parameters/<environment>.json`` under a load; ``parameters`` replace some of them.
+
+    Raises:
+        KeyError: a parameter that the template does not have.
+        UnknownResource: a resource that the model does not know.
+        PriceError: a price that prices.json lacks.
+    """
+    given = json.loads((PARAMETERS / f"{environment}.json").read_text()) | dict(parameters or {})
+    resources = Environment(_template(), given).resources()
+    return Bill(Month.of(resources, load), read_prices())
