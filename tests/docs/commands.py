@@ -1,0 +1,295 @@
+"""Whether a command that a guide shows could be typed: each check returns what is wrong with it, or nothing.
+
+Nothing is run: make targets come from the Makefile, options of our programs and of Airflow from their own parsers, AWS
+commands from botocore's models. A program that is not known here is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib.util
+import io
+import re
+import runpy
+import shlex
+import tomllib
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from unittest import mock
+
+import jmespath
+from botocore import xform_name
+
+from local.cli import COMMANDS as LOCAL_COMMANDS
+from local.settings import ROOT
+from tests.docs import known
+from tests.docs.shell import assignments, commands
+
+OF_THE_HOME = {"LAKE_HOME", "LAKE_PORT", "SAKILA_DIR"}  # every target takes them; the Makefile's head says so
+# Commands that the AWS CLI adds to the services' own, with the options used here (AWS CLI Command Reference).
+CLI_ONLY = {
+    ("s3", "cp"): {"recursive", "exclude", "include", "sse"},
+    ("s3", "ls"): {"recursive", "summarize", "human-readable"},
+    ("s3", "rb"): {"force"},
+    ("s3", "rm"): {"recursive"},
+    ("s3", "sync"): {"delete", "exclude", "include"},
+    ("configure", "sso"): {"profile"},
+    ("sso", "login"): {"profile"},
+    ("logs", "tail"): {"since", "follow", "format"},
+}
+RENAMED = {("sns", "subscribe"): {"endpoint": "notification-endpoint"}}  # by the CLI, whose own --endpoint-url is near
+CLI_GLOBAL = {
+    "query",
+    "output",
+    "region",
+    "profile",
+    "no-cli-pager",
+    "endpoint-url",
+    "cli-binary-format",
+    "no-paginate",
+}
+WAITERS_SAY = "wait"
+SYSTEM = {"awk", "cd", "date", "echo", "eval", "git", "grep", "openssl", "sed", "sleep", "unset"}
+# Variables of the shell and of AWS's SDKs (AWS SDKs and Tools Reference Guide, "Environment variables list").
+STANDARD = {
+    "HOME",
+    "PWD",
+    "AWS_PROFILE",
+    "AWS_REGION",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+}
+PLACEHOLDERS = re.compile(r"<[^>]*>|\$\w+|\$\{\w+\}")
+
+
+def problems(text: str, variables: set[str] | None = None) -> Iterator[str]:
+    """All that is wrong with some shell text. ``variables``: those set before; what the text sets is added."""
+    given = variables if variables is not None else set()
+    try:
+        found = list(commands(text))
+    except ValueError as error:
+        yield f"no shell command: {error}"
+        return
+    for words in found:
+        for word in words:
+            if made := re.match(r"([A-Za-z_]\w*)=", word):
+                given.add(made[1])
+    for words in found:
+        yield from (f"{shlex.join(words)[:100]}: {one}" for one in _problems(words, given))
+
+
+def _problems(words: list[str], given: set[str]) -> Iterator[str]:
+    for word in words:
+        for name in re.findall(r"\$\{?([A-Za-z_]\w*)", word):
+            if name not in given and not _is_variable(name):
+                yield f"nobody sets ${name}"
+        for name in re.findall(r"sakila-streams-[\w$<{][\w$<>{}-]*", word):
+            if not known.is_resource(name):
+                yield f"there is no resource {name}"
+    made, rest = assignments(words)
+    if not rest:
+        return
+    program = rest[0].removeprefix(".local/tools/airflow/bin/")
+    if rest[0] != program and not (ROOT / rest[0]).exists():
+        yield f"no such program {rest[0]}"
+    yield from (f"unknown variable {name}" for name in made if not _is_variable(name))
+    check = {"make": _make, "aws": _aws, "python": _python, "airflow": _airflow, "pytest": _pytest, "curl": _curl}.get(
+        program
+    )
+    if check:
+        yield from check(rest[1:])
+    elif program == "export":
+        yield from (f"unknown variable {one}" for one in assignments(rest[1:])[0] if not _is_variable(one))
+    elif program not in SYSTEM and rest[0] == program:
+        yield f"unknown program {program}"
+
+
+def _is_variable(name: str) -> bool:
+    """Whether somebody reads an environment variable."""
+    return name in STANDARD or known.in_source(name)
+
+
+def _make(arguments: list[str]) -> Iterator[str]:
+    targets = [one for one in arguments if "=" not in one and not one.startswith("-")]
+    for target in targets:
+        if target not in known.makefile():
+            yield f"the Makefile has no target {target}"
+    allowed = OF_THE_HOME.union(*(known.makefile().get(one, set()) for one in targets))
+    for name in assignments([one for one in arguments if "=" in one])[0]:
+        if name not in allowed:
+            yield f"{' '.join(targets)} reads no {name}"
+    if unknown := [one for one in arguments if one.startswith("-") and one not in ("-s", "-n")]:
+        yield f"unknown option {unknown[0]}"
+
+
+def _aws(arguments: list[str]) -> Iterator[str]:
+    plain = [one for one in arguments if not one.startswith("--")]
+    options = {
+        one.removeprefix("--").partition("=")[0]: index for index, one in enumerate(arguments) if one.startswith("--")
+    }
+    if len(plain) < 2:
+        yield "no service and command"
+        return
+    service, command = plain[:2]
+    output: frozenset[str] = frozenset()
+    if (service, command) in CLI_ONLY:
+        allowed, required = CLI_ONLY[service, command], set()
+    elif command == WAITERS_SAY:
+        yield from _waits(service, plain[2] if len(plain) > 2 else "", options)
+        return
+    else:
+        model = known.operation(service, command)
+        if model is None:
+            yield f"AWS has no {service} {command}"
+            return
+        shape = model.input_shape
+        renamed = RENAMED.get((service, command), {})
+        names = {
+            one: renamed.get(xform_name(one, "-"), xform_name(one, "-")) for one in (shape.members if shape else ())
+        }
+        allowed = {*names.values(), *(f"no-{one}" for one in names.values())}
+        required = {names[one] for one in (shape.required_members if shape else ())}
+        output = known.members(model.output_shape)
+    for option in options:
+        if option not in allowed | CLI_GLOBAL:
+            yield f"aws {service} {command} takes no --{option}"
+    yield from (f"aws {service} {command} needs --{one}" for one in sorted(required - options.keys()))
+    if "query" in options:
+        yield from _query(arguments[options["query"] + 1], output)
+
+
+def _waits(service: str, waiter: str, options: dict[str, int]) -> Iterator[str]:
+    found = known.session().get_waiter_model(service).waiter_names if known.service(service) else []
+    if waiter not in {xform_name(one, "-") for one in found}:
+        yield f"AWS has no waiter {service} {waiter}"
+
+
+def _query(text: str, output: frozenset[str]) -> Iterator[str]:
+    """A JMESPath over the reply: its fields are members of the reply, outputs are the template's."""
+    try:
+        tree = jmespath.compile(text).parsed
+    except jmespath.exceptions.JMESPathError as error:
+        yield f"--query: {error}"
+        return
+    waiting = [tree]
+    while waiting:
+        one = waiting.pop()
+        waiting += one["children"]
+        if one["type"] == "field" and one["value"] not in output:
+            yield f"--query: the reply has no {one['value']}"
+    for name in re.findall(r"OutputKey *== *['`\"]+(\w+)", text):
+        if name not in known.template()["Outputs"]:
+            yield f"the template has no output {name}"
+
+
+class _Parsed(Exception):
+    """A program's arguments were understood."""
+
+
+def _python(arguments: list[str]) -> Iterator[str]:
+    if arguments[:1] == ["-c"]:
+        try:
+            compile(arguments[1], "guide", "exec")
+        except SyntaxError as error:
+            yield f"no Python: {error}"
+        return
+    if arguments[:1] != ["-m"]:
+        yield "neither -m nor -c"
+        return
+    module, rest = arguments[1], [PLACEHOLDERS.sub("1", one) for one in arguments[2:]]
+    if module == "pytest":
+        yield from _pytest(rest)
+    elif module == "local":
+        if not rest or rest[0] not in LOCAL_COMMANDS:
+            yield f"python -m local knows no {' '.join(rest)}"
+    elif (spec := _spec(module)) is None:
+        yield f"there is no module {module}"
+    elif "parse_args(" not in Path(str(spec)).read_text():
+        yield f"python -m {module} has no parser to check its options by"
+    else:
+        yield from _parses(module, rest)
+
+
+def _spec(module: str) -> str | None:
+    """The file that ``python -m module`` runs."""
+    with contextlib.suppress(ModuleNotFoundError):
+        spec = importlib.util.find_spec(module)
+        if spec and spec.submodule_search_locations is not None:
+            spec = importlib.util.find_spec(f"{module}.__main__")
+        return spec.origin if spec else None
+    return None
+
+
+def _parses(module: str, arguments: list[str]) -> Iterator[str]:
+    real = argparse.ArgumentParser.parse_args
+
+    def parse(self: argparse.ArgumentParser, args: list[str] | None = None, _: object = None) -> None:
+        real(self, args)
+        raise _Parsed
+
+    errors = io.StringIO()
+    with (
+        mock.patch.object(argparse.ArgumentParser, "parse_args", parse),
+        mock.patch("sys.argv", [module, *arguments]),
+        contextlib.redirect_stderr(errors),
+        contextlib.redirect_stdout(io.StringIO()),
+        warnings.catch_warnings(action="ignore", category=RuntimeWarning),  # a test has imported it already
+    ):
+        try:
+            runpy.run_module(module, run_name="__main__", alter_sys=False)
+        except _Parsed:
+            return
+        except SystemExit:
+            pass
+    yield errors.getvalue().strip().rpartition("\n")[2] or f"{module} did not parse its arguments"
+
+
+def _airflow(arguments: list[str]) -> Iterator[str]:
+    from airflow.cli.cli_parser import get_parser
+
+    errors = io.StringIO()
+    with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(io.StringIO()):
+        try:
+            parsed = get_parser().parse_args([PLACEHOLDERS.sub("1", one) for one in arguments])
+        except SystemExit:
+            yield f"airflow: {' '.join(errors.getvalue().split())[-200:]}"
+            return
+    dag = getattr(parsed, "dag_id", None)
+    if dag and dag not in known.dags():
+        yield f"there is no DAG {dag}"
+
+
+def _pytest(arguments: list[str]) -> Iterator[str]:
+    options = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
+    marks = {re.match(r"\w+", one)[0] for one in options["markers"]}  # type: ignore[index]
+    for index, one in enumerate(arguments):
+        if one == "-m":
+            used = set(re.findall(r"\w+", arguments[index + 1])) - {"not", "and", "or"}
+            yield from (f"pytest has no mark {mark}" for mark in sorted(used - marks))
+        elif "/" in one and not (ROOT / one).exists():
+            yield f"there is no {one}"
+
+
+def _curl(arguments: list[str]) -> Iterator[str]:
+    """Requests to Airflow's API: path and method are in its own description, and the DAG is there."""
+    method = next((arguments[i + 1] for i, one in enumerate(arguments) if one in ("-X", "--request")), None)
+    for one in arguments:
+        found = re.search(r"(/api/v2/.*)$", one.partition("?")[0])
+        if not found:
+            continue
+        path = found[1]
+        routes = {
+            route: methods
+            for route, methods in known.airflow_routes().items()
+            if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", route), path)
+        }
+        if not routes:
+            yield f"Airflow has no {path}"
+        elif method and not any(method in methods for methods in routes.values()):
+            yield f"Airflow takes no {method} {path}"
+        dag = re.search(r"/dags/([\w$]+)", path)
+        if dag and not dag[1].startswith("$") and dag[1] not in known.dags():
+            yield f"there is no DAG {dag[1]}"

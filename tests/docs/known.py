@@ -1,0 +1,198 @@
+"""What a guide may name: the words of the sources, the template's names, AWS's API, Airflow's, the Makefile's."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+import yaml
+from botocore import xform_name
+from botocore.model import OperationModel, ServiceModel, Shape
+
+from datalake import names
+from datalake.names import Lake
+from infrastructure.package import parse_template, render_template
+from local.settings import ROOT
+from tests.docs.guides import Guide
+
+SOURCES = (
+    ".py",
+    ".sql",
+    ".yaml",
+    ".json",
+    ".toml",
+    ".txt",
+    ".in",
+    ".sh",
+    ".xml",
+    ".properties",
+    "Makefile",
+    "Dockerfile",
+)
+PROGRAMS = ("tests/faults/", "tests/kill_loop/", "tests/mutants/")  # what `make` starts is no mere test
+PREFIXES = {value for name, value in vars(names).items() if name.endswith("_PREFIX")}
+ENVIRONMENT = re.compile(
+    rf"{names.PROJECT}-(<environment>|\$ENV|\$\{{ENV\}}|\$LAKE_ENVIRONMENT|dev|prod|local)(?=-|\b|$)"
+)
+SUFFIX = re.compile(r"-(<suffix>|\$LAKE_SUFFIX|\$SUFFIX|\d{12}|home)$")
+
+
+@cache
+def files() -> frozenset[str]:
+    """Every file and folder of the repository (folders with their slash); what git does not know is none of it."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout.splitlines()  # fmt: skip
+    folders = {f"{folder}/" for one in listed for folder in map(str, Path(one).parents) if folder != "."}
+    return frozenset(listed) | folders
+
+
+@cache
+def source() -> str:
+    """The text of all that is no guide and no test."""
+    wanted = [
+        one
+        for one in sorted(files())
+        if one.endswith(SOURCES)
+        and (ROOT / one).is_file()
+        and (one.startswith(PROGRAMS) or not one.startswith("tests/"))
+    ]
+    return "\n".join((ROOT / one).read_text() for one in wanted)
+
+
+@cache
+def in_source(words: str) -> bool:
+    """Whether some source has these words as they are, whole."""
+    return bool(re.search(rf"(?<![\w-]){re.escape(words)}(?![\w-])", source()))
+
+
+def is_file_name(part: str) -> bool:
+    """Whether some source has a part of a path, placeholders apart, in quotes or between slashes."""
+    plain = re.sub(r"<[^>]*>", "", part)
+    return not plain.strip(".") or bool(re.search(rf"""["'/}}]{re.escape(plain)}["'/]""", source()))
+
+
+@cache
+def template() -> dict[str, Any]:
+    """The template that is deployed."""
+    found: dict[str, Any] = parse_template(render_template())
+    return found
+
+
+@cache
+def resource_names() -> frozenset[str]:
+    """Names of resources with ``<environment>`` and ``<suffix>`` in them, as names.py and the template make them."""
+    lake = Lake("<environment>", "<suffix>")
+    made = {value for name in dir(Lake) if isinstance(value := getattr(lake, name), str) and not name.startswith("_")}
+    text = json.dumps(template()["Resources"]).replace("${Environment}", "<environment>")
+    made |= set(re.findall(rf"{names.PROJECT}-<environment>(?:-[a-z0-9]+)+", text))
+    return frozenset(made | {f"{one.removesuffix('-<suffix>')}" for one in made})
+
+
+def is_resource(name: str) -> bool:
+    """Whether a name of this project's form (``sakila-streams-...``) is that of a resource."""
+    plain = SUFFIX.sub("-<suffix>", ENVIRONMENT.sub(f"{names.PROJECT}-<environment>", name, count=1))
+    return plain in resource_names()
+
+
+def is_short_name(word: str) -> bool:
+    """Whether a word is what a resource's name says after the environment: ``csv-dead-letters``."""
+    return f"{names.PROJECT}-<environment>-{word}" in resource_names()
+
+
+@cache
+def dags() -> frozenset[str]:
+    """Ids of the DAGs: their files' names, which a test of the DAGs holds them to."""
+    return frozenset(path.stem for path in (ROOT / "dags").glob("*.py"))
+
+
+@cache
+def dag_words() -> frozenset[str]:
+    """What docs/DAGS.md names, which is written from the DAGs themselves (a test holds it to them)."""
+    return frozenset(span.text for span in Guide(ROOT / "docs" / "DAGS.md").spans)
+
+
+@cache
+def session() -> botocore.session.Session:
+    """botocore, for its service models."""
+    return botocore.session.Session()
+
+
+@cache
+def service(name: str) -> ServiceModel | None:
+    """A service's model by its name on the command line."""
+    known = {"s3api": "s3", "events": "events"}.get(name, name)
+    return session().get_service_model(known) if known in session().get_available_services() else None
+
+
+def operation(service_name: str, command: str) -> OperationModel | None:
+    """An operation by its name on the command line, ``describe-stacks``."""
+    model = service(service_name)
+    found = {xform_name(one, "-"): one for one in model.operation_names} if model else {}
+    return model.operation_model(found[command]) if model and command in found else None
+
+
+def members(shape: Shape | None) -> frozenset[str]:
+    """Names of all members of a structure, at any depth."""
+    found: set[str] = set()
+    seen: set[str] = set()
+    waiting: list[Any] = [shape] if shape else []
+    while waiting:
+        one = waiting.pop()
+        if one.name in seen:
+            continue
+        seen.add(one.name)
+        if one.type_name == "structure":
+            found |= set(one.members)
+            waiting += one.members.values()
+        elif one.type_name == "list":
+            waiting.append(one.member)
+        elif one.type_name == "map":
+            waiting.append(one.value)
+    return frozenset(found)
+
+
+# Services whose API's own words a guide may use.
+SERVICES = (
+    "athena", "cloudformation", "cloudwatch", "dms", "events", "firehose", "glue", "iam", "kms", "lambda", "logs",
+    "mwaa", "rds", "s3", "scheduler", "secretsmanager", "service-quotas", "sns", "sqs", "sts",
+)  # fmt: skip
+
+
+@cache
+def api_words() -> frozenset[str]:
+    """Operations of the services that the lake uses."""
+    return frozenset(name for one in SERVICES for name in session().get_service_model(one).operation_names)
+
+
+@cache
+def makefile() -> dict[str, frozenset[str]]:
+    """Targets of the Makefile and the variables that each one's recipe reads."""
+    text = (ROOT / "Makefile").read_text().replace("\\\n", " ")
+    found: dict[str, frozenset[str]] = {}
+    defined = dict(re.findall(r"^([A-Z_]+) *[:?]?= *(.*)$", text, re.MULTILINE))
+    for target, body in re.findall(r"^([a-z][a-z-]*):[^\n]*\n((?:\t.*\n?)*)", text, re.MULTILINE):
+        read: set[str] = set()
+        waiting = [body]
+        while waiting:
+            names_read = set(re.findall(r"\$\((?:call )?([A-Z][A-Z_]*)", waiting.pop())) - read
+            read |= names_read
+            waiting += [defined[name] for name in names_read if name in defined]
+        found[target] = frozenset(read)
+    return found
+
+
+@cache
+def airflow_routes() -> dict[str, frozenset[str]]:
+    """Paths of Airflow's REST API with their methods, from the description that is installed with it."""
+    import airflow
+
+    found = Path(airflow.__file__).parent.glob("api_fastapi/core_api/openapi/v2*.yaml")
+    paths = yaml.load(next(found).read_text(), Loader=yaml.CSafeLoader)["paths"]
+    return {path: frozenset(method.upper() for method in methods) for path, methods in paths.items()}

@@ -1,0 +1,104 @@
+"""Whether what a guide writes in code type exists. Every span must be of one of these classes, in this order:
+
+1. a command (its first word is a program's): checked as one;
+2. an object in S3, ``s3://<zone bucket>/...`` or a key: its zone is one of names.py, so is its first folder;
+3. a resource's name, if need be after a prefix that some source has: names.py or the template make it; also without
+   ``sakila-streams-<environment>-``;
+4. a path: it is in the repository, from its root, from include/ (the import root) or from the guide's folder; or it
+   begins with $LAKE_HOME and a source has each of its parts as a file's name;
+5. ``service:Action`` and operations of AWS's API: botocore's model has them;
+6. words that some source has, whole and as they are: parameters, outputs, columns, tasks, settings, values;
+7. the same for each part of what a placeholder (``<...>``), a sign (``=``) or a slash divides;
+8. a literal in quotes, ``'2026'``: an example;
+9. words of other programs: FOREIGN says whose.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from botocore import xform_name
+
+from datalake import names
+from local.settings import ROOT
+from tests.docs import commands, known
+from tests.docs.shell import assignments
+
+PROGRAMS = {"make", "aws", "python", "airflow", "pytest", "curl", "eval", "git", "export"}
+ZONES = {names.LANDING, names.CLEAN, names.CURATED, names.RESULTS, names.ARTIFACTS, "airflow"}
+FOREIGN = {
+    "FOR TIMESTAMP AS OF": "Athena's SQL",
+    "S3.AccessDenied": "Firehose's log (Data Firehose Developer Guide: Amazon S3 data delivery errors)",
+    "ThrottledRecords": "Firehose's metric (Data Firehose Developer Guide: Monitoring with CloudWatch metrics)",
+    "AccessDeniedException": "AWS's error",
+    "rds-ca-rsa2048-g1": "RDS's authority (RDS User Guide: Using SSL/TLS to encrypt a connection)",
+    "ConcurrentRunsExceededException": "Glue's error",
+    "Task timed out": "Lambda's log (Lambda Developer Guide: Troubleshoot execution issues)",
+    "Runtime exited": "the same",
+    "No module named 'awswrangler'": "Python",
+    "certificate verify failed": "OpenSSL",
+    "already exists": "CloudFormation's message",
+    "Cannot find version": "RDS's message",
+    "mysql": "a schema of MySQL's own",
+    "performance_schema": "the same",
+    "DELETE_FAILED": "CloudFormation's status",
+    "UPDATE_ROLLBACK_FAILED": "the same",
+}
+
+
+def problems(text: str, guide: Path) -> Iterator[str]:
+    """What is wrong with a span of a guide, or nothing."""
+    words = assignments(text.split())[1]
+    if len(text.split()) > 1 and words and words[0].rpartition("/")[2] in PROGRAMS:
+        yield from commands.problems(text)
+    elif text.startswith("s3://"):
+        yield from _object(text)
+    elif found := re.fullmatch(rf"(.*?)({names.PROJECT}-[^/]*)", text):
+        if not known.is_resource(found[2]):
+            yield f"there is no resource {found[2]}"
+        if found[1] and not known.in_source(found[1].strip("-/")):
+            yield f"nothing begins with {found[1]}"
+    elif not _exists(text, guide):
+        yield f"nothing is called {text}"
+
+
+def _object(text: str) -> Iterator[str]:
+    bucket, _, key = text.removeprefix("s3://").partition("/")
+    zone = re.fullmatch(r"<(\w+) bucket>", bucket)
+    if not (zone and zone[1] in ZONES) and not known.is_resource(bucket):
+        yield f"there is no bucket {bucket}"
+    if key and not _key(key):
+        yield f"no zone has a folder {key}"
+
+
+def _key(text: str) -> bool:
+    return text.startswith(tuple(known.PREFIXES))
+
+
+def _exists(text: str, guide: Path) -> bool:
+    if text in FOREIGN or text in known.dag_words() or known.is_short_name(text) or text in known.api_words():
+        return True
+    if text.startswith("$LAKE_HOME/"):
+        return all(known.is_file_name(one) for one in text.split("/")[1:])
+    if known.in_source(text) or re.fullmatch(r"'[^']*'", text):
+        return True
+    if ("/" in text or "." in text) and (_path(text, guide) or _key(text)):
+        return True
+    if action := re.fullmatch(r"([a-z0-9-]+):(\w+)", text):
+        return known.operation(action[1], xform_name(action[2], "-")) is not None
+    parts = [one for one in re.split(r"<[^>]*>|[/=\s]|\.\.\.|\byyyy\b|\bMM\b", text) if one.strip(".-")]
+    return len(parts) > 1 and all(
+        known.in_source(one.strip(".-")) or known.is_short_name(one.strip("-")) for one in parts
+    )
+
+
+def _path(text: str, guide: Path) -> bool:
+    for folder in (ROOT, ROOT / "include", guide.parent):
+        place = (folder / text).resolve()
+        if place.is_relative_to(ROOT):
+            relative = str(place.relative_to(ROOT))
+            if {relative, f"{relative}/"} & known.files():
+                return True
+    return False
