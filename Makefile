@@ -4,6 +4,9 @@ MAKEFLAGS += --no-print-directory
 PYTHON := $(shell command -v python3.11 || command -v python3)
 UV := .local/tools/airflow/bin/uv
 LAKE := .local/tools/airflow/bin/python -m local
+# A command of infrastructure/; for ENV=local by way of local.provision, which knows the running home's addresses.
+INFRASTRUCTURE = PYTHONPATH=.:include .local/tools/airflow/bin/python -m \
+  $(if $(filter local,$(ENV)),local.provision $(1),infrastructure.$(1) --environment $(ENV))
 
 # LAKE_HOME and LAKE_PORT choose another home; SAKILA_DIR a folder with Sakila's two scripts.
 RATE ?= 100
@@ -14,7 +17,7 @@ KILLS ?= 200
 SEED ?= 1
 SEEDS ?= 20
 
-.PHONY: help setup demo up down status clean stream history redrive verify env test faults kill-loop mutants lint format docs lock
+.PHONY: tools deploy destroy plan help setup demo up down status clean stream history redrive verify env test faults kill-loop mutants lint format docs lock
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -45,6 +48,19 @@ history: setup  ## lay down MONTHS= past months of EVENTS= synthetic events each
 
 redrive: setup  ## send the CSV objects that could not be converted back to their queue, once their cause is mended
 	@$(LAKE) redrive
+
+deploy: tools  ## deploy to AWS: ENV=dev; shows what changes and asks (YES=1: does not); MYSQL_CA= file, REPLACE= ids
+	@$(call INFRASTRUCTURE,deploy) --sakila .local/tools/sakila $(if $(MYSQL_CA),--mysql-ca $(MYSQL_CA)) \
+	  $(REPLACE:%=--replace %) $(if $(YES),--yes)
+
+destroy: tools  ## remove a deployment: ENV=dev; shows what goes and what stays, and asks (YES=1: does not)
+	@$(call INFRASTRUCTURE,destroy) $(if $(YES),--yes)
+
+plan: tools  ## what `make deploy ENV=` would do: checks, limits, parameters, cost; the changes, if signed in to AWS
+	@$(call INFRASTRUCTURE,plan)
+
+tools:  # what deploying needs; nothing of the local home
+	@$(if $(ENV),,$(error ENV= is missing: dev, prod, or local for the running home))$(PYTHON) -B -m local.setup uv airflow sakila
 
 verify: setup  ## recount a MONTH= (yyyy-MM; else all) from what landed; LEDGER= file or folder of event ids
 	@exports=$$(test -n "$$LAKE_SUFFIX" || $(PYTHON) -B -m local env) && eval "$$exports" && \

@@ -1,46 +1,36 @@
-"""Deploys the lake: code and scripts into the artifacts bucket, then the CloudFormation stack.
+"""Deploys the lake: code and scripts into the artifacts bucket, then the CloudFormation stack by a change set.
 
 ``python -m infrastructure.deploy --environment dev`` deploys to the account and region that the AWS SDK's own
 environment names, which may be the local home; nothing here knows the difference. It can be repeated at any time.
-``--destroy`` removes everything again, except what RetainData keeps.
+
+It shows what would change, asks, executes, follows the events, and looks at the result. What would replace or remove
+a resource that holds data (``stack-policy.json`` says which) is refused before anything happens; ``--replace NAME``
+allows it for one. CloudFormation gets the same policy, so that nobody else can do it either.
 """
 
 from __future__ import annotations
 
-import argparse
-import hashlib
 import json
 import sys
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
 
-from datalake.names import CLEAN, CURATED, LANDING, RESULTS, SAKILA_SCRIPTS_PREFIX, Lake
-from infrastructure.package import PARAMETERS, Artifact, build_code, render_template
-
-Clients = Callable[[str], Any]
-Progress = Callable[[str], None]
+from datalake.names import SAKILA_SCRIPTS_PREFIX, Lake
+from infrastructure import change_set as change_sets
+from infrastructure import stack as stacks
+from infrastructure import stack_policy, upload
+from infrastructure.change_set import ChangeSet
+from infrastructure.console import Console, arguments_of, lake, run, signed_in
+from infrastructure.package import Artifact, Code, build_code, parameters_of, render_template
+from infrastructure.smoke import smoke_test
+from infrastructure.stack import Clients, DeployError, Json, Progress, Refused
 
 CAPABILITIES = ["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
+KEPT = {"MySqlCa"}  # parameters that are given once and need not be given again
 SAKILA_SCRIPTS = ("sakila-schema.sql", "sakila-data.sql")
-TEMPLATES_PREFIX = "templates/"
-# What can only be deleted (AWS: "Stack status codes"): the creation never succeeded.
-DEAD = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED")
-SHOWN_SECONDS = 5.0  # the longest time between two looks at the stack's events
-
-
-class DeployError(Exception):
-    """The deployment failed; the message names the resource and its reason."""
-
-
-def parameters_of(environment: str) -> dict[str, str]:
-    """The template parameters of ``infrastructure/parameters/<environment>.json``."""
-    values: dict[str, str] = json.loads((PARAMETERS / f"{environment}.json").read_text())
-    return values
 
 
 def deploy(
@@ -49,6 +39,8 @@ def deploy(
     sakila: Path | None = None,
     clients: Clients = boto3.client,
     progress: Progress = print,
+    console: Console | None = None,
+    replace: Collection[str] = (),
 ) -> dict[str, str]:
     """Create the stack or bring it up to date, and return its outputs.
 
@@ -58,244 +50,162 @@ def deploy(
         sakila: folder of the official scripts; without it they must be in the artifacts bucket already.
         clients: makes AWS clients.
         progress: told of each step.
+        console: asks before the change set is executed; without one nobody is asked.
+        replace: logical ids of resources that hold data and may be replaced or removed all the same.
 
     Raises:
-        DeployError: a resource failed, with its reason.
+        DeployError: a resource failed, with its reason, or a check of the deployed stack did.
+        Refused: not confirmed, or it would lose data; nothing was changed but the artifacts bucket.
         FileNotFoundError: a script or source file is missing.
     """
     s3, cloudformation = clients("s3"), clients("cloudformation")
-    code = build_code()
-    template = render_template().encode()
-    template_key = f"{TEMPLATES_PREFIX}{hashlib.sha256(template).hexdigest()}.json"
-    _make_artifacts_bucket(s3, lake.artifacts_bucket)
+    code, template = build_code(), upload.template_artifact(render_template())
     scripts = [
         Artifact(SAKILA_SCRIPTS_PREFIX + name, (sakila / name).read_bytes()) for name in SAKILA_SCRIPTS if sakila
     ]
-    sent = _upload(s3, lake.artifacts_bucket, [*code.artifacts, Artifact(template_key, template), *scripts])
+    upload.make_bucket(s3, lake.artifacts_bucket)
+    sent = upload.put(s3, lake.artifacts_bucket, [*code.artifacts, template, *scripts])
     progress(f"s3://{lake.artifacts_bucket}: {sent} new objects")
-    request = {
+    before = stacks.ready(cloudformation, lake.stack, progress)
+    kept = set() if before is None else KEPT - parameters.keys()
+    made = change_sets.create(cloudformation, stack_request(lake, parameters, code, s3, template, kept))
+    policy = stack_policy.parse(stack_policy.STACK_POLICY.read_text())
+    if made is None:
+        progress(f"{lake.stack} is up to date")
+        after = before or {}
+        cloudformation.set_stack_policy(StackName=lake.stack, StackPolicyBody=json.dumps(policy))
+    else:
+        try:
+            _agreed(lake, made, policy, replace, progress, console or Console(yes=True))
+        except BaseException:
+            change_sets.discard(cloudformation, made)
+            raise
+        after = _execute(cloudformation, made, policy, replace, progress)
+        used = [*stacks.parameters(before or {}).values(), *stacks.parameters(after).values()]
+        if removed := upload.remove_unused(s3, lake.artifacts_bucket, used):
+            progress(f"s3://{lake.artifacts_bucket}: {removed} objects of older deployments removed")
+    smoke_test(clients, lake.stack, progress)
+    return stacks.outputs(after)
+
+
+def stack_request(
+    lake: Lake, parameters: Mapping[str, str], code: Code, s3: Any, template: Artifact, kept: Collection[str] = ()
+) -> Json:
+    """What CloudFormation is asked for; the parameters in ``kept`` stay what they are."""
+    return {
         "StackName": lake.stack,
-        "TemplateURL": f"{s3.meta.endpoint_url}/{lake.artifacts_bucket}/{template_key}",
+        "TemplateURL": upload.url(s3, lake.artifacts_bucket, template.key),
         "Capabilities": CAPABILITIES,
         "Parameters": [
             {"ParameterKey": name, "ParameterValue": value}
-            for name, value in {
-                **parameters,
-                "Environment": lake.environment,
-                "Suffix": lake.suffix,
-                "LambdaCodeKey": code.lambda_code_key,
-                "JobsPrefix": code.jobs_prefix,
-            }.items()
-        ],
+            for name, value in all_parameters(lake, parameters, code).items()
+        ]
+        + [{"ParameterKey": name, "UsePreviousValue": True} for name in sorted(kept)],
     }
-    return _bring_to(cloudformation, request, progress)
 
 
-def destroy(lake: Lake, clients: Clients = boto3.client, progress: Progress = print) -> None:
-    """Delete the stack; unless RetainData is true, empty its buckets before and remove the artifacts bucket after.
-
-    Raises DeployError with the reason when a resource cannot be deleted.
-    """
-    s3, cloudformation = clients("s3"), clients("cloudformation")
-    stack = _describe(cloudformation, lake.stack)
-    keeps = False
-    if stack:
-        given = {item["ParameterKey"]: item["ParameterValue"] for item in stack.get("Parameters", [])}
-        keeps = given.get("RetainData", "true") == "true"
-        if not keeps:
-            for zone in (LANDING, CLEAN, CURATED, RESULTS):
-                _empty(s3, lake.bucket(zone), progress)
-        _delete(cloudformation, stack, progress)
-    if not keeps:
-        _empty(s3, lake.artifacts_bucket, progress)
-        try:
-            s3.delete_bucket(Bucket=lake.artifacts_bucket)
-        except s3.exceptions.NoSuchBucket:
-            progress(f"s3://{lake.artifacts_bucket} is gone already")
+def all_parameters(lake: Lake, parameters: Mapping[str, str], code: Code) -> dict[str, str]:
+    """The parameters with those that only the deployment knows."""
+    return {
+        **parameters,
+        "Environment": lake.environment,
+        "Suffix": lake.suffix,
+        "LambdaCodeKey": code.lambda_code_key,
+        "JobsPrefix": code.jobs_prefix,
+    }
 
 
 def outputs(cloudformation: Any, lake: Lake) -> dict[str, str]:
     """The stack's outputs; raises DeployError when there is no such stack."""
-    stack = _describe(cloudformation, lake.stack)
+    stack = stacks.describe(cloudformation, lake.stack)
     if stack is None:
         raise DeployError(f"Stack {lake.stack} does not exist")
-    return {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])}
+    return stacks.outputs(stack)
 
 
-def _make_artifacts_bucket(s3: Any, bucket: str) -> None:
-    """Make the bucket unless it is there: private, versioned, encrypted. Its TLS-only policy is the template's."""
-    try:
-        s3.head_bucket(Bucket=bucket)
-    except ClientError as error:
-        if error.response["Error"]["Code"] not in ("404", "NoSuchBucket"):
-            raise
-        region = s3.meta.region_name
-        place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
-        s3.create_bucket(Bucket=bucket, **place)
-    s3.put_public_access_block(
-        Bucket=bucket,
-        PublicAccessBlockConfiguration={
-            "BlockPublicAcls": True,
-            "IgnorePublicAcls": True,
-            "BlockPublicPolicy": True,
-            "RestrictPublicBuckets": True,
-        },
+def refusal(made: ChangeSet, policy: Json, replace: Collection[str] = ()) -> str:
+    """Why a change set must not be executed, or nothing."""
+    lost = change_sets.losses(made, policy, replace)
+    named = ", ".join(
+        f"{one.logical} ({one.type}) would be {'removed' if one.action == 'Remove' else 'replaced'}"
+        + (f" for {', '.join(one.properties)}" if one.properties else "")
+        for one in lost
     )
-    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-    # the lake's own key is not there yet when this bucket is made
-    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}, "BucketKeyEnabled": True}
-    s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})
+    return named and (
+        f"{named}; what it holds would be lost, so nothing was changed. "
+        f"If that is meant: {' '.join(f'--replace {one.logical}' for one in lost)}"
+    )
 
 
-def _upload(s3: Any, bucket: str, artifacts: Iterable[Artifact]) -> int:
-    """Put the objects that are not there with this content; returns how many."""
-    sent = 0
-    for artifact in artifacts:
-        digest = hashlib.sha256(artifact.body).hexdigest()
-        try:
-            if s3.head_object(Bucket=bucket, Key=artifact.key)["Metadata"].get("sha256") == digest:
-                continue
-        except ClientError as error:
-            if error.response["Error"]["Code"] not in ("404", "NoSuchKey"):
-                raise
-        s3.put_object(Bucket=bucket, Key=artifact.key, Body=artifact.body, Metadata={"sha256": digest})
-        sent += 1
-    return sent
+def _agreed(
+    lake: Lake, made: ChangeSet, policy: Json, replace: Collection[str], progress: Progress, console: Console
+) -> None:
+    """Show the change set and ask; raises Refused."""
+    progress(f"{lake.stack}: {change_sets.summary(made)}")
+    for line in change_sets.rendered(made, policy, console.interactive):
+        progress(f"  {line}")
+    if why := refusal(made, policy, replace):
+        raise Refused(why)
+    console.confirm(f"{'Create' if made.creates else 'Update'} {lake.stack}?")
 
 
-def _bring_to(cloudformation: Any, request: dict[str, Any], progress: Progress) -> dict[str, str]:
-    """Create or update the stack, wait, and return the outputs."""
-    name = request["StackName"]
-    stack = _describe(cloudformation, name)
-    if stack and stack["StackStatus"].endswith("_IN_PROGRESS"):
-        progress(f"{name} is {stack['StackStatus']}: waiting")
-        stack = _follow(cloudformation, stack["StackId"], progress)
-    if stack and stack["StackStatus"] == "UPDATE_ROLLBACK_FAILED":
-        progress(f"{name} is UPDATE_ROLLBACK_FAILED: continuing the rollback")
-        seen = {event["EventId"] for event in _events(cloudformation, stack["StackId"])}
-        cloudformation.continue_update_rollback(StackName=name)
-        stack = _follow(cloudformation, stack["StackId"], progress, seen)
-        if stack["StackStatus"] != "UPDATE_ROLLBACK_COMPLETE":
-            raise DeployError(_failure(cloudformation, stack, seen))
-    if stack and stack["StackStatus"] in DEAD:
-        progress(f"{name} is {stack['StackStatus']}: deleting what is left of it")
-        _delete(cloudformation, stack, progress)
-        stack = None
-    if stack and stack["StackStatus"] == "DELETE_COMPLETE":
-        stack = None
-    seen = {event["EventId"] for event in _events(cloudformation, stack["StackId"])} if stack else set()
+def _execute(cloudformation: Any, made: ChangeSet, policy: Json, replace: Collection[str], progress: Progress) -> Json:
+    """Execute a change set under the stack policy, wait, and return the stack."""
+    if not made.creates:
+        lifted = stack_policy.without(policy, replace)
+        cloudformation.set_stack_policy(StackName=made.stack_id, StackPolicyBody=json.dumps(lifted))
+    seen = stacks.event_ids(cloudformation, made.stack_id)
     try:
-        call = cloudformation.update_stack if stack else cloudformation.create_stack
-        stack_id = call(**request)["StackId"]
-    except ClientError as error:
-        message = error.response["Error"]["Message"]
-        if "No updates are to be performed" not in message:
-            raise DeployError(f"{name}: {message}") from error
-        progress(f"{name} is up to date")
-        return _outputs(stack or {})
-    final = _follow(cloudformation, stack_id, progress, seen)
+        cloudformation.execute_change_set(ChangeSetName=made.arn)
+        final = stacks.follow(cloudformation, made.stack_id, progress, seen)
+    finally:
+        if not made.creates:
+            cloudformation.set_stack_policy(StackName=made.stack_id, StackPolicyBody=json.dumps(policy))
     if final["StackStatus"] not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
-        raise DeployError(_failure(cloudformation, final, seen))
-    return _outputs(final)
+        raise DeployError(stacks.failure(cloudformation, final, seen))
+    if made.creates:
+        cloudformation.set_stack_policy(StackName=made.stack_id, StackPolicyBody=json.dumps(policy))
+    return final
 
 
-def _delete(cloudformation: Any, stack: dict[str, Any], progress: Progress) -> None:
-    seen = {event["EventId"] for event in _events(cloudformation, stack["StackId"])}
-    cloudformation.delete_stack(StackName=stack["StackId"])
-    final = _follow(cloudformation, stack["StackId"], progress, seen)
-    if final["StackStatus"] != "DELETE_COMPLETE":
-        raise DeployError(_failure(cloudformation, final, seen))
-
-
-def _follow(cloudformation: Any, stack_id: str, progress: Progress, seen: set[str] | None = None) -> dict[str, Any]:
-    """Show new events until the operation ends; returns the stack."""
-    shown = set(seen or ())
-    pause = 0.2
-    while True:
-        stack: dict[str, Any] = cloudformation.describe_stacks(StackName=stack_id)["Stacks"][0]
-        for event in _events(cloudformation, stack_id):
-            if event["EventId"] not in shown:
-                shown.add(event["EventId"])
-                reason = f"  {event['ResourceStatusReason']}" if event.get("ResourceStatusReason") else ""
-                progress(f"{event['ResourceStatus']:<20} {event['LogicalResourceId']}{reason}")
-        if not stack["StackStatus"].endswith("_IN_PROGRESS"):
-            return stack
-        time.sleep(pause)
-        pause = min(pause * 1.5, SHOWN_SECONDS)
-
-
-def _events(cloudformation: Any, stack_id: str) -> list[dict[str, Any]]:
-    """The stack's events, oldest first."""
-    pages = cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack_id)
-    return [event for page in pages for event in page["StackEvents"]][::-1]
-
-
-def _failure(cloudformation: Any, stack: dict[str, Any], seen: set[str]) -> str:
-    """Which resource failed first, and why."""
-    for event in _events(cloudformation, stack["StackId"]):
-        failed = event["ResourceStatus"].endswith("_FAILED") and event["EventId"] not in seen
-        if failed and event["PhysicalResourceId"] != stack["StackId"]:
-            return f"{event['LogicalResourceId']} ({event['ResourceType']}): {event.get('ResourceStatusReason', '')}"
-    return f"{stack['StackName']} is {stack['StackStatus']}: {stack.get('StackStatusReason', 'no reason given')}"
-
-
-def _describe(cloudformation: Any, name: str) -> dict[str, Any] | None:
-    try:
-        stack: dict[str, Any] = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
-    except ClientError as error:
-        if "does not exist" in error.response["Error"]["Message"]:
-            return None
-        raise
-    return stack
-
-
-def _outputs(stack: dict[str, Any]) -> dict[str, str]:
-    return {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])}
-
-
-def _empty(s3: Any, bucket: str, progress: Progress) -> None:
-    """Delete every version of every object."""
-    try:
-        for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
-            found = [
-                {"Key": version["Key"], "VersionId": version["VersionId"]}
-                for version in page.get("Versions", []) + page.get("DeleteMarkers", [])
-            ]
-            if not found:
-                continue
-            refused = s3.delete_objects(Bucket=bucket, Delete={"Objects": found, "Quiet": True}).get("Errors", [])
-            if refused:
-                raise DeployError(f"s3://{bucket}/{refused[0]['Key']} cannot be deleted: {refused[0]['Message']}")
-            progress(f"s3://{bucket}: {len(found)} objects deleted")
-    except s3.exceptions.NoSuchBucket:
+def next_steps(lake: Lake, made: Mapping[str, str], region: str, aws: bool) -> Iterable[str]:
+    """What to set, open and do after a deployment; ``aws`` says whether there is a console to open."""
+    yield ""
+    for name, value in sorted(made.items()):
+        yield f"{name} = {value}"
+    console = f"https://{region}.console.aws.amazon.com"
+    if not aws:
         return
+    yield ""
+    yield f"The stack:     {console}/cloudformation/home?region={region}#/stacks?filteringText={lake.stack}"
+    yield f"The workgroup: {console}/athena/home?region={region}#/query-editor (workgroup {lake.workgroup})"
+    topic = made["AlarmTopic"]
+    yield f"Alarms:        aws sns subscribe --protocol email --notification-endpoint YOU --topic-arn {topic}"
+    yield f"Airflow:       export LAKE_ENVIRONMENT={lake.environment} LAKE_SUFFIX={lake.suffix} (docs/deploy.md)"
+    yield f"Remove it:     make destroy ENV={lake.environment}"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m infrastructure.deploy", description="Deploy the lake.")
-    environments = sorted(path.stem for path in PARAMETERS.glob("*.json"))
-    parser.add_argument("--environment", required=True, choices=environments, help="which parameters")
-    parser.add_argument("--suffix", help="end of the bucket names (default: the account id)")
+    parser = arguments_of("deploy", "Deploy the lake.")
     parser.add_argument("--sakila", type=Path, help="folder of sakila-schema.sql and sakila-data.sql")
     parser.add_argument("--mysql-ca", type=Path, help="PEM file of the authority of the database's certificate")
-    parser.add_argument("--destroy", action="store_true", help="delete the stack, and the data unless RetainData")
+    parser.add_argument("--replace", action="append", default=[], metavar="LOGICAL_ID",
+                        help="let this resource be replaced or removed, with what it holds")  # fmt: skip
     options = parser.parse_args(arguments)
-    try:
-        suffix = options.suffix or boto3.client("sts").get_caller_identity()["Account"]
-        lake = Lake(options.environment, suffix)
-        if options.destroy:
-            destroy(lake)
-            return 0
+
+    def command() -> None:
+        session = boto3.Session()
+        signed_in(session)
+        which = lake(session, options.environment, options.suffix)
         parameters = parameters_of(options.environment)
         if options.mysql_ca:
             parameters["MySqlCa"] = options.mysql_ca.read_text()
-        for name, value in sorted(deploy(lake, parameters, options.sakila).items()):
-            print(f"{name} = {value}")
-    except (DeployError, OSError, BotoCoreError, ClientError) as error:
-        print(f"Deployment failed: {error}", file=sys.stderr)
-        return 1
-    return 0
+        made = deploy(which, parameters, options.sakila, console=Console.here(options.yes), replace=options.replace)
+        aws = ".amazonaws." in session.client("cloudformation").meta.endpoint_url
+        print(*next_steps(which, made, session.region_name, aws), sep="\n")
+
+    return run(command)
 
 
 if __name__ == "__main__":

@@ -85,6 +85,17 @@ def file_text(reference: str) -> str:
     return json.dumps(json.loads(text), separators=(",", ":")) if path.suffix == ".json" else text
 
 
+def parameters_of(environment: str) -> dict[str, str]:
+    """The template parameters of ``infrastructure/parameters/<environment>.json``."""
+    values: dict[str, str] = json.loads((PARAMETERS / f"{environment}.json").read_text())
+    return values
+
+
+def environments() -> list[str]:
+    """The environments that there are parameters for."""
+    return sorted(path.stem for path in PARAMETERS.glob("*.json"))
+
+
 @dataclass(frozen=True)
 class Artifact:
     """One object of the artifacts bucket."""

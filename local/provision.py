@@ -1,7 +1,8 @@
 """Fills a started home: the engine's IAM user, the lake from its template, the developer's user.
 
 ``python -m local.provision prepare`` before Trino starts, ``python -m local.provision deploy`` when the server answers;
-each can be repeated at any time. Root's keys are used here and nowhere else but in the server.
+each can be repeated at any time. ``destroy`` and ``plan`` take the arguments of the commands of that name on AWS.
+Root's keys are used here and nowhere else but in the server.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +52,14 @@ def prepare(settings: Settings) -> None:
     trino.configure(settings, keys["access_key"], keys["secret_key"])
 
 
-def deploy(settings: Settings, sakila: Path, progress: Progress = print) -> None:
+def deploy(settings: Settings, sakila: Path, progress: Progress = print, arguments: Sequence[str] = ()) -> None:
     """Deploy the lake as root and make the developer's user, who may do what an analyst and an operator may.
 
-    ``sakila`` holds the two SQL scripts. Writes ``developer.json`` and ``mysql.json`` among the home's secrets.
+    ``sakila`` holds the two SQL scripts; ``arguments`` are more of ``infrastructure.deploy``'s own. Writes
+    ``developer.json`` and ``mysql.json`` among the home's secrets.
     Raises ProvisionError with the deployment's own reason.
     """
-    _run_deployment(settings, sakila, progress)
+    _run_deployment(settings, sakila, progress, arguments)
     made = outputs(_root(settings, "cloudformation"), LAKE)
     iam = _root(settings, "iam")
     _user(iam, DEVELOPER, settings.secrets / "developer.json")
@@ -67,11 +69,43 @@ def deploy(settings: Settings, sakila: Path, progress: Progress = print) -> None
     secret_files.write(settings.secrets / "mysql.json", secret)
 
 
-def _run_deployment(settings: Settings, sakila: Path, progress: Progress) -> None:
-    """``infrastructure.deploy`` as on AWS: only the SDK's environment says that this is the home."""
-    command = [sys.executable, "-m", "infrastructure.deploy", "--environment", ENVIRONMENT, "--suffix", SUFFIX]
-    command += ["--sakila", str(sakila), "--mysql-ca", str(mysql.ca_path(settings))]
-    environment = {
+def _run_deployment(settings: Settings, sakila: Path, progress: Progress, arguments: Sequence[str]) -> None:
+    """``infrastructure.deploy`` as on AWS, but that nobody is asked."""
+    own = ["--yes", "--sakila", str(sakila), "--mysql-ca", str(mysql.ca_path(settings))]
+    command = _command("deploy", *own, *arguments)
+    last = ""
+    with subprocess.Popen(
+        command, cwd=ROOT, env=_environment(settings), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        for line in process.stdout or ():
+            last = line.rstrip()
+            progress(last)
+    if process.returncode:
+        raise ProvisionError(last or f"infrastructure.deploy ended with {process.returncode}")
+
+
+def destroy(settings: Settings, arguments: list[str]) -> int:
+    """Remove the lake with all its data as ``infrastructure.destroy`` does; the home's services go on."""
+    iam = _root(settings, "iam")
+    with contextlib.suppress(iam.exceptions.NoSuchEntityException):  # no policy can go that is attached to somebody
+        for policy in iam.list_attached_user_policies(UserName=DEVELOPER)["AttachedPolicies"]:
+            iam.detach_user_policy(UserName=DEVELOPER, PolicyArn=policy["PolicyArn"])
+    return subprocess.run(_command("destroy", *arguments), cwd=ROOT, env=_environment(settings), check=False).returncode
+
+
+def plan(settings: Settings, arguments: list[str]) -> int:
+    """Print what a deployment would change, as ``infrastructure.plan`` does."""
+    return subprocess.run(_command("plan", *arguments), cwd=ROOT, env=_environment(settings), check=False).returncode
+
+
+def _command(module: str, *arguments: str) -> list[str]:
+    names = ["--environment", ENVIRONMENT, "--suffix", SUFFIX]
+    return [sys.executable, "-m", f"infrastructure.{module}", *names, *arguments]
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """Of a command of ``infrastructure``: only the SDK's own variables say that this is the home."""
+    return {
         **{name: os.environ[name] for name in ("HOME", "PATH", "LANG") if name in os.environ},
         **endpoints(settings),
         "AWS_ACCESS_KEY_ID": ROOT_ACCESS_KEY,
@@ -79,15 +113,6 @@ def _run_deployment(settings: Settings, sakila: Path, progress: Progress) -> Non
         "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "include"))),
         "PYTHONUNBUFFERED": "1",
     }
-    last = ""
-    with subprocess.Popen(
-        command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    ) as process:
-        for line in process.stdout or ():
-            last = line.rstrip()
-            progress(last)
-    if process.returncode:
-        raise ProvisionError(last or f"infrastructure.deploy ended with {process.returncode}")
 
 
 def _user(iam: Any, name: str, path: Path) -> dict[str, str]:
@@ -120,15 +145,19 @@ def _root(settings: Settings, service: str) -> Any:
 
 
 def main(arguments: list[str]) -> int:
-    """``prepare`` or ``deploy``, for the home that LAKE_HOME and LAKE_PORT name."""
+    """``prepare``, ``deploy``, ``destroy`` or ``plan``, for the home that LAKE_HOME and LAKE_PORT name."""
     settings = Settings.from_environment()
     try:
         if arguments == ["prepare"]:
             prepare(settings)
-        elif arguments == ["deploy"]:
-            deploy(settings, TOOLS / "sakila")
+        elif arguments[:1] == ["deploy"]:
+            deploy(settings, TOOLS / "sakila", arguments=arguments[1:])
+        elif arguments[:1] == ["destroy"]:
+            return destroy(settings, arguments[1:])
+        elif arguments[:1] == ["plan"]:
+            return plan(settings, arguments[1:])
         else:
-            print("usage: python -m local.provision prepare|deploy", file=sys.stderr)
+            print("usage: python -m local.provision prepare|deploy|destroy|plan", file=sys.stderr)
             return 2
     except (ProvisionError, OSError, BotoCoreError, ClientError) as error:
         print(error, file=sys.stderr)

@@ -3,6 +3,7 @@
 ``python3 -m local.setup``: Debian packages by apt-get (as root or by passwordless sudo, else it prints the command and
 stops); then, side by side, the two locked Python environments, Spark's jars, Trino and the Sakila scripts into
 ``.local/tools``. Each has a stamp, the hash of what it is made from, so a second run needs no network and no second.
+With names of steps as arguments it is these alone, and no packages.
 What the steps print is in ``.local/logs/setup-<step>.log``.
 """
 
@@ -15,7 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from local.parallel import SetupError, Step, perform
@@ -227,15 +228,20 @@ def steps() -> list[Step]:
     ]
 
 
-def install() -> None:
-    """Install what is missing; raises SetupError, or FileNotFoundError without Java."""
-    if packages := missing_packages():
+def install(only: Sequence[str] = ()) -> None:
+    """Install what is missing; raises SetupError, or FileNotFoundError without Java.
+
+    With ``only`` it is these steps, for which Python is enough.
+    """
+    packages = missing_packages()
+    if packages := [one for one in packages if not only or one == "python3-venv"]:
         print(f"installing {', '.join(packages)}", flush=True)
         perform([Step("packages", lambda: True, lambda log: install_packages(packages, log))], LOGS)
-    from local import java  # noqa: PLC0415
+    if not only:
+        from local import java  # noqa: PLC0415
 
-    os.environ.update(java.environment())
-    if wanted := [step for step in steps() if step.needed()]:
+        os.environ.update(java.environment())
+    if wanted := [step for step in steps() if step.needed() and (not only or step.name in only)]:
         print(f"installing into {TOOLS}: {', '.join(step.name for step in wanted)}", flush=True)
         perform(wanted, LOGS)
 
@@ -250,13 +256,13 @@ def main() -> int:
         signal.signal(signum, interrupted)
     try:
         if sys.version_info[:2] != WANTED:
-            os.execv(python(), [python(), "-m", "local.setup"])  # noqa: S606
+            os.execv(python(), [python(), "-m", "local.setup", *sys.argv[1:]])  # noqa: S606
         LOGS.mkdir(parents=True, exist_ok=True)
         TOOLS.mkdir(parents=True, exist_ok=True)
         sys.path.insert(0, str(ROOT / "include"))
         with (TOOLS / "lock").open("a") as lock:  # `make demo` and `make test` may be typed side by side
             fcntl.flock(lock, fcntl.LOCK_EX)
-            install()
+            install(sys.argv[1:])
     except (SetupError, FileNotFoundError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

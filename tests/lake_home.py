@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from datalake.names import Lake
-from infrastructure.deploy import deploy, parameters_of
+from infrastructure.deploy import deploy
+from infrastructure.package import parameters_of
 from local import accounts, mysql
 from local.settings import ENVIRONMENT, SUFFIX, Settings
 from tests.services import Emulator, LakeServer, running_emulator, running_server, wait_until

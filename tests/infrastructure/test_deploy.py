@@ -17,7 +17,8 @@ from datalake.tables import FILM_CATEGORY, RECONCILIATION, STREAMING_FILMS
 from datalake_spark.maintenance import remove_objects
 from infrastructure import deploy as deployment
 from infrastructure import package
-from infrastructure.deploy import DeployError, destroy
+from infrastructure.destroy import destroy
+from infrastructure.stack import DeployError
 from local import mysql
 from local.settings import ACCOUNT
 from tests.lake_home import LAKE, LakeHome, lake_home

@@ -115,6 +115,6 @@ def test_a_missing_script_is_named(home: LakeHome, tmp_path: Path) -> None:
 
 
 def test_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert provision.main(["destroy"]) == 2
-    assert "prepare|deploy" in capsys.readouterr().err
+    assert provision.main(["remove"]) == 2
+    assert "prepare|deploy|destroy|plan" in capsys.readouterr().err
     assert Lake("local", "home") == provision.LAKE

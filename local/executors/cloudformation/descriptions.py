@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from local.executors.cloudformation.plan import template_of
-from local.executors.cloudformation.stacks import Resource, Stack
+from local.executors.cloudformation.stacks import Deployed, Resource, Stack
 from local.executors.cloudformation.types import Json
+
+
+def shown_parameters(deployed: Deployed) -> list[Json]:
+    """Parameters as replies print them: NoEcho ones without their values."""
+    declared = template_of(deployed.template).get("Parameters") or {}
+    secret = {name for name, one in declared.items() if str(one.get("NoEcho")).lower() == "true"}
+    return [
+        {"ParameterKey": name, "ParameterValue": "****" if name in secret else value}
+        for name, value in deployed.parameters.items()
+    ]
 
 
 def described(stack: Stack) -> Json:
     """A stack as DescribeStacks and ListStacks print it."""
-    declared = template_of(stack.target.template).get("Parameters") or {}
-    secret = {name for name, one in declared.items() if str(one.get("NoEcho")).lower() == "true"}
     return {
         "StackId": stack.id,
         "StackName": stack.name,
         "Description": stack.description or None,
         "TemplateDescription": stack.description or None,
-        "Parameters": [
-            {"ParameterKey": name, "ParameterValue": "****" if name in secret else value}
-            for name, value in stack.target.parameters.items()
-        ],
+        "Parameters": shown_parameters(stack.target),
         "CreationTime": stack.created,
         "LastUpdatedTime": stack.updated or None,
         "DeletionTime": stack.deleted or None,

@@ -9,21 +9,26 @@ from urllib.parse import unquote, urlsplit
 
 from botocore.exceptions import ClientError
 
+from infrastructure import stack_policy
 from local.executors.cloudformation import wire
-from local.executors.cloudformation.descriptions import described, resource_of
+from local.executors.cloudformation.change_sets import UPDATABLE, ChangeSets, obsolete
+from local.executors.cloudformation.differences import replaced
 from local.executors.cloudformation.emulated import EmulatedStack
 from local.executors.cloudformation.intrinsics import invalid, parameter_values
 from local.executors.cloudformation.operations import Operations
 from local.executors.cloudformation.plan import Plan, own_types, template_of
-from local.executors.cloudformation.stacks import Deployed, Stack, Store
-from local.executors.cloudformation.types import RECORDED, Context, Json, root_clients
+from local.executors.cloudformation.reading import Reading
+from local.executors.cloudformation.stacks import IN_REVIEW, Deployed, Stack, Store
+from local.executors.cloudformation.types import Context, Json, root_clients
 from local.executors.protocol import AwsError, Handler, Request, Services
 from local.settings import ACCOUNT, REGION
 
-UPDATABLE = (
-    "CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "UPDATE_FAILED",
+# Options of requests that the home does not act on.
+REFUSED = (
+    "RoleARN", "StackPolicyURL", "StackPolicyDuringUpdateBody", "StackPolicyDuringUpdateURL", "RollbackConfiguration",
+    "DisableRollback", "OnFailure", "OnStackFailure", "ResourceTypes", "NotificationARNs", "ResourcesToImport",
+    "IncludeNestedStacks", "ImportExistingResources", "DeploymentMode",
 )  # fmt: skip
-PAGE = 100
 
 
 class CloudFormation:
@@ -33,30 +38,27 @@ class CloudFormation:
     passes_through = False
 
     def __init__(self, services: Services) -> None:
-        self._services, self._settings = services, services.settings
+        self._services = services
         self._context = Context(services.settings, root_clients(services.settings))
-        self._types = own_types(services.settings)
+        types = own_types(services.settings)
         self._store = Store(services.settings.data / "cloudformation")
         self._emulated = EmulatedStack(self._context, services.root("cloudformation"))
-        self._operations = Operations(self._context, self._store, self._emulated, self._types)
+        self._operations = Operations(self._context, self._store, self._emulated, types)
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
-        reading: dict[str, Callable[[Json], Json]] = {
-            "DescribeStacks": self._describe_stacks,
-            "DescribeStackEvents": self._describe_events,
-            "DescribeStackResource": self._describe_resource,
-            "DescribeStackResources": self._describe_resources,
-            "ListStackResources": self._list_resources,
-            "ListStacks": self._list_stacks,
-            "GetTemplate": self._get_template,
-            "ValidateTemplate": self._validate_template,
-        }
+        self._reading = Reading(self._store, self._emulated, self._template_text, set(types))
+        self._change_sets = ChangeSets(
+            self._store, self._operations, self._reading, self._lock, self._deployed, self._begin, self._run
+        )
         changing: dict[str, Callable[[Json], Json]] = {
             "CreateStack": self._create,
             "UpdateStack": self._update,
             "DeleteStack": self._delete,
             "ContinueUpdateRollback": self._continue_rollback,
+            "SetStackPolicy": self._set_policy,
+            **self._change_sets.changing,
         }
+        reading = {**self._reading.actions, **self._change_sets.reading}
         self.actions: Mapping[str, Handler] = {
             **{action: self._handler(action, method) for action, method in reading.items()},
             **{action: self._handler(action, method, root_only=True) for action, method in changing.items()},
@@ -100,11 +102,12 @@ class CloudFormation:
             if self._store.find(name):
                 raise AwsError("AlreadyExistsException", f"Stack [{name}] already exists")
             deployed = self._deployed(given, None)
-            stack = Stack(name, deployed, description=str(template_of(deployed.template).get("Description", "")))
-            plan = self._operations.plan(stack, deployed)
-            stack.become("CREATE_IN_PROGRESS", "User Initiated")
-            self._begin(stack, plan, lambda: self._store.forget(stack))
-        self._run(lambda: self._operations.create(stack, plan), stack)
+            stack = Stack(name, deployed, status=IN_REVIEW, policy=_policy(given))
+            try:
+                self._begin(stack, deployed)
+            except Exception:
+                self._store.forget(stack)
+                raise
         return {"StackId": stack.id}
 
     def _update(self, given: Json) -> Json:
@@ -116,23 +119,64 @@ class CloudFormation:
                 raise invalid(f"Stack:{stack.id} is in {stack.status} state and can not be updated.")
             deployed = self._deployed(given, stack)
             plan = self._operations.plan(stack, deployed)
-            repeats = _meaning(deployed) == _meaning(stack.target)
-            if repeats and stack.status != "UPDATE_FAILED" and self._operations.intact(stack, plan):
+            whole = not stack.leftovers and not self._operations.lost(stack, plan)
+            if _meaning(deployed) == _meaning(stack.target) and stack.status != "UPDATE_FAILED" and whole:
                 raise invalid("No updates are to be performed.")
-            before = (stack.target, stack.previous, stack.status, stack.reason)
-            if stack.status != "UPDATE_FAILED" or stack.previous is None:
-                stack.previous = stack.target
-            stack.target, stack.updated = deployed, wire.now()
-            stack.description = str(plan.template.get("Description", ""))
-            stack.become("UPDATE_IN_PROGRESS", "User Initiated")
-
-            def undo() -> None:
-                stack.target, stack.previous, stack.status, stack.reason = before
-                self._store.save(stack)
-
-            self._begin(stack, plan, undo)
-        self._run(lambda: self._operations.update(stack, plan), stack)
+            policy, stack.policy = stack.policy, _policy(given) or stack.policy
+            try:
+                self._begin(stack, deployed)
+            except Exception:
+                stack.policy = policy
+                raise
+            obsolete(stack)
         return {"StackId": stack.id}
+
+    def _begin(self, stack: Stack, deployed: Deployed) -> None:
+        """Begin what makes a stack ``deployed``: its creation or an update. Whatever is raised, nothing has begun."""
+        plan = self._operations.plan(stack, deployed)
+        denials = self._denials(stack, plan) if stack.policy and stack.status != IN_REVIEW else {}
+        before = (stack.target, stack.previous, stack.status, stack.reason, stack.description, len(stack.events))
+        creates = stack.status == IN_REVIEW
+        if not creates and (stack.status != "UPDATE_FAILED" or stack.previous is None):
+            stack.previous = stack.target
+        stack.target, stack.description = deployed, str(plan.template.get("Description", ""))
+        stack.updated = "" if creates else wire.now()
+        stack.become("CREATE_IN_PROGRESS" if creates else "UPDATE_IN_PROGRESS", "User Initiated")
+        self._store.save(stack)
+        if denials:
+            self._run(lambda: self._operations.refuse(stack, denials), stack)
+            return
+        try:
+            self._free_buckets(stack, plan)
+            self._emulated.start(stack, stack.target, plan.reduced)  # what it refuses never began
+        except Exception:
+            stack.target, stack.previous, stack.status, stack.reason, stack.description, events = before
+            del stack.events[events:]
+            self._store.save(stack)
+            raise
+        operation = self._operations.create if creates else self._operations.update
+        self._run(lambda: operation(stack, plan), stack)
+
+    def _denials(self, stack: Stack, plan: Plan) -> dict[str, str]:
+        """What the stack policy does not allow: {logical id: why}. Decided before the first resource is touched."""
+        policy, changes = stack_policy.parse(stack.policy), self._change_sets.changes(stack, plan)
+        renewed, found = replaced(changes), {}
+        for change in changes:
+            logical = change["LogicalResourceId"]
+            action = {"Modify": "Update:Modify", "Remove": "Update:Delete"}.get(change["Action"])
+            if action is None:
+                continue
+            action = "Update:Replace" if logical in renewed else action
+            if why := stack_policy.denial(policy, logical, change["ResourceType"], action):
+                found[logical] = why
+        return found
+
+    def _set_policy(self, given: Json) -> Json:
+        with self._lock:
+            stack = self._reading.stack(given)
+            stack.policy = _policy(given)
+            self._store.save(stack)
+        return {}
 
     def _delete(self, given: Json) -> Json:
         with self._lock:
@@ -141,6 +185,11 @@ class CloudFormation:
                 return {}
             if stack.busy:
                 raise invalid(f"Stack:{stack.id} is in {stack.status} state and can not be deleted.")
+            if stack.status == IN_REVIEW:  # it has nothing that could be deleted
+                stack.change_sets, stack.deleted = [], wire.now()
+                stack.become("DELETE_COMPLETE")
+                self._store.save(stack)
+                return {}
             plan = self._operations.plan(stack, stack.target)
             stack.become("DELETE_IN_PROGRESS", "User Initiated")
             self._store.save(stack)
@@ -149,24 +198,13 @@ class CloudFormation:
 
     def _continue_rollback(self, given: Json) -> Json:
         with self._lock:
-            stack = self._stack(given)
+            stack = self._reading.stack(given)
             if stack.status != "UPDATE_ROLLBACK_FAILED":
                 raise invalid(f"Stack:{stack.id} is in {stack.status} state and can not continue update rollback.")
             stack.become("UPDATE_ROLLBACK_IN_PROGRESS", "User Initiated")
             self._store.save(stack)
         self._run(lambda: self._operations.go_back(stack), stack)
         return {}
-
-    def _begin(self, stack: Stack, plan: Plan, undo: Callable[[], None]) -> None:
-        """Have the emulator begin with its part; what it refuses never began."""
-        reduced = plan.reduced
-        self._store.save(stack)
-        try:
-            self._free_buckets(stack, plan)
-            self._emulated.start(stack, stack.target, reduced)
-        except Exception:
-            undo()
-            raise
 
     def _free_buckets(self, stack: Stack, plan: Plan) -> None:
         """Drop empty buckets that a killed emulator kept on disk while it forgot their stack."""
@@ -181,16 +219,20 @@ class CloudFormation:
                 raise invalid(f"{name} already exists: {error.response['Error']['Message']}") from error
 
     def _run(self, operation: Callable[[], None], stack: Stack) -> None:
-        thread = threading.Thread(target=operation, name=f"stack-{stack.name}", daemon=True)
+        def run() -> None:
+            operation()
+            with self._lock:
+                stack.end_execution()
+                self._store.save(stack)
+
+        thread = threading.Thread(target=run, name=f"stack-{stack.name}", daemon=True)
         self._threads = [other for other in self._threads if other.is_alive()] + [thread]
         thread.start()
 
     def _deployed(self, given: Json, stack: Stack | None) -> Deployed:
         """What a request asks for; raises ValidationError for what the local home does not do."""
-        for name in ("RoleARN", "StackPolicyBody", "StackPolicyURL", "RollbackConfiguration", "DisableRollback",
-                     "OnFailure", "ResourceTypes", "NotificationARNs"):  # fmt: skip
-            if given.get(name) and given[name] != "ROLLBACK":
-                raise invalid(f"The local home does not take {name}")
+        if refused := [name for name in REFUSED if given.get(name) and given[name] != "ROLLBACK"]:
+            raise invalid(f"The local home does not take {refused[0]}")
         previous = stack.target if stack else None
         text = previous.template if given.get("UsePreviousTemplate") and previous else self._template_text(given)
         values = parameter_values(
@@ -211,72 +253,19 @@ class CloudFormation:
             raise invalid(f"S3 error: {error.response['Error']['Message']}") from error
         return text
 
-    # descriptions
-
-    def _stack(self, given: Json) -> Stack:
-        stack = self._store.find(given["StackName"])
-        if stack is None:
-            raise invalid(f"Stack with id {given['StackName']} does not exist")
-        return stack
-
-    def _describe_stacks(self, given: Json) -> Json:
-        if given.get("StackName"):
-            return {"Stacks": [described(self._stack(given))]}
-        return {"Stacks": [described(stack) for stack in self._store if stack.status != "DELETE_COMPLETE"]}
-
-    def _describe_events(self, given: Json) -> Json:
-        events = self._stack(given).events[::-1]
-        begin = int(given.get("NextToken") or 0)
-        more = {"NextToken": str(begin + PAGE)} if begin + PAGE < len(events) else {}
-        return {"StackEvents": events[begin : begin + PAGE], **more}
-
-    def _resources(self, stack: Stack) -> list[Json]:
-        """Every resource of a stack in the template's order: the emulator's as it tells them, then ours."""
-        found = [] if stack.status == "DELETE_COMPLETE" else self._emulated.resources(stack.name)
-        for resource in found:
-            resource["StackName"], resource["StackId"] = stack.name, stack.id
-        found += [resource_of(stack, logical, resource) for logical, resource in list(stack.resources.items())]
-        order = list(template_of(stack.target.template)["Resources"])
-        place = {name: index for index, name in enumerate(order)}
-        return sorted(found, key=lambda resource: place.get(resource["LogicalResourceId"], len(place)))
-
-    def _describe_resources(self, given: Json) -> Json:
-        if not given.get("StackName"):
-            raise invalid("The local home describes the resources of one stack: StackName must be given")
-        found = self._resources(self._stack(given))
-        logical = given.get("LogicalResourceId")
-        return {"StackResources": [one for one in found if logical in (None, one["LogicalResourceId"])]}
-
-    def _describe_resource(self, given: Json) -> Json:
-        stack = self._stack(given)
-        for resource in self._resources(stack):
-            if resource["LogicalResourceId"] == given["LogicalResourceId"]:
-                return {"StackResourceDetail": {**resource, "LastUpdatedTimestamp": resource["Timestamp"]}}
-        raise invalid(f"Resource {given['LogicalResourceId']} does not exist for stack {stack.name}")
-
-    def _list_resources(self, given: Json) -> Json:
-        found = self._resources(self._stack(given))
-        return {"StackResourceSummaries": [{**one, "LastUpdatedTimestamp": one["Timestamp"]} for one in found]}
-
-    def _list_stacks(self, given: Json) -> Json:
-        wanted = given.get("StackStatusFilter")
-        return {"StackSummaries": [described(one) for one in self._store if not wanted or one.status in wanted]}
-
-    def _get_template(self, given: Json) -> Json:
-        stages = {"StagesAvailable": ["Original", "Processed"]}
-        return {"TemplateBody": self._stack(given).target.template, **stages}
-
-    def _validate_template(self, given: Json) -> Json:
-        template = template_of(self._template_text(given))
-        ours = {*self._types, *RECORDED}
-        kept = {name: one for name, one in template["Resources"].items() if one["Type"] not in ours}
-        rest = {key: value for key, value in template.items() if key not in ("Resources", "Outputs")}
-        # a template needs a resource, and none may refer to one that is left out: types and parameters are judged
-        bare = {name: {"Type": one["Type"]} for name, one in kept.items()}
-        filler = {"Nothing": {"Type": "AWS::CloudFormation::WaitConditionHandle"}}
-        found = self._emulated.validate({**rest, "Resources": bare or filler})
-        return {key: value for key, value in found.items() if key != "ResponseMetadata"}
-
 
 def _meaning(deployed: Deployed) -> tuple[Any, ...]:
     return template_of(deployed.template), deployed.parameters, deployed.tags
+
+
+def _policy(given: Json) -> str:
+    """The stack policy of a request, or nothing."""
+    text = str(given.get("StackPolicyBody") or "")
+    if given.get("StackPolicyURL"):
+        raise invalid("The local home does not take StackPolicyURL")
+    try:
+        if text:
+            stack_policy.parse(text)
+    except (ValueError, AttributeError, TypeError) as error:
+        raise invalid(f"Error validating stack policy: Invalid stack policy: {error}") from error
+    return text

@@ -23,20 +23,35 @@ class Operations:
     """Runs one operation to its end; the caller gives each a thread."""
 
     def __init__(self, context: Context, store: Store, emulated: EmulatedStack, types: Mapping[str, OwnType]) -> None:
-        self._context, self._store, self._emulated, self._types = context, store, emulated, types
+        self._context, self._store, self._emulated, self.types = context, store, emulated, types
         self._own = OwnResources(context, store, types)
 
     def plan(self, stack: Stack, deployed: Deployed) -> Plan:
         """The plan of a stack's template."""
-        return Plan(stack, deployed, self._types, self._context.settings)
+        return Plan(stack, deployed, self.types, self._context.settings)
 
-    def intact(self, stack: Stack, plan: Plan) -> bool:
-        """Whether everything that the stack made is still there."""
-        if not self._emulated.holds(stack.name, plan.reduced, stack.target):
-            return False
-        return not stack.leftovers and all(
-            name in stack.resources and self._own.exists(stack.resources[name]) for name in plan.ours
-        )
+    def lost(self, stack: Stack, plan: Plan) -> set[str]:
+        """Logical ids of what should be there and is not: a killed emulator forgets what it did not save."""
+        made = {name for name in plan.ours if name in stack.resources and self._own.exists(stack.resources[name])}
+        if self._emulated.holds(stack.name, plan.reduced, stack.target):
+            made |= plan.emulated
+        return plan.resources.keys() - made
+
+    def refuse(self, stack: Stack, denials: Mapping[str, str]) -> None:
+        """End an update that the stack policy does not allow: {logical id: why}. Nothing was touched."""
+        with reasons():
+            plan = self.plan(stack, stack.target)
+        for logical, why in denials.items():
+            resource = stack.resources.get(logical)
+            known = plan.template["Resources"].get(logical) or {"Type": resource.type if resource else ""}
+            stack.add_event(logical, known["Type"], resource.physical if resource else "", "UPDATE_FAILED", why)
+        names = ", ".join(denials)
+        reason = f"The following resource(s) failed to update: [{names}]."
+        stack.become("UPDATE_ROLLBACK_IN_PROGRESS", reason)
+        if stack.previous:
+            stack.target, stack.previous = stack.previous, None
+        stack.become("UPDATE_ROLLBACK_COMPLETE")
+        self._store.save(stack)
 
     def create(self, stack: Stack, plan: Plan) -> None:
         """Follow a creation that the emulator has begun."""

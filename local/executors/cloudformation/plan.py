@@ -71,6 +71,11 @@ class Plan:
         return [name for name in in_order(self.resources) if name in self._ours]
 
     @property
+    def emulated(self) -> set[str]:
+        """Logical ids of the emulator's active resources."""
+        return self.resources.keys() - self._ours
+
+    @property
     def buckets(self) -> list[str]:
         """Logical ids of the active buckets."""
         return [name for name, resource in self.resources.items() if resource["Type"] == supplements.TYPE]
@@ -122,6 +127,21 @@ class Plan:
 
         return Resolver(self.template, self._parameters, self._ids, lookup, secret)
 
+    def outline(self, node: Any) -> Any:
+        """A part of the template with its values, but ``${Logical.Attribute}`` for what refers to resources."""
+        return self._outlined.value(node)
+
+    @cached_property
+    def _outlined(self) -> Resolver:
+        def lookup(logical: str, name: str) -> str:
+            return f"${{{logical}{'.' * bool(name)}{name}}}"
+
+        return Resolver(self.template, self._parameters, self._ids, lookup)
+
+    def changed_parameters(self, before: Plan) -> set[str]:
+        """Names of the parameters whose values differ between two plans."""
+        return {name for name, value in self._parameters.items() if before._parameters.get(name) != value}
+
     def outputs(self, resolver: Resolver) -> list[Json]:
         """The stack's own outputs."""
         found = []
@@ -137,8 +157,7 @@ class Plan:
         nodes += [output for output in (self.template.get("Outputs") or {}).values() if self._static.active(output)]
         for name in self.buckets:
             nodes += [self.resources[name]["Properties"].get(key) for key in supplements.PROPERTIES]
-        emulated = self.resources.keys() - self._ours
-        return sorted({(logical, name) for logical, name in references(nodes) if logical in emulated})
+        return sorted({(logical, name) for logical, name in references(nodes) if logical in self.emulated})
 
     def _property(self, logical: str) -> Callable[[str], Any]:
         raw = getter(self.template["Resources"][logical].get("Properties") or {})

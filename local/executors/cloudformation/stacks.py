@@ -16,6 +16,8 @@ from local.settings import ACCOUNT, REGION
 Json = dict[str, Any]
 STACK_TYPE = "AWS::CloudFormation::Stack"
 EVENTS_KEPT = 500
+IN_REVIEW = "REVIEW_IN_PROGRESS"  # nothing but a change set that would create it
+COMPLETE = ("CREATE_COMPLETE", "UPDATE_COMPLETE")
 INTERRUPTED = "The home stopped while this operation ran; it can be repeated"
 # What an operation becomes when the home stops in the middle of it.
 AFTER_INTERRUPTION = {
@@ -52,6 +54,26 @@ class Deployed:
 
 
 @dataclass
+class ChangeSet:
+    """What a stack would become, and how that differs from what it is (``changes``: ResourceChange structures)."""
+
+    name: str
+    id: str
+    type: str
+    deployed: Deployed
+    description: str = ""
+    status: str = "CREATE_PENDING"
+    reason: str = ""
+    execution: str = "UNAVAILABLE"
+    created: str = field(default_factory=now)
+    changes: list[Json] = field(default_factory=list)
+
+    def fail(self, reason: str) -> None:
+        """It can be looked at and deleted, never executed."""
+        self.status, self.reason, self.execution = "FAILED", reason, "UNAVAILABLE"
+
+
+@dataclass
 class Stack:
     """One stack. ``target`` is what it is or becomes, ``previous`` what an update can go back to."""
 
@@ -70,6 +92,8 @@ class Stack:
     outputs: list[Json] = field(default_factory=list)
     events: list[Json] = field(default_factory=list)
     copied: list[str] = field(default_factory=list)  # ids of the emulator's events of the present operation
+    policy: str = ""  # the stack policy's text; without one every update is allowed
+    change_sets: list[ChangeSet] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.id = self.id or f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{self.name}/{uuid.uuid4()}"
@@ -94,10 +118,16 @@ class Stack:
         self.status, self.reason = status, reason
         self.add_event(self.name, STACK_TYPE, self.id, status, reason)
 
+    def end_execution(self) -> None:
+        """Note how the operation ended, if a change set began it."""
+        for one in self.change_sets:
+            if one.execution == "EXECUTE_IN_PROGRESS" and not self.busy:
+                one.execution = "EXECUTE_COMPLETE" if self.status in COMPLETE else "EXECUTE_FAILED"
+
     @property
     def busy(self) -> bool:
         """Whether an operation is under way."""
-        return self.status.endswith("_IN_PROGRESS")
+        return self.status.endswith("_IN_PROGRESS") and self.status != IN_REVIEW
 
 
 class Store:
@@ -112,8 +142,13 @@ class Store:
         for path in sorted(self._folder.glob("*.json")):
             stack = _read(json.loads(path.read_text()))
             self._stacks[stack.name] = stack
-            if stack.busy:
+            unfinished = [one for one in stack.change_sets if one.status in ("CREATE_PENDING", "CREATE_IN_PROGRESS")]
+            for change_set in unfinished:
+                change_set.fail(INTERRUPTED)
+            if interrupted := stack.busy:
                 stack.become(AFTER_INTERRUPTION.get(stack.status, "UPDATE_FAILED"), INTERRUPTED)
+                stack.end_execution()
+            if interrupted or unfinished:
                 self.save(stack)
 
     def save(self, stack: Stack) -> None:
@@ -146,5 +181,8 @@ def _read(stored: Json) -> Stack:
             "previous": Deployed(**previous) if previous else None,
             "resources": {name: Resource(**value) for name, value in stored["resources"].items()},
             "leftovers": {name: Resource(**value) for name, value in stored["leftovers"].items()},
+            "change_sets": [
+                ChangeSet(**{**one, "deployed": Deployed(**one["deployed"])}) for one in stored.get("change_sets", [])
+            ],
         }
     )

@@ -1,0 +1,200 @@
+"""Change sets: what a deployment would change, shown, judged, and then done.
+
+A change set is made under a name of its own, so two deployments at a time do not meet in one.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from infrastructure import stack_policy
+from infrastructure.stack import IN_REVIEW, DeployError, Json, describe
+
+# How CloudFormation says that there is nothing to do ("Troubleshooting CloudFormation": No updates to perform).
+NOTHING = ("didn't contain changes", "No updates are to be performed")
+POLL_SECONDS = 0.3
+
+
+@dataclass(frozen=True)
+class Change:
+    """One resource's change."""
+
+    action: str  # Add, Modify, Remove, ...
+    logical: str
+    type: str
+    replacement: str = ""  # of a Modify: True, Conditional, False
+    kept: bool = False  # of a Remove: whether the thing outlives its place in the stack
+    details: tuple[Json, ...] = field(default=(), repr=False)
+
+    @property
+    def properties(self) -> list[str]:
+        """Names of what certainly changes."""
+        return sorted(
+            {
+                one["Target"].get("Name") or one["Target"]["Attribute"]
+                for one in self.details
+                if one.get("Evaluation") == "Static"
+            }
+        )
+
+    @property
+    def action_on_resource(self) -> str:
+        """The action that a stack policy knows."""
+        if self.action == "Remove":
+            return "Update:Delete"
+        return "Update:Replace" if self.replacement == "True" else "Update:Modify"
+
+
+@dataclass(frozen=True)
+class ChangeSet:
+    """A change set that can be executed. ``creates`` says that the stack does not exist yet."""
+
+    arn: str
+    stack_id: str
+    creates: bool
+    changes: tuple[Change, ...]
+
+
+def create(cloudformation: Any, request: Json) -> ChangeSet | None:
+    """Make a change set of a CreateStack-like request and wait for it; None when it would change nothing.
+
+    Raises DeployError with CloudFormation's reason when it cannot be made.
+    """
+    stack = describe(cloudformation, request["StackName"])
+    creates = stack is None or stack["StackStatus"] in (IN_REVIEW, "DELETE_COMPLETE")
+    kind, name = ("CREATE" if creates else "UPDATE"), f"deploy-{uuid.uuid4().hex}"
+    made = cloudformation.create_change_set(**request, ChangeSetName=name, ChangeSetType=kind)
+    while (found := cloudformation.describe_change_set(ChangeSetName=made["Id"]))["Status"] in (
+        "CREATE_PENDING",
+        "CREATE_IN_PROGRESS",
+    ):
+        time.sleep(POLL_SECONDS)
+    if found["Status"] != "CREATE_COMPLETE":
+        reason = found.get("StatusReason", "no reason given")
+        discard(cloudformation, ChangeSet(made["Id"], made["StackId"], creates, ()))
+        if any(words in reason for words in NOTHING):
+            return None
+        raise DeployError(f"{request['StackName']}: {reason}")
+    pages = cloudformation.get_paginator("describe_change_set").paginate(ChangeSetName=made["Id"])
+    changes = tuple(_change(one["ResourceChange"]) for page in pages for one in page["Changes"])
+    return ChangeSet(made["Id"], made["StackId"], creates, changes)
+
+
+def discard(cloudformation: Any, change_set: ChangeSet) -> None:
+    """Delete a change set that is not wanted, and the empty stack that it may have made."""
+    cloudformation.delete_change_set(ChangeSetName=change_set.arn)
+    stack = describe(cloudformation, change_set.stack_id) if change_set.creates else None
+    if stack and stack["StackStatus"] == IN_REVIEW:
+        others = cloudformation.list_change_sets(StackName=change_set.stack_id)["Summaries"]
+        if all(one["ChangeSetId"] == change_set.arn for one in others):
+            cloudformation.delete_stack(StackName=change_set.stack_id)
+
+
+def losses(change_set: ChangeSet, policy: Json, allowed: Collection[str] = ()) -> list[Change]:
+    """The changes that the stack policy forbids: a resource that holds data would be replaced or removed.
+
+    A replacement that AWS calls conditional counts when it refers to what is replaced itself. The other conditional
+    ones CloudFormation decides while it updates; there the policy, which it is given before, stops it.
+    """
+    renewed = _replaced(change_set.changes)
+    found = []
+    for change in change_set.changes:
+        action = "Update:Replace" if change.logical in renewed else change.action_on_resource
+        if action == "Update:Modify" or change.action == "Add" or change.logical in allowed:
+            continue
+        if stack_policy.denial(policy, change.logical, change.type, action):
+            found.append(change)
+    return found
+
+
+def rendered(change_set: ChangeSet, policy: Json, colour: bool = False) -> Iterator[str]:
+    """The changes as lines, the dangerous ones first; those that only might follow others are counted."""
+    dangerous = {change.logical for change in losses(change_set, policy)}
+    ranks = {change.logical: _rank(change, dangerous) for change in change_set.changes}
+    following = [one for one in change_set.changes if ranks[one.logical] == len(_PAINTS) - 1]
+    shown = [one for one in change_set.changes if one not in following]
+    width = max((len(one.logical) for one in shown), default=0)
+    for change in sorted(shown, key=lambda one: (ranks[one.logical], one.type, one.logical)):
+        text = f"{_verb(change):<11} {change.logical:<{width}}  {change.type}"
+        if change.properties:
+            text += f"  ({', '.join(change.properties)})"
+        if change.logical in dangerous:
+            text += "  HOLDS DATA"
+        yield f"{_PAINTS[ranks[change.logical]]}{text}\033[0m" if colour else text
+    if following:
+        yield f"and {len(following)} that refer to these and may be told new values"
+
+
+def summary(change_set: ChangeSet) -> str:
+    """How many of each: ``3 to add, 1 to change``."""
+    words = {"Add": "to add", "Modify": "to change", "Remove": "to remove"}
+    counts = {word: sum(one.action == action for one in change_set.changes) for action, word in words.items()}
+    replaced = sum(one.replacement == "True" for one in change_set.changes)
+    text = ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "nothing"
+    return f"{text} ({replaced} by replacement)" if replaced else text
+
+
+_PAINTS = ("\033[1;31m", "\033[31m", "\033[33m", "\033[32m", "\033[0m", "\033[2m")
+
+
+def _rank(change: Change, dangerous: set[str]) -> int:
+    """0: loses data ... 3: is new, 4: changes in place, 5: may only follow others."""
+    if change.logical in dangerous:
+        return 0
+    if change.action == "Remove" or change.replacement == "True":
+        return 1
+    if not change.properties and change.action == "Modify":
+        return 5
+    if change.replacement == "Conditional" and _certain(change):
+        return 2
+    return 3 if change.action == "Add" else 4
+
+
+def _verb(change: Change) -> str:
+    if change.action == "Modify" and change.replacement == "True":
+        return "replace"
+    if change.action == "Modify" and change.replacement == "Conditional" and _certain(change):
+        return "replace?"
+    if change.action == "Remove" and change.kept:
+        return "let go"
+    return {"Modify": "change"}.get(change.action, change.action.lower())
+
+
+def _certain(change: Change) -> bool:
+    """Whether something that certainly changes may take a new resource."""
+    return any(
+        one.get("Evaluation") == "Static" and one["Target"].get("RequiresRecreation", "Never") != "Never"
+        for one in change.details
+    )
+
+
+def _replaced(changes: Collection[Change]) -> set[str]:
+    """Logical ids of what will be replaced."""
+    found = {one.logical for one in changes if one.replacement == "True"}
+    while more := {one.logical for one in changes if _causes(one) & found} - found:
+        found |= more
+    return found
+
+
+def _causes(change: Change) -> set[str]:
+    """Logical ids whose replacement would replace this one, too."""
+    return {
+        one.get("CausingEntity", "").partition(".")[0]
+        for one in change.details
+        if one.get("Evaluation") == "Dynamic" and one["Target"].get("RequiresRecreation", "Never") != "Never"
+    }
+
+
+def _change(found: Json) -> Change:
+    return Change(
+        action=found["Action"],
+        logical=found["LogicalResourceId"],
+        type=found["ResourceType"],
+        replacement=found.get("Replacement", ""),
+        kept=found.get("PolicyAction") in ("Retain", "Snapshot"),
+        details=tuple(found.get("Details", [])),
+    )

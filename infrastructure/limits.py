@@ -1,0 +1,175 @@
+"""AWS's limits that a template can hit, and how near it is to each.
+
+Sources: "AWS CloudFormation quotas", "IAM and AWS STS quotas" (white space is not counted), "Bucket policies" of the S3
+User Guide, "Resource quotas" of the KMS Developer Guide. Policies are measured as they will be: parameters filled in,
+the longer branch of every Fn::If, a long sample for what AWS names; so a size is rather too big than too small.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Json = dict[str, Any]
+
+TEMPLATE_BYTES = 1_000_000  # of a template that is read from S3
+RESOURCES, PARAMETERS, OUTPUTS, MAPPINGS = 500, 200, 200, 200
+PARAMETER_BYTES, DESCRIPTION_BYTES = 4096, 1024
+INLINE_POLICIES, MANAGED_POLICY, TRUST_POLICY = 10_240, 6_144, 2_048
+MANAGED_POLICIES_OF_ROLE = 10
+BUCKET_POLICY, KEY_POLICY = 20_480, 32_768
+
+PSEUDO = {
+    "AWS::AccountId": "123456789012",
+    "AWS::Region": "ap-southeast-1",
+    "AWS::Partition": "aws",
+    "AWS::URLSuffix": "amazonaws.com",
+    "AWS::StackId": "arn:aws:cloudformation:ap-southeast-1:123456789012:stack/sakila-streams-production/" + "0" * 36,
+}
+NAMES = ("BucketName", "FunctionName", "QueueName", "TopicName", "RoleName", "ManagedPolicyName", "Name",
+         "DeliveryStreamName", "ResourceIdentifier", "LogGroupName", "DBInstanceIdentifier")  # fmt: skip
+UNNAMED = "x" * 40  # what AWS makes up: a key's or query's id
+_VARIABLE = re.compile(r"\$\{([^}!]+)\}")
+_SPACE = re.compile(r"\s+")
+
+
+@dataclass(frozen=True, order=True)
+class Measure:
+    """How much of a limit is used."""
+
+    share: float
+    what: str
+    size: int
+    limit: int
+
+    def __str__(self) -> str:
+        return f"{self.share:6.1%}  {self.what}: {self.size:,} of {self.limit:,}"
+
+
+def measured(template: Json, text: str, values: Mapping[str, str]) -> list[Measure]:
+    """Every limit, the nearest first. ``text`` is the template as it is uploaded, ``values`` its parameters."""
+
+    def measures() -> Iterator[tuple[str, int, int]]:
+        yield "template, bytes", len(text.encode()), TEMPLATE_BYTES
+        yield "template's description, bytes", len(template.get("Description", "").encode()), DESCRIPTION_BYTES
+        yield "resources", len(template["Resources"]), RESOURCES
+        yield "parameters", len(template.get("Parameters", {})), PARAMETERS
+        yield "outputs", len(template.get("Outputs", {})), OUTPUTS
+        yield "mappings", len(template.get("Mappings", {})), MAPPINGS
+        for name, value in values.items():
+            yield f"value of parameter {name}, bytes", len(value.encode()), PARAMETER_BYTES
+        yield from _policies(template, values)
+
+    found = [Measure(size / limit, what, size, limit) for what, size, limit in measures()]
+    return sorted(found, reverse=True)
+
+
+def _policies(template: Json, values: Mapping[str, str]) -> Iterator[tuple[str, int, int]]:
+    filled = _Filled(template, values)
+    for logical, resource in template["Resources"].items():
+        properties = resource.get("Properties") or {}
+        match resource["Type"]:
+            case "AWS::IAM::Role":
+                inline = [filled.size(one["PolicyDocument"]) for one in properties.get("Policies", [])]
+                yield f"inline policies of role {logical}, characters", sum(inline), INLINE_POLICIES
+                trust = filled.size(properties["AssumeRolePolicyDocument"])
+                yield f"trust policy of role {logical}, characters", trust, TRUST_POLICY
+                attached = len(properties.get("ManagedPolicyArns", []))
+                yield f"managed policies of role {logical}", attached, MANAGED_POLICIES_OF_ROLE
+            case "AWS::IAM::ManagedPolicy":
+                size = filled.size(properties["PolicyDocument"])
+                yield f"managed policy {logical}, characters", size, MANAGED_POLICY
+            case "AWS::S3::BucketPolicy":
+                yield f"bucket policy {logical}, bytes", filled.size(properties["PolicyDocument"]), BUCKET_POLICY
+            case "AWS::KMS::Key":
+                yield f"key policy of {logical}, bytes", filled.size(properties["KeyPolicy"]), KEY_POLICY
+
+
+class _Filled:
+    """Parts of a template with their values, as far as their length goes."""
+
+    def __init__(self, template: Json, values: Mapping[str, str]) -> None:
+        self._template, self._values = template, values
+
+    def size(self, node: Any) -> int:
+        """Characters of a policy as JSON, without white space."""
+        return len(_SPACE.sub("", json.dumps(self.value(node), separators=(",", ":"))))
+
+    def value(self, node: Any) -> Any:
+        if isinstance(node, list):
+            return [value for value in map(self.value, node) if value is not None]
+        if not isinstance(node, dict):
+            return node
+        if len(node) == 1:
+            [(name, argument)] = node.items()
+            if name == "Ref":
+                return self._reference(argument)
+            if name.startswith("Fn::"):
+                return self._function(name, argument)
+        filled = {key: self.value(value) for key, value in node.items()}
+        return {key: value for key, value in filled.items() if value is not None}
+
+    def _function(self, name: str, argument: Any) -> Any:
+        match name:
+            case "Fn::GetAtt":
+                logical = argument.partition(".")[0] if isinstance(argument, str) else argument[0]
+                return self._arn(logical)
+            case "Fn::Sub":
+                text, bound = argument if isinstance(argument, list) else (argument, {})
+                known = {key: str(self.value(value)) for key, value in bound.items()}
+                return _VARIABLE.sub(lambda found: known.get(found[1]) or str(self._named(found[1])), text)
+            case "Fn::If":
+                branches = [self.value(branch) for branch in argument[1:]]
+                return max(branches, key=lambda branch: len(json.dumps(branch)))
+            case "Fn::Join":
+                parts = self.value(argument[1])
+                return argument[0].join(map(str, parts)) if isinstance(parts, list) else str(parts)
+            case "Fn::FindInMap":
+                return self._mapped(argument)
+            case _:
+                return UNNAMED
+
+    def _named(self, name: str) -> Any:
+        logical, _, attribute = name.partition(".")
+        return self._arn(logical) if attribute else self._reference(name)
+
+    def _reference(self, name: str) -> Any:
+        if name == "AWS::NoValue":
+            return None
+        if name in PSEUDO:
+            return PSEUDO[name]
+        if name in self._values:
+            return self._values[name]
+        resource = self._template["Resources"].get(name)
+        if resource is None:
+            return UNNAMED
+        if resource["Type"].startswith(
+            ("AWS::DMS::", "AWS::SNS::", "AWS::IAM::ManagedPolicy", "AWS::SecretsManager::")
+        ):
+            return self._arn(name)  # of these Ref gives the ARN
+        return self._name(name)
+
+    def _name(self, logical: str) -> str:
+        properties = self._template["Resources"][logical].get("Properties") or {}
+        for name in NAMES:
+            if name in properties:
+                return str(self.value(properties[name]))
+        return UNNAMED
+
+    def _arn(self, logical: str) -> str:
+        type_name = self._template["Resources"][logical]["Type"]
+        service, kind = type_name.lower().split("::")[1:3]
+        if type_name == "AWS::S3::Bucket":
+            return f"arn:aws:s3:::{self._name(logical)}"
+        return f"arn:aws:{service}:{PSEUDO['AWS::Region']}:{PSEUDO['AWS::AccountId']}:{kind}/{self._name(logical)}"
+
+    def _mapped(self, argument: Any) -> Any:
+        found = self._template.get("Mappings", {})
+        for key in map(self.value, argument[:3]):
+            if not isinstance(found, dict) or key not in found:
+                return UNNAMED
+            found = found[key]
+        return found
