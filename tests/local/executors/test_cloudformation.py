@@ -21,7 +21,8 @@ from local.executors.cloudformation.types import Failure, shaped
 from local.executors.glue_catalog import GlueCatalog
 from local.executors.protocol import AwsError
 from local.settings import Settings
-from tests.services import Emulator, LakeServer, running_emulator, running_server, wait_until
+from tests.local.executors.stacks import Stacks, database, queue, stack_of
+from tests.services import Emulator, LakeServer, running_emulator, running_server
 
 SETTINGS = Settings(home=Path("/nowhere"), port=15650)
 TEMPLATE: dict[str, Any] = {
@@ -220,67 +221,6 @@ def stacks(server: LakeServer, request: pytest.FixtureRequest) -> Iterator[Stack
     yield found
     found.client.delete_stack(StackName=name)
     found.settled()
-
-
-class Stacks:
-    """One stack's life."""
-
-    def __init__(self, server: LakeServer, name: str) -> None:
-        self.server, self.name = server, name
-        self.client = server.client("cloudformation")
-
-    def describe(self) -> dict[str, Any]:
-        try:
-            found: dict[str, Any] = self.client.describe_stacks(StackName=self.name)["Stacks"][0]
-        except ClientError as error:
-            if "does not exist" not in str(error):
-                raise
-            return {"StackStatus": ""}
-        return found
-
-    def settled(self) -> str:
-        wait_until(lambda: not self.describe()["StackStatus"].endswith("_IN_PROGRESS"), what="the stack")
-        return str(self.describe()["StackStatus"])
-
-    def create(self, template: dict[str, Any], **options: Any) -> str:
-        self.client.create_stack(StackName=self.name, TemplateBody=json.dumps(template), **options)
-        return self.settled()
-
-    def update(self, template: dict[str, Any], **options: Any) -> str:
-        self.client.update_stack(StackName=self.name, TemplateBody=json.dumps(template), **options)
-        return self.settled()
-
-    def delete(self) -> str:
-        self.client.delete_stack(StackName=self.name)
-        return self.settled()
-
-    def reasons(self) -> dict[str, str]:
-        events = self.client.describe_stack_events(StackName=self.name)["StackEvents"]
-        return {
-            event["LogicalResourceId"]: event.get("ResourceStatusReason", "")
-            for event in events
-            if event["ResourceStatus"].endswith("_FAILED")
-        }
-
-    def queues(self) -> list[str]:
-        urls = self.server.emulator.client("sqs").list_queues(QueueNamePrefix=self.name).get("QueueUrls", [])
-        return sorted(url.rpartition("/")[2] for url in urls)
-
-    def databases(self) -> set[str]:
-        found = self.server.client("glue").get_databases()["DatabaseList"]
-        return {one["Name"] for one in found if one["Name"].startswith(self.name.replace("-", "_"))}
-
-
-def queue(name: str, **properties: Any) -> dict[str, Any]:
-    return {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": name, **properties}}
-
-
-def database(name: str, **properties: Any) -> dict[str, Any]:
-    return {"Type": "AWS::Glue::Database", "Properties": {"DatabaseInput": {"Name": name, **properties}}}
-
-
-def stack_of(**resources: Any) -> dict[str, Any]:
-    return {"Resources": resources}
 
 
 @pytest.mark.services
@@ -490,12 +430,6 @@ def test_validate_template_tells_parameters(server: LakeServer) -> None:
     template = {**stack_of(D=database("d"), Q=queue("q")), "Parameters": {"P": {"Type": "String", "Default": "1"}}}
     found = server.client("cloudformation").validate_template(TemplateBody=json.dumps(template))
     assert [one["ParameterKey"] for one in found["Parameters"]] == ["P"]
-
-
-@pytest.mark.services
-def test_change_sets_are_refused_by_name(server: LakeServer) -> None:
-    with pytest.raises(ClientError, match="cloudformation:CreateChangeSet"):
-        server.client("cloudformation").create_change_set(StackName="s", ChangeSetName="c", TemplateBody="{}")
 
 
 @pytest.mark.services

@@ -1,0 +1,292 @@
+"""The whole template in a real home: deployed in one go, updated in place without loss, destroyed without a trace."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import boto3
+import botocore
+import pymysql
+import pytest
+from botocore.exceptions import BotoCoreError, ClientError
+
+from datalake.names import LAMBDA_PREFIX
+from infrastructure import deploy as deployment
+from infrastructure import package, stack_policy
+from infrastructure.console import Console
+from infrastructure.destroy import destroy
+from infrastructure.package import Artifact, Code, build_code
+from infrastructure.stack import Refused
+from local import mysql
+from tests.lake_home import LAKE, LakeHome, lake_home
+from tests.services import wait_until
+
+pytestmark = pytest.mark.services
+
+LISTING = ("List", "Describe", "Get")
+# boto3's names of services whose resource types are named otherwise; Logs and CloudWatch are written to by others
+SERVICES = {"kinesisfirehose": "firehose"}
+# What goes on without costing anything, on AWS too.
+REMAINS = {
+    ("kms", "ListKeys"): "a deleted key waits for seven days; that it does is checked",
+    ("cloudformation", "ListStacks"): "deleted stacks are listed for ninety days",
+    ("cloudwatch", "ListMetrics"): "CloudWatch forgets metrics by itself",
+    ("cloudwatch", "DescribeAlarmHistory"): "is kept for a month",
+}
+
+
+@dataclass
+class Deployed:
+    """A home with the lake in it, and what every list said before."""
+
+    home: LakeHome
+    before: dict[str, Any]
+    lines: list[str]
+
+    def deploy(self, console: Console | None = None, allowed: tuple[str, ...] = (), **given: str) -> dict[str, str]:
+        self.lines.clear()
+        ca = mysql.ca_path(self.home.settings).read_text()
+        parameters = {**package.parameters_of(LAKE.environment), "MySqlCa": ca, **given}
+        return deployment.deploy(
+            LAKE, parameters, self.home.sakila, self.home.clients, self.lines.append, console, allowed
+        )
+
+    def stack(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.home.clients("cloudformation").describe_stacks(StackName=LAKE.stack)["Stacks"][0]
+        return found
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    with lake_home(tmp_path_factory.mktemp("without-loss")) as home:
+        made = Deployed(home, everything(home), [])
+        made.deploy()
+        assert made.stack()["StackStatus"] == "CREATE_COMPLETE"
+        yield made
+
+
+def everything(home: LakeHome) -> dict[str, Any]:
+    """What every list of every service says whose types the template has, and that can be asked without arguments."""
+    types = {one["Type"].lower().split("::")[1] for one in template()["Resources"].values()}
+    services = {SERVICES.get(name, name) for name in types} | {"logs", "cloudwatch", "sts", "events", "ssm"}
+    said: dict[str, Any] = {}
+    for service in sorted(services & set(boto3.Session().get_available_services())):
+        client = home.clients(service)
+        for name in client.meta.service_model.operation_names:
+            asks = client.meta.service_model.operation_model(name).input_shape
+            if not name.startswith(LISTING) or (asks and asks.required_members) or (service, name) in REMAINS:
+                continue
+            try:
+                reply = getattr(client, botocore.xform_name(name))()
+            except (ClientError, BotoCoreError):  # the emulator, and our server, know a part of each service
+                continue
+            reply.pop("ResponseMetadata", None)
+            said[f"{service}:{name}"] = json.loads(json.dumps(reply, default=str, sort_keys=True))
+    return said
+
+
+def template() -> dict[str, Any]:
+    return package.parse_template(package.TEMPLATE.read_text())
+
+
+def use(monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any]) -> None:
+    monkeypatch.setattr(deployment, "render_template", lambda: json.dumps(package._with_files(changed)))
+
+
+def other_code(text: str) -> Code:
+    """The code with another function."""
+    code = build_code()
+    body = package.zip_bytes([("csv_to_parquet.py", f"def handler(event, context): return {text!r}".encode())])
+    key = f"{LAMBDA_PREFIX}{text * 64}.zip"
+    kept = tuple(one for one in code.artifacts if one.key != code.lambda_code_key)
+    return replace(code, lambda_code_key=key, artifacts=(Artifact(key, body), *kept))
+
+
+def physical_ids(home: LakeHome) -> dict[str, str]:
+    pages = home.clients("cloudformation").get_paginator("list_stack_resources").paginate(StackName=LAKE.stack)
+    return {
+        one["LogicalResourceId"]: one["PhysicalResourceId"] for page in pages for one in page["StackResourceSummaries"]
+    }
+
+
+def row_in_mysql(home: LakeHome, *statements: str) -> Any:
+    """The last statement's rows, under the secret's login."""
+    secret = json.loads(home.clients("secretsmanager").get_secret_value(SecretId=LAKE.mysql_secret)["SecretString"])
+    login = {"host": secret["host"], "port": secret["port"], "user": secret["username"], "password": secret["password"]}
+    ca = str(mysql.ca_path(home.settings))
+    with (
+        pymysql.connect(**login, ssl_ca=ca, database="sakila", autocommit=True) as connection,
+        connection.cursor() as cursor,
+    ):
+        for statement in statements:
+            cursor.execute(statement)
+        return cursor.fetchall()
+
+
+def test_an_update_in_place_loses_nothing(deployed: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = deployed.home
+    s3, glue, secrets = home.clients("s3"), home.clients("glue"), home.clients("secretsmanager")
+    for bucket in (LAKE.landing_bucket, LAKE.clean_bucket, LAKE.curated_bucket, LAKE.results_bucket):
+        s3.put_object(Bucket=bucket, Key="kept/object", Body=bucket.encode())
+    glue.create_table(
+        DatabaseName="curated", TableInput={"Name": "kept", "Parameters": {"metadata_location": "s3://here"}}
+    )
+    row_in_mysql(home, "CREATE TABLE kept (id INT)", "INSERT INTO kept VALUES (7)")
+    secret, ids = secrets.get_secret_value(SecretId=LAKE.mysql_secret)["SecretString"], physical_ids(home)
+    function = home.clients("lambda").get_function(FunctionName=LAKE.csv_function)["Configuration"]["CodeSha256"]
+
+    monkeypatch.setattr(deployment, "build_code", lambda: other_code("a"))
+    deployed.deploy(MySqlBackupDays="3")
+
+    assert deployed.stack()["StackStatus"] == "UPDATE_COMPLETE"
+    assert any(line.strip().startswith("change") and "CsvFunction" in line for line in deployed.lines), deployed.lines
+    assert any("replace?" in line and "BackupRetentionPeriod" in line for line in deployed.lines), deployed.lines
+    assert deployed.lines[-1].startswith("✓")
+    now = home.clients("lambda").get_function(FunctionName=LAKE.csv_function)["Configuration"]["CodeSha256"]
+    assert now != function
+    assert physical_ids(home) == ids
+    for bucket in (LAKE.landing_bucket, LAKE.clean_bucket, LAKE.curated_bucket, LAKE.results_bucket):
+        assert s3.get_object(Bucket=bucket, Key="kept/object")["Body"].read() == bucket.encode()
+    table = glue.get_table(DatabaseName="curated", Name="kept")["Table"]
+    assert table["Parameters"]["metadata_location"] == "s3://here"
+    assert row_in_mysql(home, "SELECT id FROM kept") == ((7,),)
+    assert secrets.get_secret_value(SecretId=LAKE.mysql_secret)["SecretString"] == secret
+
+
+def test_code_that_neither_this_nor_the_last_deployment_uses_is_removed(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3 = deployed.home.clients("s3")
+
+    def functions() -> list[str]:
+        listed = s3.list_objects_v2(Bucket=LAKE.artifacts_bucket, Prefix=LAMBDA_PREFIX).get("Contents", [])
+        return sorted(one["Key"].removeprefix(LAMBDA_PREFIX)[:1] for one in listed)
+
+    for letter in ("b", "c"):
+        monkeypatch.setattr(deployment, "build_code", lambda letter=letter: other_code(letter))
+        deployed.deploy()
+    assert functions() == ["b", "c"]
+    deployed.deploy()
+    assert f"{LAKE.stack} is up to date" in deployed.lines
+    assert functions() == ["b", "c"]  # what a rollback would need stays
+    rules = s3.get_bucket_lifecycle_configuration(Bucket=LAKE.artifacts_bucket)["Rules"]
+    assert {rule["ID"] for rule in rules} == {"leftovers", "templates"}
+
+
+@pytest.mark.parametrize(
+    ("logical", "change"),
+    [
+        ("MySql", {"DBName": "other"}),
+        ("LandingBucket", {"BucketName": "another-name-of-the-landing-zone"}),
+        ("MySqlSecret", {"Name": "another-secret"}),
+    ],
+)
+def test_an_update_that_would_lose_data_is_refused_before_anything_happens(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch, logical: str, change: dict[str, str]
+) -> None:
+    home, cloudformation = deployed.home, deployed.home.clients("cloudformation")
+    stack, ids = deployed.stack(), physical_ids(home)
+    events = cloudformation.describe_stack_events(StackName=LAKE.stack)["StackEvents"]
+    changed = template()
+    changed["Resources"][logical]["Properties"] |= change
+    changed["Resources"]["CsvQueue"]["Properties"]["DelaySeconds"] = 1
+    use(monkeypatch, changed)
+    with pytest.raises(Refused, match=rf"{logical} \(AWS::\S+\) would be replaced for {next(iter(change))}"):
+        deployed.deploy()
+    assert deployed.stack() == stack
+    assert cloudformation.describe_stack_events(StackName=LAKE.stack)["StackEvents"] == events
+    assert physical_ids(home) == ids
+    proposed = cloudformation.list_change_sets(StackName=LAKE.stack)["Summaries"]
+    assert [one for one in proposed if one["ExecutionStatus"] == "AVAILABLE"] == []
+
+
+def test_cloudformation_refuses_it_too_when_somebody_else_asks(deployed: Deployed) -> None:
+    cloudformation, changed = deployed.home.clients("cloudformation"), template()
+    changed["Resources"]["CsvQueue"]["Properties"]["DelaySeconds"] = 1
+    changed["Resources"]["ResultsBucket"]["Properties"]["BucketName"] = "another-name-of-the-results"
+    ids = physical_ids(deployed.home)
+    s3, key = deployed.home.clients("s3"), "templates/by-hand.json"
+    s3.put_object(Bucket=LAKE.artifacts_bucket, Key=key, Body=json.dumps(package._with_files(changed)).encode())
+    cloudformation.update_stack(
+        StackName=LAKE.stack,
+        TemplateURL=f"{s3.meta.endpoint_url}/{LAKE.artifacts_bucket}/{key}",
+        Parameters=[{"ParameterKey": name, "UsePreviousValue": True} for name in changed["Parameters"]],
+        Capabilities=deployment.CAPABILITIES,
+    )
+    wait_until(lambda: not deployed.stack()["StackStatus"].endswith("_IN_PROGRESS"), what="the rollback")
+    assert deployed.stack()["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+    events = cloudformation.describe_stack_events(StackName=LAKE.stack)["StackEvents"]
+    refused = {one["LogicalResourceId"]: one["ResourceStatusReason"] for one in events if
+               one.get("ResourceStatusReason", "").startswith("Action denied by stack policy")}  # fmt: skip
+    assert refused.keys() == {"ResultsBucket"}
+    assert "[Update:Replace]" in refused["ResultsBucket"]
+    assert physical_ids(deployed.home) == ids
+
+
+def test_what_is_named_may_go_and_the_policy_is_back_afterwards(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = template()
+    changed["Resources"]["Extra"] = {
+        "Type": "AWS::S3::Bucket",
+        "Properties": {
+            **changed["Resources"]["CleanBucket"]["Properties"], "BucketName": "an-extra-bucket-of-the-lake"
+        },
+    }  # fmt: skip
+    use(monkeypatch, changed)
+    deployed.deploy()
+    buckets = deployed.home.clients("s3").list_buckets
+    assert "an-extra-bucket-of-the-lake" in {one["Name"] for one in buckets()["Buckets"]}
+    monkeypatch.undo()
+    with pytest.raises(Refused, match=r"Extra \(AWS::S3::Bucket\) would be removed.*--replace Extra"):
+        deployed.deploy()
+    deployed.deploy(allowed=("Extra",))
+    assert "an-extra-bucket-of-the-lake" not in {one["Name"] for one in buckets()["Buckets"]}
+    policy = deployed.home.clients("cloudformation").get_stack_policy(StackName=LAKE.stack)["StackPolicyBody"]
+    assert json.loads(policy) == json.loads(stack_policy.STACK_POLICY.read_text())
+
+
+def test_who_says_no_changes_nothing(deployed: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = deployed.stack()
+    changed = template()
+    changed["Resources"]["CsvQueue"]["Properties"]["DelaySeconds"] = 1
+    use(monkeypatch, changed)
+    asked: list[str] = []
+    with pytest.raises(Refused, match="Nothing was changed"):
+        deployed.deploy(Console(interactive=True, ask=lambda question: asked.append(question) or "n"))  # type: ignore[func-returns-value]
+    assert asked == [f"Update {LAKE.stack}? [y/N] "]
+    assert any("CsvQueue" in line and "DelaySeconds" in line for line in deployed.lines)
+    assert deployed.stack() == before
+
+
+def test_nothing_is_left_after_destroy(deployed: Deployed) -> None:
+    home = deployed.home
+    home.clients("s3").put_object(Bucket=LAKE.landing_bucket, Key="streaming/2026/11/an-object", Body=b"{}\n")
+    logs = home.clients("logs")
+    ours, others = f"dms-tasks-{LAKE.dms_instance}", "dms-tasks-of-another-lake"
+    for group in (ours, others):  # DMS makes it when it first logs
+        logs.create_log_group(logGroupName=group)
+    lines: list[str] = []
+    with pytest.raises(Refused):
+        destroy(LAKE, home.clients, lines.append, Console())
+    destroy(LAKE, home.clients, lines.append)
+    assert any("RetainData is false" in line for line in lines)
+    assert [one["logGroupName"] for one in logs.describe_log_groups()["logGroups"]] == [others]
+    logs.delete_log_group(logGroupName=others)
+    after = everything(home)
+    assert after.keys() == deployed.before.keys()
+    assert {name: said for name, said in after.items() if said != deployed.before[name]} == {}
+    kms = home.clients("kms")
+    states = {kms.describe_key(KeyId=one["KeyId"])["KeyMetadata"]["KeyState"] for one in kms.list_keys()["Keys"]}
+    assert states <= {"PendingDeletion"}
+    socket = str(mysql.socket_path(home.settings))
+    with pymysql.connect(unix_socket=socket, user="root") as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT COUNT(*) FROM mysql.user WHERE user = 'lake'")
+        assert cursor.fetchone() == (0,)
+        cursor.execute("SHOW DATABASES LIKE 'sakila'")
+        assert cursor.fetchall() == ()
+    destroy(LAKE, home.clients, lines.append)
+    assert lines[-1] == f"{LAKE.stack} is not there"
