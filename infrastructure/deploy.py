@@ -24,6 +24,8 @@ from infrastructure import stack as stacks
 from infrastructure import stack_policy, upload
 from infrastructure.change_set import ChangeSet
 from infrastructure.console import Console, arguments_of, lake, run, signed_in
+from infrastructure.mwaa.package import MWAA_PREFIX
+from infrastructure.mwaa.publish import make_pool, publish
 from infrastructure.package import Artifact, Code, build_code, parameters_of, render_template
 from infrastructure.smoke import smoke_test
 from infrastructure.stack import Clients, DeployError, Json, Progress, Refused
@@ -67,25 +69,55 @@ def deploy(
     sent = upload.put(s3, lake.artifacts_bucket, [*code.artifacts, template, *scripts])
     progress(f"s3://{lake.artifacts_bucket}: {sent} new objects")
     before = stacks.ready(cloudformation, lake.stack, progress)
-    kept = set() if before is None else KEPT - parameters.keys()
-    made = change_sets.create(cloudformation, stack_request(lake, parameters, code, s3, template, kept))
-    policy = stack_policy.parse(stack_policy.STACK_POLICY.read_text())
-    if made is None:
-        progress(f"{lake.stack} is up to date")
-        after = before or {}
-        cloudformation.set_stack_policy(StackName=lake.stack, StackPolicyBody=json.dumps(policy))
-    else:
-        try:
-            _agreed(lake, made, policy, replace, progress, console or Console(yes=True))
-        except BaseException:
-            change_sets.discard(cloudformation, made)
-            raise
-        after = _execute(cloudformation, made, policy, replace, progress)
+    console, given = console or Console(yes=True), dict(parameters)
+
+    def bring(before: Json | None, console: Console) -> Json:
+        kept = set() if before is None else KEPT - given.keys()
+        request = stack_request(lake, given, code, s3, template, kept)
+        return _bring(cloudformation, request, before, progress, console, replace)
+
+    with_airflow = given.get("CreateMwaa") == "true"
+    airflow_bucket = stacks.outputs(before or {}).get("AirflowBucket")
+    if with_airflow and airflow_bucket:
+        given |= publish(s3, airflow_bucket)
+    after = bring(before, console)
+    if with_airflow and not airflow_bucket:  # its code can only be brought now that the bucket is there
+        given |= publish(s3, stacks.outputs(after)["AirflowBucket"])
+        after = bring(after, Console(yes=True))  # what was agreed to
+    if with_airflow:
+        make_pool(clients("mwaa"), lake.name("airflow"))
+    if after != before:
         used = [*stacks.parameters(before or {}).values(), *stacks.parameters(after).values()]
-        if removed := upload.remove_unused(s3, lake.artifacts_bucket, used):
-            progress(f"s3://{lake.artifacts_bucket}: {removed} objects of older deployments removed")
+        removed = upload.remove_unused(s3, lake.artifacts_bucket, used, upload.CODE_PREFIXES)
+        if with_airflow:
+            removed += upload.remove_unused(s3, lake.airflow_bucket, used, (MWAA_PREFIX,))
+        if removed:
+            progress(f"{removed} objects with the code of older deployments removed")
     smoke_test(clients, lake.stack, progress)
     return stacks.outputs(after)
+
+
+def _bring(
+    cloudformation: Any,
+    request: Json,
+    before: Json | None,
+    progress: Progress,
+    console: Console,
+    replace: Collection[str],
+) -> Json:
+    """Bring a stack to what is requested, by a change set that is shown and agreed to; returns the stack."""
+    policy = stack_policy.parse(stack_policy.STACK_POLICY.read_text())
+    made = change_sets.create(cloudformation, request)
+    if made is None:
+        progress(f"{request['StackName']} is up to date")
+        cloudformation.set_stack_policy(StackName=request["StackName"], StackPolicyBody=json.dumps(policy))
+        return before or {}
+    try:
+        _agreed(request["StackName"], made, policy, replace, progress, console)
+    except BaseException:
+        change_sets.discard(cloudformation, made)
+        raise
+    return _execute(cloudformation, made, policy, replace, progress)
 
 
 def stack_request(
@@ -138,15 +170,15 @@ def refusal(made: ChangeSet, policy: Json, replace: Collection[str] = ()) -> str
 
 
 def _agreed(
-    lake: Lake, made: ChangeSet, policy: Json, replace: Collection[str], progress: Progress, console: Console
+    name: str, made: ChangeSet, policy: Json, replace: Collection[str], progress: Progress, console: Console
 ) -> None:
     """Show the change set and ask; raises Refused."""
-    progress(f"{lake.stack}: {change_sets.summary(made)}")
+    progress(f"{name}: {change_sets.summary(made)}")
     for line in change_sets.rendered(made, policy, console.interactive):
         progress(f"  {line}")
     if why := refusal(made, policy, replace):
         raise Refused(why)
-    console.confirm(f"{'Create' if made.creates else 'Update'} {lake.stack}?")
+    console.confirm(f"{'Create' if made.creates else 'Update'} {name}?")
 
 
 def _execute(cloudformation: Any, made: ChangeSet, policy: Json, replace: Collection[str], progress: Progress) -> Json:

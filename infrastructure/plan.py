@@ -19,7 +19,7 @@ import boto3
 
 from datalake.names import Lake
 from infrastructure import change_set as change_sets
-from infrastructure import limits, stack_policy, upload
+from infrastructure import cost, limits, stack_policy, upload
 from infrastructure.console import arguments_of, lake, run
 from infrastructure.deploy import KEPT, all_parameters, refusal, stack_request
 from infrastructure.package import ROOT, TEMPLATE, build_code, parameters_of, parse_template, render_template
@@ -45,6 +45,8 @@ def plan(environment: str, suffix: str = SAMPLE_SUFFIX) -> Iterator[str]:
     failed = []
     yield "Checks"
     for name, program in CHECKS.items():
+        if name == "our own rules" and importlib.util.find_spec("infrastructure.rules") is None:
+            continue
         result = subprocess.run([*program, str(TEMPLATE)], cwd=ROOT, capture_output=True, text=True, check=False)
         yield f"  {'✗' if result.returncode else '✓'} {name}"
         if result.returncode:
@@ -68,11 +70,9 @@ def plan(environment: str, suffix: str = SAMPLE_SUFFIX) -> Iterator[str]:
     yield f"Resources: {sum(counts.values())} of {len(counts)} types, those with a false condition among them"
     for type_name, count in sorted(counts.items()):
         yield f"  {count:>3} {type_name}"
-    if importlib.util.find_spec("infrastructure.cost"):
-        yield ""
-        yield "Cost"
-        summary: str = importlib.import_module("infrastructure.cost").summary(environment)
-        yield from (f"  {line}" for line in summary.splitlines())
+    yield ""
+    yield "Cost"
+    yield from (f"  {line}" for line in cost.summary(environment).splitlines())
     if failed:
         raise DeployError("; ".join(failed))
 

@@ -94,7 +94,7 @@ def put(s3: Any, bucket: str, artifacts: Iterable[Artifact]) -> int:
     return sent
 
 
-def remove_unused(s3: Any, bucket: str, used: Collection[str], prefixes: Iterable[str] = CODE_PREFIXES) -> int:
+def remove_unused(s3: Any, bucket: str, used: Collection[str], prefixes: Iterable[str]) -> int:
     """Delete code that none of the ``used`` keys and prefixes name; returns how many objects.
 
     ``used`` are those of the running stack and of the one before, so that a rollback finds its code.

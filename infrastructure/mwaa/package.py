@@ -20,6 +20,7 @@ PLUGINS = ROOT / "plugins"
 INCLUDE = ROOT / "include"
 PACKAGES = ("datalake", "lake_airflow")  # under include/; what the DAGs import
 DAGS_PREFIX = "dags/"
+MWAA_PREFIX = "mwaa/"
 # The order of the template's parameter MwaaCodeVersions
 CODE = ("plugins.zip", "requirements.txt", "startup.sh")
 
@@ -36,7 +37,7 @@ def build() -> tuple[Artifact, ...]:
     digest = hashlib.sha256()
     for name, body in code.items():
         digest.update(name.encode() + hashlib.sha256(body).digest())
-    prefix = f"mwaa/{digest.hexdigest()}/"
+    prefix = f"{MWAA_PREFIX}{digest.hexdigest()}/"
     dags = [Artifact(DAGS_PREFIX + path.name, path.read_bytes()) for path in sorted(DAGS.glob("*.py"))]
     return (*(Artifact(prefix + name, body) for name, body in code.items()), *dags)
 
