@@ -54,8 +54,8 @@ def destroy(
         leftovers.remember(listed)  # who asks for a job's runs later finds no job
         if keeps:
             _unprotect(clients, listed)
-        else:
-            for bucket in [one["PhysicalResourceId"] for one in listed if one["ResourceType"] == BUCKET]:
+        for bucket in [one["PhysicalResourceId"] for one in listed if one["ResourceType"] == BUCKET]:
+            if not keeps or bucket == lake.airflow_bucket:  # which holds code alone, and goes
                 upload.empty(s3, bucket, progress)
         stacks.delete(cloudformation, stack, progress)
     if keeps:
