@@ -20,13 +20,13 @@ import boto3
 
 from datalake.names import SAKILA_SCRIPTS_PREFIX, Lake
 from infrastructure import change_set as change_sets
+from infrastructure import limits, stack_policy, upload
 from infrastructure import stack as stacks
-from infrastructure import stack_policy, upload
 from infrastructure.change_set import ChangeSet
 from infrastructure.console import Console, arguments_of, lake, run, signed_in
 from infrastructure.mwaa.package import MWAA_PREFIX
 from infrastructure.mwaa.publish import make_pool, publish
-from infrastructure.package import Artifact, Code, build_code, parameters_of, render_template
+from infrastructure.package import Artifact, Code, build_code, parameters_of, parse_template, render_template
 from infrastructure.smoke import smoke_test
 from infrastructure.stack import Clients, DeployError, Json, Progress, Refused
 
@@ -61,11 +61,14 @@ def deploy(
         FileNotFoundError: a script or source file is missing.
     """
     s3, cloudformation = clients("s3"), clients("cloudformation")
-    code, template = build_code(), upload.template_artifact(render_template())
+    code, text = build_code(), render_template()
+    if passed := limits.passed(parse_template(text), text, all_parameters(lake, parameters, code)):
+        raise Refused(f"AWS would not take it: {'; '.join(map(str, passed))}")
+    template = upload.template_artifact(text)
     scripts = [
         Artifact(SAKILA_SCRIPTS_PREFIX + name, (sakila / name).read_bytes()) for name in SAKILA_SCRIPTS if sakila
     ]
-    upload.make_bucket(s3, lake.artifacts_bucket)
+    upload.make_bucket(s3, lake.artifacts_bucket, clients("sts").get_caller_identity()["Account"])
     sent = upload.put(s3, lake.artifacts_bucket, [*code.artifacts, template, *scripts])
     progress(f"s3://{lake.artifacts_bucket}: {sent} new objects")
     before = stacks.ready(cloudformation, lake.stack, progress)

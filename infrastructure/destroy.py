@@ -19,16 +19,18 @@ from datalake.names import Lake
 from infrastructure import stack as stacks
 from infrastructure import upload
 from infrastructure.console import Console, arguments_of, lake, run, signed_in
+from infrastructure.cost.prices import read_prices
 from infrastructure.leftovers import Leftovers
 from infrastructure.stack import Clients, Json, Progress
 
 BUCKET, DATABASE = "AWS::S3::Bucket", "AWS::RDS::DBInstance"
-# What stays billable in the account when RetainData is true, and how AWS bills it (each service's pricing page).
+# What stays when RetainData is true, what of it is billed, and the price's name in infrastructure/cost/prices.json
+# (RDS's price of backup storage beyond the free part is not in there).
 BILLED = {
-    BUCKET: "storage by the GB-month, every version of every object",
-    "AWS::KMS::Key": "a fixed sum a month",
-    "AWS::SecretsManager::Secret": "a fixed sum a month",
-    DATABASE: "its final snapshot, by the GB-month",
+    BUCKET: ("every version of every object", "s3.storage"),
+    "AWS::KMS::Key": ("the key", "kms.key"),
+    "AWS::SecretsManager::Secret": ("the secret", "secretsmanager.secret"),
+    DATABASE: ("its last snapshot by the GB-month", ""),
 }
 
 
@@ -43,7 +45,8 @@ def destroy(
     stack = stacks.describe(cloudformation, lake.stack)
     keeps = bool(stack) and stacks.parameters(stack or {}).get("RetainData", "true") == "true"
     listed = stacks.resources(cloudformation, lake.stack) if stack else []
-    if stack is None and not upload.exists(s3, lake.artifacts_bucket):
+    account = clients("sts").get_caller_identity()["Account"]
+    if stack is None and not upload.exists(s3, lake.artifacts_bucket, account):
         progress(f"{lake.stack} is not there")
         return
     for line in _announced(lake, listed, keeps):
@@ -76,15 +79,23 @@ def _announced(lake: Lake, listed: list[Json], keeps: bool) -> Iterator[str]:
     counts = Counter(one["ResourceType"] for one in listed)
     yield f"{lake.stack}: {len(listed)} resources of {len(counts)} types"
     for type_name, count in sorted(counts.items()):
-        stays = keeps and type_name in BILLED
-        yield f"  {'stays ' if stays else 'goes  '} {count:>3} {type_name}{f': {BILLED[type_name]}' if stays else ''}"
-    data = [one for one in listed if one["ResourceType"] in BILLED]
-    for one in data:
-        yield f"  {'stays ' if keeps else 'GOES  '} {one['LogicalResourceId']}: {one.get('PhysicalResourceId', '')}"
+        if not (keeps and type_name in BILLED):
+            yield f"  goes   {count:>3} {type_name}"
+    for one in [one for one in listed if one["ResourceType"] in BILLED]:
+        named = f"{one['LogicalResourceId']}: {one.get('PhysicalResourceId', '')}"
+        yield f"  stays  {named}, {_price(one['ResourceType'])}" if keeps else f"  GOES   {named}, with what it holds"
     if keeps:
-        yield "RetainData is true: what stays is billed until it is deleted by hand."
+        yield f"RetainData is true: what stays, s3://{lake.artifacts_bucket} too, is billed until you delete it."
     else:
         yield f"RetainData is false: data, s3://{lake.artifacts_bucket} and logs go too. There is no way back."
+
+
+def _price(type_name: str) -> str:
+    what, name = BILLED[type_name]
+    if not name:
+        return f"billed for {what}"
+    price = read_prices().prices[name]
+    return f"billed for {what}: {price.usd / price.per:g} USD a {price.unit} by the list price of us-east-1"
 
 
 def _unprotect(clients: Clients, listed: list[Json]) -> None:

@@ -67,6 +67,11 @@ def measured(template: Json, text: str, values: Mapping[str, str]) -> list[Measu
     return sorted(found, reverse=True)
 
 
+def passed(template: Json, text: str, values: Mapping[str, str]) -> list[Measure]:
+    """The limits that are passed."""
+    return [one for one in measured(template, text, values) if one.share > 1]
+
+
 def _policies(template: Json, values: Mapping[str, str]) -> Iterator[tuple[str, int, int]]:
     filled = _Filled(template, values)
     for logical, resource in template["Resources"].items():

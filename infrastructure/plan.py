@@ -80,7 +80,7 @@ def plan(environment: str, suffix: str = SAMPLE_SUFFIX) -> Iterator[str]:
 def compare(lake: Lake, clients: Clients) -> Iterator[str]:
     """The change set against what is deployed; it is deleted again."""
     s3, cloudformation = clients("s3"), clients("cloudformation")
-    if not upload.exists(s3, lake.artifacts_bucket):
+    if not upload.exists(s3, lake.artifacts_bucket, clients("sts").get_caller_identity()["Account"]):
         yield f"{lake.stack} is not deployed in this account and region: everything would be new"
         return
     template = upload.template_artifact(render_template())

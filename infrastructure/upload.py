@@ -34,9 +34,12 @@ LIFECYCLE = [
 ]
 
 
-def make_bucket(s3: Any, bucket: str) -> None:
-    """Make the bucket unless it is there: private, versioned, encrypted. Its TLS-only policy is the template's."""
-    if not exists(s3, bucket):
+def make_bucket(s3: Any, bucket: str, account: str) -> None:
+    """Make the bucket unless it is there: private, versioned, encrypted. Its TLS-only policy is the template's.
+
+    Raises DeployError when it belongs to another account: whoever can write there could put in code that we deploy.
+    """
+    if not exists(s3, bucket, account):
         region = s3.meta.region_name
         place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
         s3.create_bucket(Bucket=bucket, **place)
@@ -56,13 +59,16 @@ def make_bucket(s3: Any, bucket: str) -> None:
     s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": LIFECYCLE})
 
 
-def exists(s3: Any, bucket: str) -> bool:
-    """Whether the bucket is there, and ours."""
+def exists(s3: Any, bucket: str, account: str) -> bool:
+    """Whether the bucket is there; raises DeployError when it is not the account's, or out of reach."""
     try:
-        s3.head_bucket(Bucket=bucket)
+        s3.head_bucket(Bucket=bucket, ExpectedBucketOwner=account)
     except ClientError as error:
-        if error.response["Error"]["Code"] in ("404", "NoSuchBucket"):
+        code = error.response["Error"]["Code"]
+        if code in ("404", "NoSuchBucket"):
             return False
+        if code == "403":
+            raise DeployError(f"s3://{bucket} belongs to another account, or you may not look at it") from error
         raise
     return True
 

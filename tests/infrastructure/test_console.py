@@ -8,8 +8,10 @@ from pathlib import Path
 import boto3
 import pytest
 
+from datalake.names import Lake
 from infrastructure import deploy, destroy
 from infrastructure.console import Console
+from infrastructure.cost.prices import read_prices
 from infrastructure.package import ROOT
 from infrastructure.stack import Refused
 
@@ -67,3 +69,19 @@ def test_the_makefile_hands_its_variables_on() -> None:
     text = (ROOT / "Makefile").read_text()
     for words in ("--mysql-ca $(MYSQL_CA)", "$(REPLACE:%=--replace %)", "$(if $(YES),--yes)"):
         assert words in text
+
+
+def test_what_stays_after_a_removal_is_listed_with_its_price() -> None:
+    listed = [
+        {"LogicalResourceId": name, "ResourceType": type_name, "PhysicalResourceId": f"the-{name}"}
+        for name, type_name in (("Key", "AWS::KMS::Key"), ("MySql", "AWS::RDS::DBInstance"), ("Q", "AWS::SQS::Queue"))
+    ]
+    kept = list(destroy._announced(Lake("prod", "1"), listed, keeps=True))
+    assert "  stays  Key: the-Key, billed for the key: 1 USD a month by the list price of us-east-1" in kept
+    assert "  stays  MySql: the-MySql, billed for its last snapshot by the GB-month" in kept
+    assert "  goes     1 AWS::SQS::Queue" in kept
+    assert "s3://sakila-streams-prod-artifacts-1 too" in kept[-1]
+    gone = list(destroy._announced(Lake("dev", "1"), listed, keeps=False))
+    assert "  GOES   Key: the-Key, with what it holds" in gone
+    assert "There is no way back" in gone[-1]
+    assert {type_name for _, type_name in destroy.BILLED.values()} - {""} <= read_prices().prices.keys()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -15,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from datalake.names import LAMBDA_PREFIX
 from infrastructure import deploy as deployment
-from infrastructure import package, stack_policy
+from infrastructure import package, plan, stack_policy
 from infrastructure.console import Console
 from infrastructure.destroy import destroy
 from infrastructure.package import Artifact, Code, build_code
@@ -227,7 +228,7 @@ def test_cloudformation_refuses_it_too_when_somebody_else_asks(deployed: Deploye
 
 
 def test_what_is_named_may_go_and_the_policy_is_back_afterwards(
-    deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     changed = template()
     changed["Resources"]["Extra"] = {
@@ -237,16 +238,43 @@ def test_what_is_named_may_go_and_the_policy_is_back_afterwards(
         },
     }  # fmt: skip
     use(monkeypatch, changed)
+    guarding = json.loads(stack_policy.STACK_POLICY.read_text())
+    guarding["Statement"].append(
+        {"Effect": "Deny", "Principal": "*", "Action": "Update:*", "Resource": "LogicalResourceId/Extra"}
+    )
+    (tmp_path / "policy.json").write_text(json.dumps(guarding))
+    monkeypatch.setattr(stack_policy, "STACK_POLICY", tmp_path / "policy.json")
     deployed.deploy()
     buckets = deployed.home.clients("s3").list_buckets
     assert "an-extra-bucket-of-the-lake" in {one["Name"] for one in buckets()["Buckets"]}
-    monkeypatch.undo()
+    monkeypatch.setattr(deployment, "render_template", package.render_template)
     with pytest.raises(Refused, match=r"Extra \(AWS::S3::Bucket\) would be removed.*--replace Extra"):
         deployed.deploy()
     deployed.deploy(allowed=("Extra",))
     assert "an-extra-bucket-of-the-lake" not in {one["Name"] for one in buckets()["Buckets"]}
     policy = deployed.home.clients("cloudformation").get_stack_policy(StackName=LAKE.stack)["StackPolicyBody"]
-    assert json.loads(policy) == json.loads(stack_policy.STACK_POLICY.read_text())
+    assert json.loads(policy) == guarding
+
+
+def test_a_plan_tells_the_change_and_leaves_no_change_set(deployed: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
+    home, before = deployed.home, deployed.stack()
+    assert list(plan.compare(LAKE, home.clients)) == [f"{LAKE.stack} is up to date"]
+    changed = template()
+    changed["Resources"]["CsvQueue"]["Properties"]["DelaySeconds"] = 1
+    changed["Resources"]["MySql"]["Properties"]["DBName"] = "other"
+    monkeypatch.setattr(plan, "render_template", lambda: json.dumps(package._with_files(changed)))
+    said = "\n".join(plan.compare(LAKE, home.clients))
+    assert "replace     MySql" in said
+    assert "CsvQueue" in said
+    assert "It would be refused: MySql" in said
+    assert deployed.stack() == before
+    proposed = home.clients("cloudformation").list_change_sets(StackName=LAKE.stack)["Summaries"]
+    assert [one for one in proposed if one["ExecutionStatus"] == "AVAILABLE"] == []
+
+
+def test_what_aws_would_not_take_is_refused_beforehand(deployed: Deployed) -> None:
+    with pytest.raises(Refused, match=r"value of parameter MySqlCa, bytes: 5,0\d\d of 4,096"):
+        deployed.deploy(MySqlCa="-----BEGIN CERTIFICATE-----" + "A" * 5000)
 
 
 def test_who_says_no_changes_nothing(deployed: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
