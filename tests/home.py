@@ -15,6 +15,7 @@ from pathlib import Path
 
 from local.settings import ROOT, Settings
 from tests.ports import free_ports
+from tests.services import lines_unlike_aws
 
 NOT_A_NEWCOMERS = ("AIRFLOW", "AWS_", "LAKE_", "MYSQL_", "PYTHON")  # what the tests' own environment adds
 
@@ -79,5 +80,7 @@ def own_home(*start: str) -> Iterator[Home]:
         yield running
     finally:
         running.run("down")
+        unlike_aws = lines_unlike_aws(running.settings)
         shutil.rmtree(folder)
     assert running.processes() == [], "`down` left processes"
+    assert unlike_aws == []

@@ -7,6 +7,7 @@ A test that kills or restarts something takes the context managers instead, whic
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -28,6 +29,7 @@ from local.emulator import command as emulator_command
 from local.executors.credentials import SESSION_SECONDS
 from local.executors.protocol import Executor, Services
 from local.executors.server import EXECUTORS, Server, application
+from local.executors.service_models import UNLIKE_AWS
 from local.settings import ACCOUNT, HOST, REGION, ROOT, ROOT_ACCESS_KEY, Settings
 from tests.ports import free_ports
 
@@ -237,8 +239,43 @@ def server_process(emulator: Emulator) -> Iterator[ServerProcess]:
     running = ServerProcess(emulator.settings, _start_server(emulator.settings))
     try:
         yield running
+        assert lines_unlike_aws(emulator.settings) == []
     finally:
         running.kill()
+
+
+class _UnlikeAws(logging.Handler):
+    """Keeps what our server logs of a reply that AWS could not have given."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.said.append(record.getMessage())
+
+
+_unlike_aws = _UnlikeAws()
+logging.getLogger("service_models").addHandler(_unlike_aws)
+
+
+@pytest.fixture(autouse=True)
+def replies_unlike_aws() -> Iterator[list[str]]:
+    """Every reply of our server fits AWS's model of the service, also one that the test itself never looks at.
+
+    A test that makes such replies takes them out of this list.
+    """
+    said = _unlike_aws.said
+    yield said
+    found = [*said]
+    said.clear()
+    assert found == []
+
+
+def lines_unlike_aws(settings: Settings) -> list[str]:
+    """What servers that ran as processes of a home have logged of such replies; must be empty."""
+    logs = [path.read_text(errors="replace") for path in settings.logs.glob("*.log")]
+    return [line for log in logs for line in log.splitlines() if UNLIKE_AWS in line]
 
 
 @pytest.fixture(scope="session")

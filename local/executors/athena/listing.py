@@ -18,7 +18,7 @@ from local.executors.protocol import AwsError, Handler, Payload, Request, Servic
 
 LISTED = 50
 FORWARDED = (
-    "CreateWorkGroup", "GetWorkGroup", "ListWorkGroups", "TagResource", "UntagResource", "ListTagsForResource",
+    "CreateWorkGroup", "ListWorkGroups", "TagResource", "UntagResource", "ListTagsForResource",
 )  # fmt: skip
 _CATALOG = {"Name": DATA_CATALOG, "Type": "GLUE"}
 
@@ -30,6 +30,7 @@ class Listing:
         self._services, self._store, self._runs = services, store, runs
         self.actions: dict[str, Handler] = {
             **dict.fromkeys(FORWARDED, services.forward),
+            "GetWorkGroup": self.get_workgroup,
             "UpdateWorkGroup": self.update_workgroup,
             "DeleteWorkGroup": self.delete_workgroup,
             "ListEngineVersions": self.list_engine_versions,
@@ -42,6 +43,14 @@ class Listing:
         }
 
     # workgroups
+
+    def get_workgroup(self, request: Request) -> Payload:
+        """GetWorkGroup, without what the emulator says and AWS does not."""
+        group = self._services.forward(request)["WorkGroup"]
+        group.pop("WorkGroupConfiguration", None)
+        configuration = group.get("Configuration") or {}
+        group["Configuration"] = {name: value for name, value in configuration.items() if value is not None}
+        return {"WorkGroup": group}
 
     def update_workgroup(self, request: Request) -> Payload:
         """UpdateWorkGroup; the emulator does not know RemoveBytesScannedCutoffPerQuery, a null does the same."""
@@ -157,7 +166,12 @@ def _table(found: dict[str, Any]) -> Payload:
         "CreateTime": found.get("CreateTime"),
         "LastAccessTime": found.get("LastAccessTime") or found.get("CreateTime"),
         "TableType": found.get("TableType", ""),
-        "Columns": storage.get("Columns") or [],
-        "PartitionKeys": found.get("PartitionKeys") or [],
+        "Columns": [_column(column) for column in storage.get("Columns") or []],
+        "PartitionKeys": [_column(column) for column in found.get("PartitionKeys") or []],
         "Parameters": parameters,
     }
+
+
+def _column(found: dict[str, str]) -> Payload:
+    """A column of Glue without the parameters that Athena does not show (Iceberg's field ids)."""
+    return {name: found[name] for name in ("Name", "Type", "Comment") if found.get(name) is not None}

@@ -21,7 +21,7 @@ from local.executors.athena.store import Document, Store
 from local.executors.athena.task import MANIFEST_KINDS, WRITE_KINDS, Job
 from local.executors.athena.tokens import SqlError
 from local.executors.athena.translate import Work
-from local.executors.protocol import Handler, Payload, Request, Services
+from local.executors.protocol import AwsError, Handler, Payload, Request, Services
 
 ENGINE_VERSION = {
     "SelectedEngineVersion": "Athena engine version 3",
@@ -116,7 +116,11 @@ class Queries:
         values = list(payload.get("ExecutionParameters") or [])
         if statement.kind == "EXECUTE":
             name, given = statements.execute(statement.sql)
-            statement = statements.classify(self._saved.prepared(workgroup, name)["QueryStatement"])
+            try:
+                prepared = self._saved.prepared(workgroup, name)
+            except AwsError as error:  # StartQueryExecution declares no ResourceNotFoundException
+                raise invalid(error.message) from error
+            statement = statements.classify(prepared["QueryStatement"])
             values = given or values
         elif not values:
             return statement

@@ -11,7 +11,8 @@ from xml.sax.saxutils import escape
 import botocore.session
 from botocore.model import ListShape, OperationModel, Shape, StructureShape
 
-from local.executors.protocol import AwsError, Payload
+from local.executors import query_protocol
+from local.executors.protocol import Payload
 
 MODEL = botocore.session.get_session().get_service_model("cloudformation")
 
@@ -22,43 +23,9 @@ def operation(action: str) -> OperationModel:
 
 
 def read(action: str, form: Payload) -> Payload:
-    """Form fields such as ``Parameters.member.1.ParameterKey`` as the nested request that boto3 took.
-
-    Raises ValidationError when a required member is missing.
-    """
+    """Form fields such as ``Parameters.member.1.ParameterKey`` as the nested request that boto3 took."""
     shape = operation(action).input_shape
-    if shape is None:
-        return {}
-    request: Payload = _read(shape, "", {key: _first(value) for key, value in form.items()}) or {}
-    for name in shape.required_members:
-        if not request.get(name):
-            raise AwsError("ValidationError", f"1 validation error detected: Value null at '{name}' must not be null")
-    return request
-
-
-def _first(value: Any) -> str:
-    return str(value[0] if isinstance(value, list) else value)
-
-
-def _read(shape: Shape, prefix: str, form: dict[str, str]) -> Any:
-    if isinstance(shape, StructureShape):
-        found = {
-            name: _read(member, f"{prefix}.{name}" if prefix else name, form) for name, member in shape.members.items()
-        }
-        return {name: value for name, value in found.items() if value is not None} or None
-    if isinstance(shape, ListShape):
-        if form.get(prefix) == "":
-            return []
-        values: list[Any] = []
-        while (value := _read(shape.member, f"{prefix}.member.{len(values) + 1}", form)) is not None:
-            values.append(value)
-        return values or None
-    if prefix not in form:
-        return None
-    text = form[prefix]
-    if shape.type_name == "boolean":
-        return text == "true"
-    return int(text) if shape.type_name in ("integer", "long") else text
+    return {} if shape is None else query_protocol.read(shape, form)[0]
 
 
 def reply(action: str, result: Payload) -> str:

@@ -107,8 +107,6 @@ class S3Target:
                 put["SSEKMSKeyId"] = key
         elif mode == "sse-s3":
             put = {"ServerSideEncryption": "AES256"}
-        elif mode:
-            raise ValueError(f"S3Settings.EncryptionMode={mode!r}: served are sse-s3 and sse-kms")
         if owner := settings.get("ExpectedBucketOwner"):
             put["ExpectedBucketOwner"] = owner
         return cls(

@@ -155,14 +155,12 @@ class TaskApi(Api):
     def start_task(self, request: Request) -> Payload:
         """Begin a run in the background."""
         arn = self.given_arn(request, "ReplicationTaskArn", {"StartReplicationTaskType"})
-        kind = request.payload.get("StartReplicationTaskType")
-        if kind not in ("start-replication", "resume-processing", "reload-target"):
-            raise invalid(f"StartReplicationTaskType {kind!r} is not known")
+        kind = request.payload["StartReplicationTaskType"]
         with self.resources.lock:
             task = self._idle(arn, "started")
             if (kind == "start-replication") is not (task["Status"] == "ready"):
                 when = "running for the first time" if kind == "start-replication" else "that were started before"
-                name = str(kind).replace("-", "_").upper()
+                name = kind.replace("-", "_").upper()
                 raise AwsError(
                     "InvalidParameterCombinationException", f"Start Type : {name}, valid only for tasks {when}"
                 )

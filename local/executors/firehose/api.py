@@ -14,19 +14,15 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import botocore.session
 from botocore.config import Config
-from botocore.model import ServiceModel
-from botocore.validate import ParamValidator
 
 from local.executors.firehose import records
 from local.executors.firehose.configuration import Destination, describe, invalid
@@ -40,15 +36,9 @@ log = logging.getLogger(__name__)
 
 DESTINATION = "ExtendedS3DestinationConfiguration"
 DESTINATION_ID = "destinationId-000000000001"
-_NAME = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
 _ONE_ATTEMPT = Config(connect_timeout=5, read_timeout=60, retries={"total_max_attempts": 1})
 
 Control = Callable[[Payload, Caller], Payload]
-
-
-@cache
-def _model() -> ServiceModel:
-    return botocore.session.Session().get_service_model("firehose")
 
 
 def _arn(name: str) -> str:
@@ -142,18 +132,17 @@ class Firehose:
     # --- records
 
     def _put_record(self, request: Request) -> Payload:
-        record = request.payload.get("Record")
-        reply = self._put(request, [record] if record else None)
+        reply = self._put(request, [request.payload["Record"]])
         (entry,) = reply["RequestResponses"]
         if "ErrorCode" in entry:
             raise AwsError(entry["ErrorCode"], entry["ErrorMessage"], status=503)
         return {"RecordId": entry["RecordId"], "Encrypted": reply["Encrypted"]}
 
     def _put_record_batch(self, request: Request) -> Payload:
-        return self._put(request, request.payload.get("Records"))
+        return self._put(request, request.payload["Records"])
 
-    def _put(self, request: Request, given: Any) -> Payload:
-        name = str(request.payload.get("DeliveryStreamName"))
+    def _put(self, request: Request, given: list[Payload]) -> Payload:
+        name = request.payload["DeliveryStreamName"]
         self._services.authorize(request.caller, f"firehose:{request.action}", _arn(name))
         stream, record = self.streams.get(name), self._records.get(name)
         if stream is None or record is None:
@@ -176,13 +165,10 @@ class Firehose:
     # --- streams
 
     def _controlled(self, action: str, handler: Control) -> Handler:
-        """Check the input against the service's model, authorise the caller, run one at a time."""
+        """Authorise the caller, run one at a time."""
 
         def handle(request: Request) -> Payload:
             payload = request.payload
-            report = ParamValidator().validate(payload, _model().operation_model(action).input_shape)
-            if report.has_errors():
-                raise AwsError("ValidationException", report.generate_report())
             resource = "*" if action == "ListDeliveryStreams" else _arn(payload["DeliveryStreamName"])
             self._services.authorize(request.caller, f"firehose:{action}", resource)
             with self._lock:
@@ -198,8 +184,6 @@ class Firehose:
 
     def _create(self, payload: Payload, caller: Caller) -> Payload:
         name, kind = payload["DeliveryStreamName"], payload.get("DeliveryStreamType", "DirectPut")
-        if not _NAME.fullmatch(name):
-            raise invalid(f"DeliveryStreamName {name!r} must match [a-zA-Z0-9_.-]+ and have 64 characters at most")
         if kind != "DirectPut":
             raise invalid(f"DeliveryStreamType {kind} is not supported by the local Firehose (DirectPut is)")
         others = [key for key in payload if key.endswith("Configuration") and key != DESTINATION]

@@ -40,7 +40,7 @@ KEPT_BY_EMULATOR: Payload = {
     "MaxCapacity": None,
     "SecurityConfiguration": "",
 }
-BOOKMARKS = ("GetJobBookmark", "GetJobBookmarks", "ResetJobBookmark")
+BOOKMARKS = ("GetJobBookmark", "ResetJobBookmark")
 
 
 class GlueJobs:
@@ -133,9 +133,12 @@ class GlueJobs:
         return self._completed(self._call("GetJob", {"JobName": name})["Job"])
 
     def _completed(self, job: Payload) -> Payload:
-        """A definition with what the emulator drops of it; one job runs once at a time unless it says otherwise."""
+        """A definition with what the emulator drops of it and without its tags, which AWS tells by GetTags alone.
+
+        One job runs once at a time unless it says otherwise.
+        """
         extras = self._extras.get(job["Name"], {})
-        known = {name: value for name, value in job.items() if value is not None}
+        known = {name: value for name, value in job.items() if value is not None and name != "Tags"}
         return {"ExecutionProperty": {"MaxConcurrentRuns": 1}, **known, **extras}
 
     def _keep_extras(self, name: str, given: Payload) -> None:

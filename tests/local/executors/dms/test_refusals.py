@@ -87,7 +87,7 @@ def test_settings_that_are_not_served_are_refused_by_name(make: Maker, settings:
         ({"CdcPath": "cdc"}, "S3Settings.CdcPath is not served"),
         ({"IncludeOpForFullLoad": True}, "S3Settings.IncludeOpForFullLoad=True is not served"),
         ({"MaxFileSize": 0}, "MaxFileSize=0"),
-        ({"EncryptionMode": "rot13"}, "EncryptionMode='rot13'"),
+        ({"EncryptionMode": "rot13"}, "Value 'rot13' at 's3Settings.encryptionMode' failed to satisfy constraint"),
         ({"BucketName": ""}, "S3Settings.BucketName must be given"),
     ],
 )

@@ -102,6 +102,14 @@ def test_names_are_unique_and_what_is_used_is_not_deleted(make: Maker) -> None:
     dms.get_waiter("replication_task_deleted").wait(Filters=[{"Name": "replication-task-arn", "Values": [task]}])
 
 
+def test_a_task_that_captures_changes_is_refused_by_name(make: Maker) -> None:
+    code, message = error_of(
+        make.dms.modify_replication_task, ReplicationTaskArn=make.task(), MigrationType="full-load-and-cdc"
+    )
+    assert code == "InvalidParameterValueException"
+    assert "'full-load-and-cdc' is not served" in message
+
+
 def test_arns_tags_and_identifiers(make: Maker) -> None:
     made = make.dms.create_replication_instance(
         ReplicationInstanceIdentifier="Named-Instance",
