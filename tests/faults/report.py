@@ -30,7 +30,7 @@ RESULTS = HERE / "results.json"
 DOCUMENT = ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- faults: written by make faults -->\n", "<!-- end of faults -->\n"
 _LINK = "../tests/faults"
-LANES = ("spark", "not spark")  # run beside each other: neither fills two cores
+LANES = ("fault and spark", "fault and not spark")  # run beside each other: neither fills two cores
 
 
 def tests_of_faults() -> dict[str, list[tuple[str, str]]]:
