@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import importlib.util
 import io
+import itertools
 import re
 import runpy
 import shlex
@@ -96,9 +97,15 @@ def _problems(words: list[str], given: set[str]) -> Iterator[str]:
     if rest[0] != program and not (ROOT / rest[0]).exists():
         yield f"no such program {rest[0]}"
     yield from (f"unknown variable {name}" for name in made if not _is_variable(name))
-    check = {"make": _make, "aws": _aws, "python": _python, "airflow": _airflow, "pytest": _pytest, "curl": _curl}.get(
-        program
-    )
+    check = {
+        "make": _make,
+        "aws": _aws,
+        "python": _python,
+        "airflow": _airflow,
+        "pytest": _pytest,
+        "pip": _pip,
+        "curl": _curl,
+    }.get(program)
     if check:
         yield from check(rest[1:])
     elif program == "export":
@@ -207,8 +214,10 @@ def _python(arguments: list[str]) -> Iterator[str]:
             yield f"python -m local knows no {' '.join(rest)}"
     elif (spec := _spec(module)) is None:
         yield f"there is no module {module}"
-    elif "parse_args(" not in Path(str(spec)).read_text():
-        yield f"python -m {module} has no parser to check its options by"
+    elif "parse_args(" not in Path(str(spec)).read_text():  # it takes files, if anything
+        for one in arguments[2:]:
+            if not re.fullmatch(r"\[.*\]|<.*>", one) and not (ROOT / one).exists():
+                yield f"python -m {module}: there is no {one}"
     else:
         yield from _parses(module, rest)
 
@@ -270,6 +279,12 @@ def _pytest(arguments: list[str]) -> Iterator[str]:
             used = set(re.findall(r"\w+", arguments[index + 1])) - {"not", "and", "or"}
             yield from (f"pytest has no mark {mark}" for mark in sorted(used - marks))
         elif "/" in one and not (ROOT / one).exists():
+            yield f"there is no {one}"
+
+
+def _pip(arguments: list[str]) -> Iterator[str]:
+    for option, one in itertools.pairwise(arguments):
+        if option in ("-r", "-c") and not (ROOT / one).exists():
             yield f"there is no {one}"
 
 

@@ -69,13 +69,18 @@ def source() -> str:
 @cache
 def in_source(words: str) -> bool:
     """Whether some source has these words as they are, whole."""
-    return bool(re.search(rf"(?<![\w-]){re.escape(words)}(?![\w-])", source()))
+    text, begin = source(), -1
+    while (begin := text.find(words, begin + 1)) >= 0:
+        around = text[begin - 1 : begin], text[begin + len(words) : begin + len(words) + 1]
+        if not any(re.match(r"[\w-]", one) for one in around):
+            return True
+    return False
 
 
 def is_file_name(part: str) -> bool:
     """Whether some source has a part of a path, placeholders apart, in quotes or between slashes."""
     plain = re.sub(r"<[^>]*>", "", part)
-    return not plain.strip(".") or bool(re.search(rf"""["'/}}]{re.escape(plain)}["'/]""", source()))
+    return not plain.strip(".") or any(f"{a}{plain}{z}" in source() for a in "\"'/}" for z in "\"'/")
 
 
 @cache
@@ -169,6 +174,27 @@ SERVICES = (
 def api_words() -> frozenset[str]:
     """Operations of the services that the lake uses."""
     return frozenset(name for one in SERVICES for name in session().get_service_model(one).operation_names)
+
+
+def some_word(text: str) -> bool:
+    """Whether some word begins as ``text`` does before its star, or ends as it does after its three dots."""
+    if text.startswith("..."):
+        end = text.removeprefix("...")
+        return in_source(end) or any(key.upper().endswith(end) for _, key in airflow_settings())
+    service_name, _, begin = text.removesuffix("*").rpartition(":")
+    if service_name:
+        model = service(service_name)
+        return bool(model and any(one.startswith(begin) for one in model.operation_names))
+    return begin in source()
+
+
+@cache
+def airflow_settings() -> frozenset[tuple[str, str]]:
+    """Section and key of each setting that Airflow and its providers describe."""
+    from airflow.configuration import conf
+
+    described = conf.configuration_description
+    return frozenset((section, key) for section, one in described.items() for key in one["options"])
 
 
 @cache

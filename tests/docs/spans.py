@@ -9,8 +9,10 @@
 5. ``service:Action`` and operations of AWS's API: botocore's model has them;
 6. words that some source has, whole and as they are: parameters, outputs, columns, tasks, settings, values;
 7. the same for each part of what a placeholder (``<...>``), a sign (``=``) or a slash divides;
-8. a literal in quotes, ``'2026'``: an example;
-9. words of other programs: FOREIGN says whose.
+8. ``AIRFLOW__SECTION__KEY``: a setting of Airflow's own list;
+9. a beginning (``LAKE_*``, ``s3:List*``) or an end (``..._KWARGS``): some word of a source or of AWS's API has it;
+10. a literal in quotes, ``'2026'``: an example; a check of checkov's, ``CKV_AWS_18``;
+11. words of other programs: FOREIGN says whose.
 """
 
 from __future__ import annotations
@@ -26,13 +28,18 @@ from local.settings import ROOT
 from tests.docs import commands, known
 from tests.docs.shell import assignments
 
-PROGRAMS = {"make", "aws", "python", "airflow", "pytest", "curl", "eval", "git", "export"}
+PROGRAMS = {"make", "aws", "python", "airflow", "pytest", "pip", "curl", "eval", "git", "export"}
 ZONES = {names.LANDING, names.CLEAN, names.CURATED, names.RESULTS, names.ARTIFACTS, "airflow"}
 FOREIGN = {
     "FOR TIMESTAMP AS OF": "Athena's SQL",
     "S3.AccessDenied": "Firehose's log (Data Firehose Developer Guide: Amazon S3 data delivery errors)",
     "ThrottledRecords": "Firehose's metric (Data Firehose Developer Guide: Monitoring with CloudWatch metrics)",
     "AccessDeniedException": "AWS's error",
+    "airflow.api": "an endpoint of PrivateLink (MWAA User Guide: Creating the required VPC service endpoints)",
+    "airflow.env": "the same",
+    "airflow.ops": "the same",
+    "ecr.api": "the same",
+    "ecr.dkr": "the same",
     "rds-ca-rsa2048-g1": "RDS's authority (RDS User Guide: Using SSL/TLS to encrypt a connection)",
     "ConcurrentRunsExceededException": "Glue's error",
     "Task timed out": "Lambda's log (Lambda Developer Guide: Troubleshoot execution issues)",
@@ -58,7 +65,7 @@ def problems(text: str, guide: Path) -> Iterator[str]:
     elif found := re.fullmatch(rf"(.*?)({names.PROJECT}-[^/]*)", text):
         if not known.is_resource(found[2]):
             yield f"there is no resource {found[2]}"
-        if found[1] and not known.in_source(found[1].strip("-/")):
+        if found[1] not in known.source():
             yield f"nothing begins with {found[1]}"
     elif not _exists(text, guide):
         yield f"nothing is called {text}"
@@ -82,8 +89,12 @@ def _exists(text: str, guide: Path) -> bool:
         return True
     if text.startswith("$LAKE_HOME/"):
         return all(known.is_file_name(one) for one in text.split("/")[1:])
-    if known.in_source(text) or re.fullmatch(r"'[^']*'", text):
+    if known.in_source(text) or re.fullmatch(r"'[^']*'", text) or re.fullmatch(r"CKV2?_AWS_\d+", text):
         return True
+    if setting := re.fullmatch(r"AIRFLOW__([A-Z]+)__([A-Z_]+)(=.*)?", text):
+        return (setting[1].lower(), setting[2].lower()) in known.airflow_settings()
+    if re.fullmatch(r"[\w:.]+\*|\.\.\.\w+", text):
+        return known.some_word(text)
     if ("/" in text or "." in text) and (_path(text, guide) or _key(text)):
         return True
     if action := re.fullmatch(r"([a-z0-9-]+):(\w+)", text):

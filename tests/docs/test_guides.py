@@ -8,12 +8,14 @@ import re
 import pytest
 
 from datalake.tables import FILM_CATEGORY, LANDED_EVENTS, QUARANTINE, RECONCILIATION, SAKILA, STREAMING_FILMS
+from infrastructure import reference
 from local.settings import ROOT
 from tests.docs import commands, known, spans
 from tests.docs.guides import GUIDES, Guide
 
 TABLES = {f"{one.database}.{one.name}" for one in
           [*SAKILA.values(), LANDED_EVENTS, FILM_CATEGORY, STREAMING_FILMS, QUARANTINE, RECONCILIATION]}  # fmt: skip
+ALARMS = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm", "AWS::Events::Rule")
 SHELL = ("bash", "sh", "shell", "console")
 # Languages of blocks that say nothing to be checked: output that a program printed, and pictures.
 SHOWN = ("text", "mermaid")
@@ -92,6 +94,28 @@ def _no_python(text: str) -> list[str]:
     return []
 
 
+def test_the_tables_of_the_template_are_up_to_date() -> None:
+    assert reference.TARGET.read_text() == reference.render(reference.TARGET.read_text()), "run `make docs`"
+
+
+def test_every_alarm_has_a_section_that_says_what_to_do() -> None:
+    """Its description names the section; the guide's table has just the alarms there are, with their sections."""
+    guide = Guide(ROOT / "docs" / "operations.md")
+    told = {}
+    for logical, resource in known.template()["Resources"].items():
+        if resource["Type"] in ALARMS:
+            properties = resource["Properties"]
+            text = properties.get("AlarmDescription") or properties["Description"]
+            section = re.search(r'docs/operations\.md, "([^"]+)", says what to do\.', text)
+            assert section, f"{logical} does not say where to read on"
+            name = json.dumps(properties.get("AlarmName") or properties["Name"])
+            told[re.search(r"\$\{Environment\}-([a-z-]+)", name)[1]] = section[1]  # type: ignore[index]
+    listed = {row[0].strip("`"): re.match(r"\[(.+)\]", row[2])[1] for row in guide.table("Alarms")[1:]}  # type: ignore[index]
+    assert listed == told
+    for name, section in told.items():
+        assert f"`{name}`" in guide.section(section), f'"{section}" does not name {name}'
+
+
 @pytest.mark.parametrize(
     "mistake",
     [
@@ -122,6 +146,8 @@ def _no_python(text: str) -> list[str]:
         "export LAKE_HOMES=/tmp",
         "magic wand",
         ".local/tools/airflow/bin/magic wand",
+        "pip install -r requirement.txt",
+        "python -m infrastructure.packages",
         'make "up',
     ],
 )
@@ -150,6 +176,10 @@ def test_a_command_that_cannot_be_typed_is_found(mistake: str) -> None:
         "iam:SimulatePrincipalPolicies",
         "PutRecordBatches",
         "--mysql-cas",
+        "AIRFLOW__CORE__DAG_FOLDER",
+        "LAKES_*",
+        "s3:Lists*",
+        "..._KWORGS",
         "make upp",
         "/aws/lambdas/<name>",
         "$LAKE_HOME/ledgerz/live.ids",

@@ -11,7 +11,6 @@ import re
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import boto3
@@ -20,29 +19,10 @@ import pytest
 
 from datalake.names import Lake
 from local.settings import ENVIRONMENT, SUFFIX
-from tests.home import Home, own_home
+from tests.home import Home
 
 pytestmark = pytest.mark.journey
 LAKE = Lake(ENVIRONMENT, SUFFIX)
-
-
-@pytest.fixture(scope="module")
-def home() -> Iterator[Home]:
-    with own_home("demo") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def exported(home: Home) -> dict[str, str]:
-    return home.client_environment()
-
-
-@pytest.fixture(scope="module")
-def session(exported: dict[str, str]) -> Iterator[boto3.Session]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in exported.items():
-            patch.setenv(name, value)
-        yield boto3.Session()
 
 
 def films(exported: dict[str, str]) -> dict[int, str]:

@@ -1,0 +1,58 @@
+"""Writes the tables of docs/deploy.md that repeat the template: ``make docs`` (a test fails while they are stale)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from infrastructure.package import PARAMETERS, ROOT, parse_template, render_template
+
+TARGET = ROOT / "docs" / "deploy.md"
+# What only the deployment knows: names and places of the code.
+GIVEN = ("Environment", "Suffix", "LambdaCodeKey", "JobsPrefix", "MwaaCodePrefix", "MwaaCodeVersions")
+ENVIRONMENTS = ("dev", "prod")
+
+
+def render(text: str) -> str:
+    """The document with its tables as the template has them now; raises ValueError when one's place is missing."""
+    template = parse_template(render_template())
+    for name, lines in (("parameters", _parameters(template)), ("outputs", _outputs(template))):
+        begin, end = f"<!-- {name}: written by make docs -->\n", f"<!-- end of {name} -->"
+        if begin not in text or end not in text:
+            raise ValueError(f"{TARGET.name} has no place for {name}")
+        head, _, rest = text.partition(begin)
+        text = head + begin + "\n".join(lines) + "\n" + end + rest.partition(end)[2]
+    return text
+
+
+def _parameters(template: dict[str, Any]) -> list[str]:
+    stated = {one: json.loads((PARAMETERS / f"{one}.json").read_text()) for one in ENVIRONMENTS}
+    lines = ["| parameter | " + " | ".join(ENVIRONMENTS) + " | |", "|---|" + "---|" * len(ENVIRONMENTS) + "---|"]
+    for name, declared in template["Parameters"].items():
+        if name in GIVEN:
+            continue
+        default = str(declared.get("Default", "")) or "(empty)"
+        values = [stated[one].get(name, default) for one in ENVIRONMENTS]
+        lines.append(f"| `{name}` | {' | '.join(values)} | {_cell(declared['Description'])} |")
+    return lines
+
+
+def _outputs(template: dict[str, Any]) -> list[str]:
+    lines = ["| output | |", "|---|---|"]
+    for name, output in template["Outputs"].items():
+        only = f"; only with {output['Condition']}" if "Condition" in output else ""
+        lines.append(f"| `{name}` | {_cell(output['Description'])}{only} |")
+    return lines
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def main() -> None:
+    """Write the document."""
+    TARGET.write_text(render(TARGET.read_text()))
+
+
+if __name__ == "__main__":
+    main()
