@@ -16,7 +16,7 @@ from secrets import token_bytes, token_urlsafe
 
 from local import mysql, postgres, secret_files
 from local.environment import component
-from local.settings import HOST, ROOT, TOOLS, Settings
+from local.settings import HOST, LISTEN, ROOT, TOOLS, Settings
 
 PARTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 POOL = "streaming_films"  # one slot: runs of the enrichment queue here instead of at the Glue job
@@ -45,7 +45,7 @@ def _settings(settings: Settings) -> dict[str, str]:
         "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
         "CORE__HOSTNAME_CALLABLE": "urllib.request.localhost",  # 127.0.0.1: where the logs are served
-        "API__HOST": HOST,
+        "API__HOST": LISTEN,
         "API__PORT": str(settings.airflow_port),
         "API__BASE_URL": url,
         "API__WORKERS": "1",

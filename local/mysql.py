@@ -1,8 +1,9 @@
 """MariaDB as the home's RDS instance: a private server with TLS, on 127.0.0.1 and a socket.
 
-``python -m local.mysql`` makes its data folder and certificates; ``command()`` starts the server. The system's
-administrator account is ``root`` over ``settings.data/mysql/mysql.sock``, for the user who runs the home alone; the
-deployment makes the lake's own account through it.
+``python -m local.mysql`` makes its data folder and certificates, with the argument ``certificates`` these alone, for a
+MySQL in a container; ``command()`` starts the server. The system's administrator account is ``root`` over
+``settings.data/mysql/mysql.sock``, for the user who runs the home alone; the deployment makes the lake's own account
+through it.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def prepare(settings: Settings) -> None:
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
         _install(folder)
         made.touch()
-    _certificates(settings, folder)
+    certificates(settings)
 
 
 def _install(folder: Path) -> None:
@@ -68,14 +69,14 @@ def _install(folder: Path) -> None:
     )
 
 
-def _certificates(settings: Settings, folder: Path) -> None:
+def certificates(settings: Settings) -> None:
     """An authority whose key is forgotten at once, and the certificate that it signs for 127.0.0.1."""
     from cryptography import x509  # noqa: PLC0415
     from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415
     from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
     from cryptography.x509.oid import NameOID  # noqa: PLC0415
 
-    now = datetime.now(UTC)
+    now, folder = datetime.now(UTC), accounts.data_folder(settings, "mysql")
     ca, key = ca_path(settings), folder / "server-key.pem"
     if ca.exists() and key.exists():
         ends = x509.load_pem_x509_certificate(ca.read_bytes()).not_valid_after_utc
@@ -175,6 +176,6 @@ def answers(settings: Settings) -> bool:
 
 if __name__ == "__main__":
     try:
-        prepare(Settings.from_environment())
+        (certificates if sys.argv[1:] == ["certificates"] else prepare)(Settings.from_environment())
     except (OSError, RuntimeError, subprocess.CalledProcessError) as problem:
         sys.exit(f"MariaDB's data folder cannot be made: {problem}")

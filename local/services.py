@@ -16,7 +16,16 @@ from local.environment import home_token_path
 from local.settings import ROOT, Settings
 
 Environment = Callable[[], dict[str, str]]
-KEPT = ("HOME", "LANG", "LC_ALL", "PATH", "SSL_CERT_FILE", "TZ", "USER")  # of the caller's own environment
+KEPT = (
+    "HOME",
+    "LAKE_LISTEN",
+    "LANG",
+    "LC_ALL",
+    "PATH",
+    "SSL_CERT_FILE",
+    "TZ",
+    "USER",
+)  # of the caller's own environment
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,9 @@
 
 LAKE_HOME  folder of one home's state (default ``.local/home`` in the checkout)
 LAKE_PORT  first of ten consecutive ports on 127.0.0.1 (default 14500)
+
+LAKE_LISTEN, for a network namespace of the home's own alone, is the address on which what clients use listens: a
+container's published ports do not lead to its 127.0.0.1. Everything is called by 127.0.0.1 in any case.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / ".local" / "tools"  # installed once, shared by every home of this checkout
 HOST = "127.0.0.1"
+LISTEN = os.environ.get("LAKE_LISTEN", HOST)
 ENVIRONMENT = "local"
 SUFFIX = "home"
 REGION = "us-east-1"

@@ -3,7 +3,7 @@
 ``python3 -m local.setup``: Debian packages by apt-get (as root or by passwordless sudo, else it prints the command and
 stops); then, side by side, the two locked Python environments, Spark's jars, Trino and the Sakila scripts into
 ``.local/tools``. Each has a stamp, the hash of what it is made from, so a second run needs no network and no second.
-With names of steps as arguments it is these alone, and no packages.
+With names of steps or packages as arguments it is these alone; some are for the tests alone, and wait to be named.
 What the steps print is in ``.local/logs/setup-<step>.log``.
 """
 
@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / ".local" / "tools"
 LOGS = ROOT / ".local" / "logs"
 WANTED = (3, 11)
+FOR_TESTS = ("docker-compose", "containers")  # a package and a step
 
 
 # Python
@@ -48,33 +49,41 @@ def python() -> str:
 # Debian packages
 
 
-def missing_packages() -> list[str]:
-    """Debian packages whose programs are not there."""
+def packages() -> dict[str, Callable[[], bool]]:
+    """Debian packages, and whether the programs of each are there."""
     from local import java  # noqa: PLC0415
 
-    def lacks_java() -> bool:
+    def has_java() -> bool:
         try:
             java.home()
         except FileNotFoundError:
+            return False
+        return True
+
+    def has_venv() -> bool:
+        if (TOOLS / "airflow" / "bin" / "python").exists():
             return True
-        return False
+        tried = [python(), "-c", "import ensurepip, venv"]
+        return subprocess.run(tried, check=False, capture_output=True).returncode == 0
 
-    def lacks_venv() -> bool:
-        return (
-            subprocess.run([python(), "-c", "import ensurepip, venv"], check=False, capture_output=True).returncode != 0
-        )
+    def found(program: str) -> bool:
+        return bool(shutil.which(program))
 
-    found = shutil.which
-    lacking = {
-        "mariadb-server-core": not (found("mariadbd") or Path("/usr/sbin/mariadbd").exists()),
-        "mariadb-client-core": not found("mariadb"),
-        "postgresql-15": not list(Path("/usr/lib/postgresql").glob("*/bin/initdb")),
-        "openjdk-17-jdk-headless": lacks_java(),
-        "maven": not found("mvn"),
-        "make": not found("make"),
-        "python3-venv": not (TOOLS / "airflow" / "bin" / "python").exists() and lacks_venv(),
+    return {
+        "mariadb-server-core": lambda: found("mariadbd") or Path("/usr/sbin/mariadbd").exists(),
+        "mariadb-client-core": lambda: found("mariadb"),
+        "postgresql-15": lambda: bool(list(Path("/usr/lib/postgresql").glob("*/bin/initdb"))),
+        "openjdk-17-jdk-headless": has_java,
+        "maven": lambda: found("mvn"),
+        "make": lambda: found("make"),
+        "python3-venv": has_venv,
+        "docker-compose": lambda: found("docker-compose"),
     }
-    return [package for package, lacks in lacking.items() if lacks]
+
+
+def missing_packages() -> list[str]:
+    """Debian packages whose programs are not there."""
+    return [package for package, is_there in packages().items() if not is_there()]
 
 
 def install_script(packages: list[str]) -> str:
@@ -119,9 +128,16 @@ def install_packages(packages: list[str], log: Path) -> None:
 # Python environments
 
 
+LOCKS = {
+    "airflow": "local/requirements.txt",
+    "emulator": "local/emulator/requirements.txt",
+    "containers": "tests/containers/requirements.txt",
+}
+
+
 def locked(environment: str) -> Path:
     """The lock file of an environment."""
-    return ROOT / "local" / ("requirements.txt" if environment == "airflow" else "emulator/requirements.txt")
+    return ROOT / LOCKS[environment]
 
 
 def stamp(environment: str) -> str:
@@ -225,23 +241,27 @@ def steps() -> list[Step]:
         java_step("spark-jars", trino.install_spark_jars),
         java_step("trino", trino.install, "spark-jars"),  # one Maven at a time: they share a repository
         Step("sakila", lambda: not sakila.installed(TOOLS), into_tools(sakila.install)),
+        environment_step("containers"),
     ]
 
 
 def install(only: Sequence[str] = ()) -> None:
     """Install what is missing; raises SetupError, or FileNotFoundError without Java.
 
-    With ``only`` it is these steps, for which Python is enough.
+    With ``only`` it is these packages and steps, with what Python alone needs.
     """
-    packages = missing_packages()
-    if packages := [one for one in packages if not only or one == "python3-venv"]:
+
+    def is_wanted(name: str) -> bool:
+        return name in only if only else name not in FOR_TESTS
+
+    if packages := [one for one in missing_packages() if is_wanted(one) or one == "python3-venv"]:
         print(f"installing {', '.join(packages)}", flush=True)
         perform([Step("packages", lambda: True, lambda log: install_packages(packages, log))], LOGS)
     if not only:
         from local import java  # noqa: PLC0415
 
         os.environ.update(java.environment())
-    if wanted := [step for step in steps() if step.needed() and (not only or step.name in only)]:
+    if wanted := [step for step in steps() if is_wanted(step.name) and step.needed()]:
         print(f"installing into {TOOLS}: {', '.join(step.name for step in wanted)}", flush=True)
         perform(wanted, LOGS)
 

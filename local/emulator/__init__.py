@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import urllib.request
 
-from local.settings import ACCOUNT, HOST, REGION, TOOLS, Settings
+from local.settings import ACCOUNT, HOST, LISTEN, REGION, TOOLS, Settings
 
 
 def command() -> list[str]:
@@ -16,11 +16,11 @@ def command() -> list[str]:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """IAM enforced, state and objects kept under the home, nothing but 127.0.0.1."""
+    """IAM enforced, state and objects kept under the home."""
     data = settings.data / "emulator"
     return {
         "GATEWAY_PORT": str(settings.emulator_port),
-        "BIND_HOST": HOST,
+        "BIND_HOST": LISTEN,
         "MINISTACK_HOST": HOST,
         "MINISTACK_ACCOUNT_ID": ACCOUNT,
         "MINISTACK_REGION": REGION,

@@ -51,7 +51,7 @@ from local.executors.protocol import AwsError, Caller, Executor, Payload, RawReq
 from local.executors.queue_metrics import QueueMetrics
 from local.executors.service_models import answered
 from local.executors.state import write_atomically
-from local.settings import HOST, REGION, ROOT_ACCESS_KEY, Settings
+from local.settings import HOST, LISTEN, REGION, ROOT_ACCESS_KEY, Settings
 
 log = logging.getLogger("server")
 
@@ -356,7 +356,7 @@ def main(arguments: Sequence[str]) -> int:
     executors = FRONT if arguments == ["front"] else EXECUTORS
     uvicorn.run(
         application(BehindTheFront(settings) if is_behind else Server(settings, executors)),
-        host=HOST,
+        host=HOST if is_behind else LISTEN,
         port=settings.ingestion_port if is_behind else settings.server_port,
         log_config=None,
         access_log=False,

@@ -1,0 +1,55 @@
+# The local home's image: Debian 12 with what `make setup` installs, and the code. docker-compose.yaml runs it.
+# Digests of base images are read from docker-library/repo-info; change tag and digest together.
+
+FROM debian:bookworm-20260918-slim@sha256:3783cc01769c7b2b1b83a5c5ad96c815348e28ed7da68e2e3687004faa906251 AS base
+ENV DEBIAN_FRONTEND=noninteractive
+# The slim image lacks manual pages' folders, which update-alternatives wants; PostgreSQL's package is to make no cluster.
+# Debian keeps only the newest version of a package, so versions cannot be pinned beyond the release.
+# hadolint ignore=DL3008
+RUN mkdir -p /usr/share/man/man1 /usr/share/man/man7 /etc/postgresql-common/createcluster.d \
+    && echo 'create_main_cluster = false' > /etc/postgresql-common/createcluster.d/sakila-streams.conf \
+    && apt-get -q update \
+    && apt-get -q -y --no-install-recommends install openjdk-17-jdk-headless postgresql-15 python3 \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /opt/sakila-streams
+
+# What set-up makes: two Python environments from their hash-locked requirements, Spark's jars, Trino, Sakila's scripts.
+FROM base AS tools
+# hadolint ignore=DL3008
+RUN apt-get -q update \
+    && apt-get -q -y --no-install-recommends install maven python3-venv \
+    && rm -rf /var/lib/apt/lists/*
+COPY include/datalake/__init__.py include/datalake/names.py include/datalake/
+COPY local/jars local/jars
+COPY local/emulator/requirements.txt local/emulator/
+COPY local/__init__.py local/java.py local/parallel.py local/processes.py local/reaper.py local/requirements.txt \
+    local/sakila.py local/settings.py local/setup.py local/stamp.py local/trino.py local/
+RUN python3 -B -m local.setup uv airflow emulator spark-jars trino sakila
+
+FROM base AS home
+# The folders are there for the volumes that are mounted on them, which take over their owner.
+RUN useradd --uid 10001 --user-group --no-create-home --home-dir /lake --shell /usr/sbin/nologin lake \
+    && install --directory --owner=lake --group=lake --mode=0711 /lake /lake/data \
+    && install --directory --owner=lake --group=lake --mode=0700 /lake/data/mysql
+# What changes seldom comes first, so that a change of the code makes small layers only.
+COPY --from=tools /opt/sakila-streams/.local/tools/sakila .local/tools/sakila
+COPY --from=tools /opt/sakila-streams/.local/tools/spark-jars .local/tools/spark-jars
+COPY --from=tools /opt/sakila-streams/.local/tools/trino .local/tools/trino
+COPY --from=tools /opt/sakila-streams/.local/tools/emulator .local/tools/emulator
+COPY --from=tools /opt/sakila-streams/.local/tools/airflow .local/tools/airflow
+COPY infrastructure infrastructure
+COPY plugins plugins
+COPY oracle oracle
+COPY include include
+COPY local local
+COPY dags dags
+# Compiled here, because a running container cannot write to its own files.
+RUN python3 -m compileall -q infrastructure plugins oracle include local dags
+ENV LAKE_HOME=/lake \
+    LANG=C.UTF-8 \
+    PATH=/opt/sakila-streams/.local/tools/airflow/bin:/usr/local/bin:/usr/bin:/bin \
+    PYTHONPATH=/opt/sakila-streams:/opt/sakila-streams/include
+USER 10001:10001
+# Each service has its own health check, in docker-compose.yaml.
+HEALTHCHECK NONE
+CMD ["python", "-m", "local.run"]

@@ -1,0 +1,75 @@
+"""docker-compose.yaml and the Dockerfile as data, for tests: read by Compose itself, and by their instructions."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from local.settings import ROOT, TOOLS
+
+PROGRAMS = TOOLS / "containers" / "bin"
+FILE = ROOT / "docker-compose.yaml"
+CODE, HOME = "/opt/sakila-streams", "/lake"  # where the image has them
+
+
+def compose_config(program: str | Path, *options: str) -> str:
+    """What a Compose makes of the file, merged and with every default; CalledProcessError when it refuses it."""
+    command = [program, "--file", FILE, "config", *options]
+    return subprocess.run(command, check=True, text=True, capture_output=True).stdout
+
+
+@cache
+def services() -> dict[str, dict[str, Any]]:
+    """The file's services as the locked Compose understands them."""
+    found: dict[str, dict[str, Any]] = json.loads(compose_config(PROGRAMS / "docker-compose", "--format=json"))[
+        "services"
+    ]
+    return found
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One of the Dockerfile's, with the stage that it stands in."""
+
+    stage: str
+    name: str
+    value: str
+
+    @property
+    def words(self) -> list[str]:
+        return self.value.split()
+
+
+@cache
+def dockerfile() -> tuple[Instruction, ...]:
+    """All instructions, continued lines joined."""
+    text = re.sub(r"^#.*\n", "", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE)
+    found, stage = [], ""
+    for line in re.sub(r"\\\n\s*", " ", text).splitlines():
+        if line.strip():
+            name, _, value = line.partition(" ")
+            if name == "FROM":
+                stage = value.split()[-1]
+            found.append(Instruction(stage, name, value.strip()))
+    return tuple(found)
+
+
+def copied(stage: str) -> list[str]:
+    """What a stage copies from the checkout."""
+    return [
+        source
+        for one in dockerfile()
+        if one.stage == stage and one.name == "COPY" and "--from" not in one.value
+        for source in one.words[:-1]
+    ]
+
+
+def image_environment() -> dict[str, str]:
+    """ENV of the final stage."""
+    pairs = [one.value for one in dockerfile() if one.stage == "home" and one.name == "ENV"]
+    return dict(word.split("=", 1) for word in " ".join(pairs).split())

@@ -1,0 +1,142 @@
+"""One service of the home under another watcher, as in docker-compose.yaml: started, checked, deployed, ended, back."""
+
+from __future__ import annotations
+
+import http.server
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+
+from local import accounts, cli, run
+from local.services import Service
+from local.settings import HOST, ROOT, Settings
+from tests.plain_compose import PlainCompose, plain_compose
+from tests.services import free_settings, wait_until
+
+
+def module(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "local.run", *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT}/include", **environment},
+    )
+
+
+def test_an_unknown_service_is_named_with_those_that_there_are() -> None:
+    for arguments in (["mongodb"], ["--ready", "mongodb"]):
+        ended = module(*arguments)
+        assert ended.returncode == 1
+        assert "'mongodb' is no service; there are mysql, postgres, emulator, " in ended.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["emulator", "server"], ["--ready", "emulator", "server"]])
+def test_a_wrong_command_line_shows_the_right_one(arguments: list[str]) -> None:
+    ended = module(*arguments)
+    assert ended.returncode == 2
+    assert "python -m local.run SERVICE" in ended.stderr
+
+
+def test_what_does_not_run_is_not_ready(tmp_path: Path) -> None:
+    settings = free_settings(tmp_path)
+    for name in ("postgres", "emulator", "server", "airflow-scheduler", "airflow-logs"):
+        assert not run.is_ready(run.find(settings, name)), name
+
+
+def test_a_port_that_answers_does_not_do_if_the_service_says_no(tmp_path: Path) -> None:
+    settings = free_settings(tmp_path)
+    with socket.create_server((HOST, settings.server_port)):
+        assert run.is_ready(Service("x", list, port=settings.server_port))
+        assert not run.is_ready(Service("x", list, port=settings.server_port, ready=lambda _: False))
+
+
+def test_a_deployment_whose_emulator_nobody_restarts_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = Service("emulator", list, port=free_settings(tmp_path).port, seconds=0.2)
+    with pytest.raises(TimeoutError, match="nothing has started emulator again"):
+        run._bounce(Settings(tmp_path, 20000), gone)
+
+
+class _Ok(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("name", ["emulator", "server"])
+def test_what_clients_use_listens_where_it_is_told_to(name: str, tmp_path: Path) -> None:
+    """And its health check, by 127.0.0.1, does not see it there: so the address took effect."""
+    settings = free_settings(tmp_path)
+    told = {"LAKE_HOME": str(tmp_path), "LAKE_PORT": str(settings.port), "LAKE_LISTEN": "127.0.0.2"}
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT}/include", "HOME": str(tmp_path), **told}
+    port = run.find(settings, name).port
+    assert port
+    backing = http.server.ThreadingHTTPServer((HOST, settings.emulator_port), _Ok) if name == "server" else None
+    if backing:
+        threading.Thread(target=backing.serve_forever, daemon=True).start()
+    process = subprocess.Popen([sys.executable, "-m", "local.run", name], cwd=ROOT, env=environment)
+
+    def listens(address: str) -> bool:
+        with socket.socket() as client:
+            return client.connect_ex((address, port)) == 0
+
+    try:
+        wait_until(lambda: listens("127.0.0.2"), what=f"{name} on 127.0.0.2")
+        assert not listens(HOST)
+    finally:
+        process.terminate()
+        process.wait(30)
+        if backing:
+            backing.shutdown()
+            backing.server_close()
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[PlainCompose]:
+    """All but Trino and Airflow's parts, by the commands, the order and the checks of docker-compose.yaml."""
+    folder = Path(tempfile.mkdtemp(prefix="lake-compose-"))
+    folder.chmod(0o755)  # started by root, the databases run as nobody
+    settings = free_settings(folder)
+    with plain_compose(settings) as compose:
+        compose.up("deploy", "migrate")
+        yield compose
+    shutil.rmtree(folder)
+    shutil.rmtree(accounts.outside(settings), ignore_errors=True)
+
+
+@pytest.mark.services
+def test_the_compose_files_commands_make_the_lake(running: PlainCompose) -> None:
+    assert running.processes["deploy"].wait(300) == 0, running.log("deploy")
+    assert running.processes["migrate"].wait(300) == 0, running.log("migrate")
+    for name in ("mysql", "postgres", "emulator", "server", "ingestion"):
+        assert running.healthy(name), running.log(name)
+
+
+@pytest.mark.services
+def test_the_deployment_had_the_emulator_save_its_state(running: PlainCompose) -> None:
+    assert running.processes["deploy"].wait(300) == 0, running.log("deploy")
+    assert running.starts["emulator"] == 2
+    assert running.starts["server"] == 1
+    assert list((running.settings.data / "emulator" / "state").glob("iam*"))
+
+
+@pytest.mark.services
+def test_clients_get_the_homes_variables_and_they_work(running: PlainCompose, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert running.processes["deploy"].wait(300) == 0, running.log("deploy")
+    for name, value in cli.client_environment(running.settings).items():
+        monkeypatch.setenv(name, value)
+    session = boto3.Session()
+    assert session.client("sts").get_caller_identity()["Arn"].endswith(":user/lake-developer")
+    names = session.client("athena").list_named_queries(WorkGroup="sakila-streams-local-analysts")["NamedQueryIds"]
+    assert len(names) == 2
