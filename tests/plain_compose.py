@@ -22,6 +22,7 @@ from local.settings import ROOT, Settings
 from tests.compose_file import CODE, image_environment, services
 
 START_SECONDS = 240
+FOREIGN_STEPS = ("mysql-data",)  # of an image that is not ours
 
 
 @dataclass
@@ -37,17 +38,21 @@ class PlainCompose:
     def up(self, *names: str) -> None:
         """Start services and all they need, each when its conditions hold; raises AssertionError, TimeoutError."""
         for name in names:
-            if name not in self.starts and not self._is_foreign_step(name):
-                for other, dependency in self._service(name).get("depends_on", {}).items():
-                    self.up(other)
-                    if not self._is_foreign_step(other):
-                        self._wait(other, dependency["condition"])
+            if name in self.starts:
+                continue
+            for other, dependency in self._service(name).get("depends_on", {}).items():
+                self.up(other)
+                if other not in FOREIGN_STEPS:
+                    self._wait(other, dependency["condition"])
+            if name not in FOREIGN_STEPS:
                 self._begin(name)
 
     def healthy(self, name: str) -> bool:
         """What the service's own health check says."""
         command = ["python", "-m", "local.run", "--ready", name] if name == "mysql" else self._test(name)
-        return subprocess.run(command, check=False, cwd="/", env=self._environment(name), timeout=30).returncode == 0
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return not subprocess.run(command, check=False, cwd="/", env=self._environment(name), timeout=30).returncode
+        return False
 
     def stop(self) -> None:
         """End all, the last first, with each service's own signal; whatever is left is killed."""
@@ -114,9 +119,6 @@ class PlainCompose:
         kind, *command = self._service(name)["healthcheck"]["test"]
         assert kind == "CMD"
         return list(command)
-
-    def _is_foreign_step(self, name: str) -> bool:
-        return name == "mysql-data"
 
     def _environment(self, name: str) -> dict[str, str]:
         """The image's and the service's, with this machine's places."""

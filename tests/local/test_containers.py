@@ -247,7 +247,7 @@ def test_set_up_makes_every_tool_from_no_more_than_the_image_gives_it(tmp_path: 
     run = next(one.words for one in dockerfile() if one.value.startswith("python3 -B -m local.setup"))
     names = run[4:]
     assert set(names) == {step.name for step in setup.steps()} - {*setup.FOR_TESTS}
-    for name in {"airflow", "emulator"}:
+    for name in ("airflow", "emulator"):
         assert (tmp_path / setup.LOCKS[name]).exists()
     assert {path.name for path in (tmp_path / "local/jars").iterdir()} == {path.name for path in JARS.iterdir()}
     code = (

@@ -17,8 +17,10 @@ import boto3
 import pytest
 
 from local import accounts, cli, run
+from local.airflow_api import AirflowApi
 from local.services import Service
 from local.settings import HOST, ROOT, Settings
+from tests.compose_file import services
 from tests.plain_compose import PlainCompose, plain_compose
 from tests.services import free_settings, wait_until
 
@@ -140,3 +142,17 @@ def test_clients_get_the_homes_variables_and_they_work(running: PlainCompose, mo
     assert session.client("sts").get_caller_identity()["Arn"].endswith(":user/lake-developer")
     names = session.client("athena").list_named_queries(WorkGroup="sakila-streams-local-analysts")["NamedQueryIds"]
     assert len(names) == 2
+
+
+@pytest.mark.journey
+def test_the_whole_file_comes_up_and_airflow_runs_a_dag(running: PlainCompose) -> None:
+    """Trino and Airflow's parts, too: every health check passes, every DAG is read, and Sakila is loaded."""
+    running.up(*services())
+    for name, service in services().items():
+        if "healthcheck" in service:
+            wait_until(lambda name=name: running.healthy(name), 240, name, every=1)  # type: ignore[misc]
+    api = AirflowApi(f"http://{HOST}:{running.settings.airflow_port}")
+    api.wait_for_dags({path.stem for path in (ROOT / "dags").glob("*.py")}, 120)
+    assert api.import_errors() == []
+    run_id = api.trigger("load_sakila")
+    assert api.wait_run("load_sakila", run_id, lambda _: None)["state"] == "success"
