@@ -8,6 +8,7 @@ Command, environment, preparation and readiness are those of ``local.services``;
 
 from __future__ import annotations
 
+import argparse
 import os
 import pwd
 import socket
@@ -93,24 +94,26 @@ def _environment(settings: Settings, service: Service) -> dict[str, str]:
     return {**services.base_environment(settings), **service.environment(), "LAKE_SERVICE": service.name}
 
 
-def main(arguments: list[str]) -> int:
-    """The module's docstring; 1 with the reason when the service cannot be started, 2 for a wrong command line."""
+def main(arguments: list[str] | None = None) -> int:
+    """The module's docstring; 1 with the reason when the service cannot be started."""
+    parser = argparse.ArgumentParser(prog="python -m local.run", description="Run one service of the home.")
+    parser.add_argument("service", help="a name in local/services.py")
+    parser.add_argument("--ready", action="store_true", help="only tell by the exit code whether it works")
+    options = parser.parse_args(arguments)
     settings = Settings.from_environment()
     try:
-        match arguments:
-            case ["--ready", name]:
-                return 0 if is_ready(find(settings, name)) else 1
-            case ["deploy"]:
-                deploy(settings, find(settings, "deploy"))
-                return 0
-            case [name]:
-                become(settings, find(settings, name))
+        service = find(settings, options.service)
+        if options.ready:
+            return 0 if is_ready(service) else 1
+        if service.name == "deploy":
+            deploy(settings, service)
+        else:
+            become(settings, service)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
-        print(f"{arguments[-1]}: {error}", file=sys.stderr)
+        print(f"{options.service}: {error}", file=sys.stderr)
         return 1
-    print(__doc__, file=sys.stderr)
-    return 2
+    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

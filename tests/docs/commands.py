@@ -25,7 +25,7 @@ from botocore import xform_name
 
 from local.cli import COMMANDS as LOCAL_COMMANDS
 from local.settings import ROOT
-from tests.docs import known
+from tests.docs import docker, known
 from tests.docs.shell import assignments, commands
 
 OF_THE_HOME = {"LAKE_HOME", "LAKE_PORT", "SAKILA_DIR"}  # every target takes them; the Makefile's head says so
@@ -52,7 +52,7 @@ CLI_GLOBAL = {
     "no-paginate",
 }
 WAITERS_SAY = "wait"
-SYSTEM = {"awk", "cd", "date", "echo", "eval", "git", "grep", "openssl", "sed", "sleep", "unset"}
+SYSTEM = {"awk", "cd", "date", "echo", "eval", "git", "grep", "mkdir", "openssl", "sed", "sleep", "unset"}
 # Variables of the shell and of AWS's SDKs (AWS SDKs and Tools Reference Guide, "Environment variables list").
 STANDARD = {
     "HOME",
@@ -108,6 +108,8 @@ def _problems(words: list[str], given: set[str]) -> Iterator[str]:
     }.get(program)
     if check:
         yield from check(rest[1:])
+    elif program == "docker":
+        yield from docker.problems(rest[1:], lambda inner: _problems(inner, given))
     elif program == "export":
         yield from (f"unknown variable {one}" for one in assignments(rest[1:])[0] if not _is_variable(one))
     elif program not in SYSTEM and rest[0] == program:

@@ -28,7 +28,7 @@ from local.settings import ROOT
 from tests.docs import commands, known
 from tests.docs.shell import assignments
 
-PROGRAMS = {"make", "aws", "python", "airflow", "pytest", "pip", "curl", "eval", "git", "export"}
+PROGRAMS = {"make", "aws", "python", "airflow", "pytest", "pip", "curl", "docker", "eval", "git", "export"}
 ZONES = {names.LANDING, names.CLEAN, names.CURATED, names.RESULTS, names.ARTIFACTS, "airflow"}
 FOREIGN = {
     "FOR TIMESTAMP AS OF": "Athena's SQL",

@@ -47,7 +47,7 @@ def test_an_unknown_service_is_named_with_those_that_there_are() -> None:
 def test_a_wrong_command_line_shows_the_right_one(arguments: list[str]) -> None:
     ended = module(*arguments)
     assert ended.returncode == 2
-    assert "python -m local.run SERVICE" in ended.stderr
+    assert "usage: python -m local.run [-h] [--ready] service" in ended.stderr
 
 
 def test_what_does_not_run_is_not_ready(tmp_path: Path) -> None:
