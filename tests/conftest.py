@@ -14,6 +14,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests import kept_calls
+
 # An example that is slow tells of a busy machine, not of the code.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
@@ -51,9 +53,15 @@ os.environ.update(
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Options of the tests in tests/faults."""
+    """Options of the tests in tests/faults, and of all that run on the template's roles."""
     parser.addoption("--seeds", type=int, default=1, help="how often each fault is tried, each time otherwise")
     parser.addoption("--fault-results", metavar="FILE", help="write how each fault's tests ended")
+    parser.addoption("--calls", type=Path, metavar="FOLDER", help="keep what IAM was asked: infrastructure.iam record")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Hand the option on."""
+    kept_calls.folder = config.getoption("--calls")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

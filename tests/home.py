@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from local.settings import ROOT, Settings
+from tests import kept_calls
 from tests.ports import free_ports
 from tests.services import lines_unlike_aws
 
@@ -81,6 +82,7 @@ def own_home(*start: str) -> Iterator[Home]:
     finally:
         running.run("down")
         unlike_aws = lines_unlike_aws(running.settings)
+        kept_calls.keep(running.settings)
         shutil.rmtree(folder)
     assert running.processes() == [], "`down` left processes"
     assert unlike_aws == []

@@ -15,6 +15,7 @@ from infrastructure.deploy import deploy
 from infrastructure.package import parameters_of
 from local import accounts, mysql
 from local.settings import ENVIRONMENT, SUFFIX, Settings
+from tests import kept_calls
 from tests.services import Emulator, LakeServer, running_emulator, running_server, wait_until
 
 LAKE = Lake(ENVIRONMENT, SUFFIX)
@@ -84,4 +85,7 @@ def lake_home(folder: Path, lake: Lake = LAKE) -> Iterator[LakeHome]:
         running_mysql(emulator.settings),
         running_server(emulator) as server,
     ):
-        yield LakeHome(server, sakila, lake)
+        try:
+            yield LakeHome(server, sakila, lake)
+        finally:
+            kept_calls.keep(server.settings)

@@ -1,4 +1,4 @@
-"""One home for all tests of the journey, made as a newcomer makes it: by the demo."""
+"""The home that the journey's tests share: they run in the order of their files, and the last looks at what all did."""
 
 from __future__ import annotations
 

@@ -1,0 +1,172 @@
+"""What the template's roles may do: one grant for each role, action and resource.
+
+Resources are written with placeholders for what differs between deployments, as in
+``arn:${AWS::Partition}:s3:::sakila-streams-${Environment}-landing-${Suffix}/dms/*``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from infrastructure.package import Json
+from local.executors.cloudformation.intrinsics import Resolver, parameter_values
+from local.settings import ACCOUNT, ENVIRONMENT, REGION, SUFFIX
+
+STACK = "sakila-streams-${Environment}"
+DEPLOYMENTS = ((ENVIRONMENT, SUFFIX), ("test", "unit"))  # the second is of tests/conftest.py
+_ARN = "arn:${AWS::Partition}:%s:${AWS::Region}:${AWS::AccountId}:%s"
+# Type -> what its ARN ends in, from its properties (Service Authorization Reference, "Resource types defined by ...")
+_ENDINGS = {
+    "AWS::DMS::Endpoint": ("dms", "endpoint:{ResourceIdentifier}"),
+    "AWS::DMS::ReplicationInstance": ("dms", "rep:{ResourceIdentifier}"),
+    "AWS::DMS::ReplicationTask": ("dms", "task:{ResourceIdentifier}"),
+    "AWS::KMS::Key": ("kms", "key/*"),
+    "AWS::KinesisFirehose::DeliveryStream": ("firehose", "deliverystream/{DeliveryStreamName}"),
+    "AWS::Lambda::Function": ("lambda", "function:{FunctionName}"),
+    "AWS::Logs::LogGroup": ("logs", "log-group:{LogGroupName}:*"),
+    "AWS::SNS::Topic": ("sns", "{TopicName}"),
+    "AWS::SQS::Queue": ("sqs", "{QueueName}"),
+}
+_REF_IS_ARN = ("AWS::DMS::", "AWS::SNS::Topic")
+_NAMES = ("BucketName", "Name", "RoleName", "ManagedPolicyName", "LogGroupName")
+
+
+@dataclass(frozen=True, order=True)
+class Grant:
+    """A role may do an action on the resources that a pattern names; only then, when there is a condition."""
+
+    role: str
+    action: str
+    resource: str
+
+    def __str__(self) -> str:
+        return f"{self.role} {self.action} {self.resource}"
+
+    @classmethod
+    def of(cls, text: str) -> Grant:
+        """Read what ``str`` wrote."""
+        return cls(*text.split(" "))
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One ``Allow`` of a role; ``where`` is the logical id of the role or managed policy that holds it."""
+
+    role: str
+    where: str
+    actions: tuple[str, ...]
+    resources: tuple[str, ...]
+    condition: Json
+
+    @property
+    def grants(self) -> list[Grant]:
+        """Each of its actions on each of its resources."""
+        return [Grant(self.role, action, resource) for action in self.actions for resource in self.resources]
+
+
+def statements(template: Json) -> list[Statement]:
+    """Every statement of every role of a parsed template, its managed policies included.
+
+    Raises ValueError for a policy that is not of the template, for ``Deny`` and for ``NotAction`` and its like.
+    """
+    resolved = _Resolved(template)
+    return [
+        _statement(name.removeprefix(f"{STACK}-"), where, document)
+        for name, policies in resolved.roles()
+        for where, documents in policies
+        for document in documents
+    ]
+
+
+def _statement(role: str, where: str, document: Json) -> Statement:
+    if document["Effect"] != "Allow" or not {"Sid", "Effect", "Action", "Resource", "Condition"} >= document.keys():
+        raise ValueError(f"{where}: a statement {document} that is no plain Allow")
+    return Statement(
+        role, where, _texts(document["Action"]), _texts(document["Resource"]), document.get("Condition", {})
+    )
+
+
+def _texts(value: str | list[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+class _Resolved:
+    """The template's roles with every intrinsic function replaced."""
+
+    def __init__(self, template: Json) -> None:
+        self._resources: dict[str, Json] = template["Resources"]
+        given = {name: item.get("Default", "") for name, item in template["Parameters"].items()}
+        given |= {"Environment": "${Environment}", "Suffix": "${Suffix}"}
+        keys = [{"ParameterKey": name, "ParameterValue": str(value)} for name, value in given.items()]
+        stack = {"name": STACK, "id": _ARN % ("cloudformation", f"stack/{STACK}/*")}
+        self._resolver = Resolver(template, parameter_values(template, keys, {}), stack, self._lookup)
+
+    def roles(self) -> Iterator[tuple[str, list[tuple[str, list[Json]]]]]:
+        """Name of each role; its policies' statements by the logical id of the resource that states them."""
+        for logical, resource in self._resources.items():
+            if resource["Type"] != "AWS::IAM::Role":
+                continue
+            properties = resource["Properties"]
+            policies = [(logical, self._statements(policy)) for policy in properties.get("Policies", [])]
+            for reference in properties.get("ManagedPolicyArns", []):
+                chosen = reference.get("Fn::If", [None, reference])[1]  # what a condition may add is granted
+                if set(chosen) != {"Ref"}:
+                    raise ValueError(f"{logical}: {reference} is a policy of somebody else's")
+                name = chosen["Ref"]
+                policies.append((name, self._statements(self._resources[name]["Properties"])))
+            yield self._text(properties["RoleName"]), policies
+
+    def _statements(self, policy: Json) -> list[Json]:
+        value = placeholders(self._resolver.value(policy["PolicyDocument"]["Statement"]))
+        return value if isinstance(value, list) else [value]
+
+    def _text(self, node: Any) -> str:
+        return str(placeholders(self._resolver.value(node)))
+
+    def _lookup(self, logical: str, attribute: str) -> str:
+        resource = self._resources[logical]
+        properties = resource.get("Properties", {})
+        kind = resource["Type"]
+        if attribute == "Arn" or kind.startswith(_REF_IS_ARN):
+            if kind == "AWS::S3::Bucket":
+                return "arn:${AWS::Partition}:s3:::" + self._text(properties["BucketName"])
+            service, ending = _ENDINGS.get(kind, ("", ""))
+            if not service:
+                raise ValueError(f"{logical}: how does the ARN of {kind} end?")
+            return _ARN % (service, re.sub(r"\{(\w+)\}", lambda match: self._text(properties[match[1]]), ending))
+        if kind == "AWS::Glue::Database":
+            return self._text(properties["DatabaseInput"]["Name"])
+        return next((self._text(properties[name]) for name in _NAMES if name in properties), f"${{{logical}}}")
+
+
+def placeholders(node: Any) -> Any:
+    """The same with account, region and partition of the home replaced by their pseudo parameters."""
+    if isinstance(node, list):
+        return [placeholders(item) for item in node]
+    if isinstance(node, dict):
+        return {key: placeholders(value) for key, value in node.items()}
+    return _general(node) if isinstance(node, str) else node
+
+
+def _general(text: str) -> str:
+    text = text.replace("arn:aws:", "arn:${AWS::Partition}:").replace(ACCOUNT, "${AWS::AccountId}")
+    return text.replace(REGION, "${AWS::Region}")
+
+
+def of_the_home(resource: str) -> str:
+    """A resource of the home, or of a test's deployment, as it was recorded, with placeholders."""
+    text = re.sub(r"\b[0-9a-f]{64}\b", "${Code}", _general(resource))  # the code's hash
+    for environment, suffix in DEPLOYMENTS:
+        text = text.replace(f"sakila-streams-{environment}", STACK)
+        text = re.sub(rf"(:::{re.escape(STACK)}-[a-z]+)-{suffix}\b", r"\1-${Suffix}", text)
+        text = re.sub(rf"(:dms:.*:(?:rep|task|endpoint)):{environment}-", r"\1:${Environment}-", text)
+    return text
+
+
+def matches(resource: str, pattern: str) -> bool:
+    """IAM's match of a resource and a pattern with ``*`` and ``?`` (IAM User Guide, "Resource")."""
+    expression = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
+    return re.fullmatch(expression, resource) is not None

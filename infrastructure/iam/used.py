@@ -1,0 +1,104 @@
+"""What was used of the grants: the committed ``used.json``, and how a record of a home's calls becomes part of it.
+
+An entry names a grant, the call that needed it as the home recorded it (placeholders for the deployment's names), and
+the tiers of tests that made such a call.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from infrastructure.iam.grants import STACK, Grant, matches, of_the_home
+from local.calls import Decision
+from local.settings import DEVELOPER
+
+USED = Path(__file__).parent / "used.json"
+TIERS = ("journey", "services", "faults")
+
+
+@dataclass(frozen=True, order=True)
+class Call:
+    """What a role asked to do; ``resource`` with placeholders."""
+
+    role: str
+    action: str
+    resource: str
+    allowed: bool = True
+
+
+@dataclass(frozen=True)
+class Use:
+    """A grant that was needed: by which call, in which tiers."""
+
+    grant: Grant
+    call: str
+    tiers: tuple[str, ...]
+
+
+def calls(decisions: Iterable[Decision]) -> set[Call]:
+    """The calls of the template's roles in a home's record.
+
+    The home's developer counts as an operator, whose two policies he has.
+    """
+    found = set()
+    for decision in decisions:
+        name = of_the_home(decision.principal)
+        role = "operator" if name == f"user/{DEVELOPER}" else name.removeprefix(f"role/{STACK}-")
+        if role != name:
+            found.add(Call(role, decision.action, of_the_home(decision.resource), decision.allowed))
+    return found
+
+
+def uses(grants: Iterable[Grant], made: Iterable[Call]) -> dict[Grant, str]:
+    """Each grant that a call needed, and the first such call's resource."""
+    by_action: dict[tuple[str, str], list[str]] = {}
+    for call in sorted(made):
+        if call.allowed:
+            by_action.setdefault((call.role, call.action), []).append(call.resource)
+    needed = {}
+    for grant in grants:
+        asked = by_action.get((grant.role, grant.action), [])
+        if resource := next((one for one in asked if matches(one, grant.resource)), None):
+            needed[grant] = resource
+    return needed
+
+
+def read(path: Path = USED) -> list[Use]:
+    """The committed entries."""
+    return [
+        Use(Grant(entry["role"], entry["action"], entry["resource"]), entry["call"], tuple(entry["tiers"]))
+        for entry in json.loads(path.read_text())
+    ]
+
+
+def write(entries: Iterable[Use], path: Path = USED) -> None:
+    """Write them, one a line, sorted."""
+    lines = [
+        json.dumps(
+            {
+                "role": use.grant.role,
+                "action": use.grant.action,
+                "resource": use.grant.resource,
+                "call": use.call,
+                "tiers": use.tiers,
+            }
+        )
+        for use in sorted(entries, key=lambda use: use.grant)
+    ]
+    path.write_text("[\n" + ",\n".join(lines) + "\n]\n")
+
+
+def merged(before: Iterable[Use], tier: str, found: dict[Grant, str], grants: set[Grant]) -> list[Use]:
+    """``before`` with what ``tier`` now proves instead of what it proved; only grants that are still there."""
+    kept = {use.grant: use for use in before if use.grant in grants}
+    result = []
+    for grant in kept.keys() | found.keys():
+        old = kept.get(grant, Use(grant, "", ()))
+        tiers = {*old.tiers, tier} if grant in found else {*old.tiers} - {tier}
+        if tiers:
+            call = old.call or found[grant]
+            result.append(Use(grant, call, tuple(name for name in TIERS if name in tiers)))
+    return result

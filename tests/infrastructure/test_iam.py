@@ -1,0 +1,139 @@
+"""Least privilege: what the template grants is what was used, or what AWS alone asks for; nothing is there twice."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from infrastructure.iam import document, unproven, used
+from infrastructure.iam.grants import Grant, Statement, statements
+from infrastructure.package import Json, parse_template, render_template
+from local.settings import TOOLS
+
+INLINE_CHARACTERS, MANAGED_CHARACTERS = 10_240, 6_144  # IAM User Guide, "IAM and AWS STS quotas"; without white space
+# Service Authorization Reference: the actions without a resource type; DescribeAlarms has one, but the alarms of an
+# account are listed by those who may on all of them
+NO_RESOURCE = {
+    "athena:ListDataCatalogs",
+    "athena:ListEngineVersions",
+    "athena:ListWorkGroups",
+    "cloudwatch:DescribeAlarms",
+    "cloudwatch:GetMetricData",
+    "cloudwatch:ListMetrics",
+    "cloudwatch:PutMetricData",
+    "dms:DescribeConnections",
+    "dms:DescribeEndpoints",
+    "dms:DescribeReplicationInstances",
+    "dms:DescribeReplicationTasks",
+    "glue:GetCrawlerMetrics",
+    "logs:DescribeLogGroups",
+    "s3:GetAccountPublicAccessBlock",
+}
+
+
+@pytest.fixture(scope="module")
+def template() -> Json:
+    return parse_template(render_template())
+
+
+@pytest.fixture(scope="module")
+def stated(template: Json) -> list[Statement]:
+    return statements(template)
+
+
+@pytest.fixture(scope="module")
+def granted(stated: list[Statement]) -> set[Grant]:
+    return {grant for statement in stated for grant in statement.grants}
+
+
+def test_every_grant_is_used_or_unproven_with_a_reason(granted: set[Grant]) -> None:
+    proven = {use.grant for use in used.read()}
+    groups = unproven.read()
+    listed = [grant for group in groups for grant in group.grants]
+    assert [one for one, times in Counter(listed).items() if times > 1] == []
+    assert all(len(group.reason) > 20 for group in groups)
+    assert sorted(granted - proven - set(listed)) == [], "granted, but neither used nor listed with a reason"
+    assert sorted(proven - granted) == [], "used, but not granted"
+    assert sorted(set(listed) - granted) == [], "listed as unproven, but not granted"
+    assert sorted(set(listed) & proven) == [], "listed as unproven, but used"
+
+
+def test_no_role_has_a_grant_twice(stated: list[Statement]) -> None:
+    found = Counter(grant for statement in stated for grant in statement.grants)
+    assert [str(grant) for grant, times in found.items() if times > 1] == []
+
+
+def test_no_wildcard_in_an_action_and_none_for_a_resource_that_could_be_named(granted: set[Grant]) -> None:
+    assert [str(grant) for grant in granted if set("*?") & set(grant.action)] == []
+    assert {grant.action for grant in granted if grant.resource == "*"} <= NO_RESOURCE
+    assert [str(g) for g in granted if g.action in NO_RESOURCE and g.resource != "*"] == []
+
+
+def test_policies_keep_iams_limits(template: Json) -> None:
+    for name, resource in template["Resources"].items():
+        properties = resource.get("Properties", {})
+        if resource["Type"] == "AWS::IAM::ManagedPolicy":
+            assert _length([properties["PolicyDocument"]]) <= MANAGED_CHARACTERS, name
+        if resource["Type"] == "AWS::IAM::Role":
+            inline = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
+            assert _length(inline) <= INLINE_CHARACTERS, name
+
+
+def _length(documents: list[Json]) -> int:
+    """Characters of policies, counted as if every name were as long as it may be.
+
+    Pseudo parameters and names stand in the text as ``${...}``, which is about as long as what replaces it.
+    """
+    return sum(len(json.dumps(document, separators=(",", ":"))) for document in documents)
+
+
+def test_without_any_one_used_grant_a_recorded_call_is_denied(
+    stated: list[Statement], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Decided by the emulator's own IAM, on the calls that it has recorded."""
+    uses = used.read()
+    roles = {use.grant.role for use in uses}
+    asked = {
+        key: sorted({(use.grant.action, use.call) for use in uses if (use.grant.role, use.grant.action) == key})
+        for key in {(use.grant.role, use.grant.action) for use in uses}
+    }
+    whole = [(_policy(stated, role), [q for key, qs in asked.items() if key[0] == role for q in qs]) for role in roles]
+    assert all(all(answers) for answers in decided(whole)), "the template denies a call that was recorded"
+    without = [(_policy(stated, u.grant.role, u.grant), asked[u.grant.role, u.grant.action]) for u in uses]
+    survivors = [use.grant for use, answers in zip(uses, decided(without), strict=True) if all(answers)]
+    share = 1 - len(survivors) / len(uses)
+    with capsys.disabled():
+        print(f"\n{len(uses)} grants taken away one at a time: a call was denied for {share:.1%}")  # noqa: T201
+    assert share >= 0.95, survivors
+
+
+def _policy(stated: Iterable[Statement], role: str, without: Grant | None = None) -> list[Json]:
+    """The statements of a role, less one action on one resource, in the emulator's form."""
+    return [
+        {"Effect": "Allow", "Action": [g.action], "Resource": [g.resource], "Condition": statement.condition}
+        for statement in stated
+        for g in statement.grants
+        if g.role == role and g != without and (without is None or g.action == without.action)
+    ]
+
+
+def decided(cases: list[tuple[list[Json], list[tuple[str, str]]]]) -> list[list[bool]]:
+    """What the emulator's IAM says to the questions of each case."""
+    done = subprocess.run(
+        [TOOLS / "emulator/bin/python", Path(__file__).with_name("decide.py")],
+        input=json.dumps(cases),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    answers: list[list[bool]] = json.loads(done.stdout)
+    return answers
+
+
+def test_the_document_is_fresh(granted: set[Grant]) -> None:
+    assert document.TARGET.read_text() == document.render(granted, used.read(), unproven.read()), "run: make docs"
