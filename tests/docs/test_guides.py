@@ -31,7 +31,7 @@ def test_every_command_could_be_typed(guide: Guide) -> None:
 
 
 def test_every_name_exists(guide: Guide) -> None:
-    if guide.path.name != "DAGS.md":  # whose names are the DAGs' own
+    if guide.path.name not in ("DAGS.md", "iam.md"):  # whose names are the DAGs' and the template's own
         assert in_spans(guide) == []
 
 

@@ -109,7 +109,7 @@ def test_the_producer_sends_what_the_firehose_delivers_and_the_crawler_finds(
     producer.put_record(DeliveryStreamName=LAKE.delivery_stream, Record={"Data": EVENT})
     sent = producer.put_record_batch(DeliveryStreamName=LAKE.delivery_stream, Records=[{"Data": EVENT * EVENTS}] * 2)
     assert sent["FailedPutCount"] == 0
-    wait_until(lambda: keys(home, LAKE.landing_bucket, "streaming/"), 90, "the delivery")
+    wait_until(lambda: bool(keys(home, LAKE.landing_bucket, "streaming/")), 90, "the delivery")
     glue = client("operator", "glue")
     for _ in range(2):  # the first makes the table, the second finds it
         glue.start_crawler(Name=LAKE.crawler)
@@ -242,7 +242,7 @@ def test_without_put_object_firehose_lands_nothing_and_says_so(
     with without(home, "firehose", "s3:PutObject"):
         records = [{"Data": EVENT * EVENTS}] * 2
         client("producer", "firehose").put_record_batch(DeliveryStreamName=LAKE.delivery_stream, Records=records)
-        wait_until(lambda: logs.filter_log_events(logGroupName=group)["events"], 90, "a word from Firehose")
+        wait_until(lambda: bool(logs.filter_log_events(logGroupName=group)["events"]), 90, "a word from Firehose")
         assert "S3.AccessDenied" in logs.filter_log_events(logGroupName=group)["events"][0]["message"]
         assert keys(home, LAKE.landing_bucket, "streaming/") == before
 
