@@ -125,6 +125,7 @@ def zone(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Zone]:
     found = Zone(emulator.client("s3"), "attacked-landing", "attacked-clean")
     for bucket in (found.landing, found.clean):
         found.s3.create_bucket(Bucket=bucket)
+        found.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     found.empty()
     for name, value in function_environment(emulator, found.clean).items():
         monkeypatch.setenv(name, value)

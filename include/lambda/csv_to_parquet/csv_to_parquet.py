@@ -10,8 +10,9 @@ longer there. What a write replaces is therefore never made of a newer CSV, howe
 
 Called by SQS (bodies are S3 notifications; answers partial batch failures) or by S3 itself (raises when one fails).
 Environment: CLEAN_BUCKET. The metadata of each Parquet object say what it was made of: ``source-etag``,
-``source-rows`` and, if a notification had one, ``source-sequencer``, the newest. The ETag is in the file, too, so that
-no two versions of a CSV give Parquet objects of one ETag.
+``source-rows`` and, if a notification had one, ``source-sequencer``, the newest. The version's id is in the file, too
+(the landing bucket is versioned), so that no two versions of a CSV give Parquet objects of one ETag, not even two with
+the same bytes: a slow worker would take the later one for the one it means to replace.
 
 On AWS it runs with the managed layer AWSSDKPandas of its Python version (awswrangler, pandas, pyarrow); the zip holds
 the modules of this folder and the package ``datalake``.
@@ -242,15 +243,15 @@ def _write(
     except _s3().exceptions.NoSuchKey:
         raise FileNotFoundError(source.url) from None
     etag, rows = found["ETag"], 0
-    metadata = {"source-etag": etag.strip('"')}
-    schema = arrow_schema(table).with_metadata(metadata)
+    in_file = {"source-etag": etag.strip('"'), "source-version": found.get("VersionId", "")}
+    schema = arrow_schema(table).with_metadata(in_file)
     with tempfile.TemporaryFile() as file:
         with pq.ParquetWriter(file, schema, compression=COMPRESSION) as writer:
             for batch in read_batches(buffered(found["Body"]), table, source.url):
-                writer.write_batch(batch.replace_schema_metadata(metadata))
+                writer.write_batch(batch.replace_schema_metadata(in_file))
                 rows += batch.num_rows
         file.seek(0)
-        metadata["source-rows"] = str(rows)
+        metadata = {"source-etag": in_file["source-etag"], "source-rows": str(rows)}
         if sequencer := _newest(source.sequencer, present.sequencer if present else None):
             metadata["source-sequencer"] = sequencer
         condition = {"IfMatch": present.etag} if present else {"IfNoneMatch": "*"}
