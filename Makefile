@@ -75,8 +75,8 @@ env:  ## print export lines for clients: eval "$(make -s env)"
 test: setup-tests  ## lint, then every test: fast, services, Spark, Trino, the journey
 	@$(LAKE) test
 
-faults: setup  ## try every fault of docs/reliability.md SEEDS= times, a fifth where Spark is killed; write its table
-	@.local/tools/airflow/bin/python -m tests.faults.report --seeds $(SEEDS)
+faults: setup  ## try every fault of docs/reliability.md SEEDS= times, a fifth where Spark is killed (ONLY= some); write its table
+	@.local/tools/airflow/bin/python -m tests.faults.report --seeds $(SEEDS) $(if $(ONLY),--only $(ONLY))
 
 kill-loop: setup  ## kill a home of its own KILLS= times at random (SEED=) while it works; RECORD=1 writes docs/kill-loop.md
 	@PYTHONPATH=.:include .local/tools/airflow/bin/python -m tests.kill_loop --kills $(KILLS) --seed $(SEED) $(if $(RECORD),--record)

@@ -2,7 +2,7 @@
 
 ``python -m tests.faults.report`` writes the table anew (``make docs``). With ``--seeds n`` it runs every fault's tests
 first, records how they ended, prints a summary, and exits 1 unless every fault was tried and every try passed
-(``make faults``).
+(``make faults``); ``--only`` tries some faults again, once what failed is mended, and keeps the record of the others.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -95,22 +95,30 @@ def summary(results: dict[str, Any]) -> tuple[str, bool]:
     return "\n".join([*lines, f"{whole}/{len(Fault)} faults. {_run_line(results)}"]), whole == len(Fault)
 
 
-def run_faults(seeds: int) -> None:
-    """Every fault's tests, in view, those on Spark beside the others. A failed test is no error here."""
+def run_faults(seeds: int, only: Collection[str] = ()) -> None:
+    """Every fault's tests, or those of the faults named, in view; those on Spark beside the others.
+
+    A failed test is no error here. What is recorded of other faults stays.
+    """
+    kept: dict[str, Any] = json.loads(RESULTS.read_text()) if only else {"minutes": 0.0, "faults": {}}
     RESULTS.unlink(missing_ok=True)  # a run that breaks off must not pass for the one before it
+    tests = [f"{HERE / file}::{test}" for name in only for file, test in tests_of_faults()[name]] or [str(HERE)]
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(len(LANES)) as lanes:
         targets = [Path(folder) / str(number) for number in range(len(LANES))]
-        list(lanes.map(lambda lane, target: _run_lane(lane, seeds, target), LANES, targets))
+        list(lanes.map(lambda lane, target: _run_lane([*tests, "-m", lane], seeds, target), LANES, targets))
         results = merged([json.loads(target.read_text()) for target in targets])
-    results["minutes"] = round((time.monotonic() - began) / 60, 1)
+    results["minutes"] = round(kept["minutes"] + (time.monotonic() - began) / 60, 1)
+    results["faults"] = {
+        which.name: found for which in Fault if (found := (kept["faults"] | results["faults"]).get(which.name))
+    }
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")
 
 
-def _run_lane(marks: str, seeds: int, target: Path) -> None:
-    """The tests with these marks; pytest writes how they ended to ``target``."""
+def _run_lane(tests: list[str], seeds: int, target: Path) -> None:
+    """These tests; pytest writes how they ended to ``target``."""
     options = ["--seeds", str(seeds), "--fault-results", str(target), "--durations=0", "--durations-min=60", "-v"]
-    command = [sys.executable, "-m", "pytest", str(HERE), "-m", marks, *options]
+    command = [sys.executable, "-m", "pytest", *tests, *options]
     environment = os.environ | java.environment() | {"PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as lane:
         assert lane.stdout
@@ -132,9 +140,11 @@ def main() -> int:
     """See the module's docstring."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, help="run the tests first, each so often")
-    seeds = parser.parse_args().seeds
+    parser.add_argument("--only", nargs="+", default=(), choices=[which.name for which in Fault], metavar="FAULT")
+    given = parser.parse_args()
+    seeds = given.seeds
     if seeds:
-        run_faults(seeds)
+        run_faults(seeds, given.only)
     results = json.loads(RESULTS.read_text())
     DOCUMENT.write_text(document(DOCUMENT.read_text(), results))
     if not seeds:
