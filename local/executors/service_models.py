@@ -63,6 +63,14 @@ COMMON_ERRORS = {
 }
 # What AWS was seen to answer although no model declares it: boto/botocore#1121, hashicorp/terraform-provider-aws#24047.
 SEEN_ERRORS = {"dms": {"InvalidParameterValueException", "InvalidParameterCombinationException"}}
+# A stack's events tell its own status too ("Stack status codes" in CloudFormation's user guide).
+SEEN_VALUES = {
+    "ResourceStatus": {
+        "REVIEW_IN_PROGRESS",
+        "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS",
+        "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS",
+    }
+}
 _SURROGATES = r"\uD800\uDC00-\uDBFF\uDFFF"  # Java's spelling of every character beyond 16 bits
 _JSON_NAMES = {"boolean": "Boolean", "integer": "Integer", "long": "Long", "float": "Float", "double": "Double"}
 _TYPES = {
@@ -89,7 +97,7 @@ class Fault:
     value: Any = None
 
     def __str__(self) -> str:
-        return f"{'.'.join(self.path)}: {self.said}"
+        return f"{'.'.join(self.path)}: {'' if self.value is None else f'{self.value!r}: '}{self.said}"
 
 
 @cache
@@ -244,7 +252,7 @@ def _of_scalar(shape: Shape, value: Any) -> list[Fault]:
 
 def _of_string(shape: StringShape, value: str) -> list[Fault]:
     found = _out_of_bounds(shape, "length", len(value), value)
-    if shape.enum and value not in shape.enum:
+    if shape.enum and value not in shape.enum and value not in SEEN_VALUES.get(shape.name, ()):
         said = f"Member must satisfy enum value set: [{', '.join(shape.enum)}]"
         found.append(Fault((), "enum", said, value))
     pattern = shape.metadata.get("pattern")

@@ -80,7 +80,7 @@ def _granted(template: dict[str, Any]) -> set[str]:
 
 def _recorded() -> set[str]:
     """The actions that components were seen to ask for."""
-    return {call["action"] for call in json.loads(USED.read_text())} if USED.exists() else set()
+    return {call["action"] for call in json.loads(USED.read_text())}
 
 
 def _served(home: Path) -> set[str]:

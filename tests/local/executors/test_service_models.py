@@ -99,7 +99,7 @@ class TestReplies:
             ("firehose", "PutRecord", {"Encrypted": True}, "RecordId: Member must not be null"),
             ("firehose", "PutRecord", {"RecordId": 1}, "RecordId: NUMBER_VALUE"),
             ("firehose", "PutRecord", {"RecordId": "x", "Encrypted": None}, "Encrypted: null, which AWS leaves out"),
-            ("glue", "GetJobRun", {"JobRun": {"JobRunState": "DONE"}}, "JobRun.JobRunState: Member must satisfy enum"),
+            ("glue", "GetJobRun", {"JobRun": {"JobRunState": "DONE"}}, "JobRunState: 'DONE': Member must satisfy enum"),
             ("glue", "GetJobRun", {"JobRun": {"StartedOn": "today"}}, "JobRun.StartedOn: STRING_VALUE"),
             ("athena", "GetQueryResults", {"ResultSet": {"Rows": [{"Data": [{"Nope": ""}]}]}},
              "ResultSet.Rows.1.member.Data.1.member.Nope: no member"),
@@ -115,6 +115,10 @@ class TestReplies:
 
     def test_a_reply_that_fits_has_no_faults(self) -> None:
         assert reply_faults("firehose", "PutRecord", {"RecordId": "x", "Encrypted": True}) == []
+        event = "<StackEvents><member><StackId>a</StackId><EventId>b</EventId><StackName>c</StackName><Timestamp>"
+        event += "2026-01-01T00:00:00Z</Timestamp><ResourceStatus>REVIEW_IN_PROGRESS</ResourceStatus></member>"
+        reply = f"<R><DescribeStackEventsResult>{event}</StackEvents></DescribeStackEventsResult></R>"
+        assert reply_faults("cloudformation", "DescribeStackEvents", reply) == []
         run = {"Id": "jr", "JobRunState": "RUNNING", "StartedOn": datetime.now(UTC), "ExecutionTime": 1}
         assert reply_faults("glue", "GetJobRun", {"JobRun": run}) == []
 
