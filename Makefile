@@ -17,7 +17,7 @@ KILLS ?= 200
 SEED ?= 1
 SEEDS ?= 20
 
-.PHONY: tools deploy destroy plan help setup setup-tests demo up down status clean stream history redrive verify env test faults kill-loop mutants lint format docs lock
+.PHONY: tools deploy destroy plan help setup setup-tests demo up down status clean stream history redrive verify env test faults kill-loop mutants lint scan format docs lock
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -25,8 +25,8 @@ help:  ## list the targets
 setup:  ## install what is missing (Debian packages, Python environments, jars, Sakila)
 	@$(if $(PYTHON),,$(error Python 3.11 is needed: there is neither python3.11 nor python3 on the PATH))$(PYTHON) -B -m local.setup
 
-setup-tests: setup  # what reads Dockerfile and docker-compose.yaml
-	@$(PYTHON) -B -m local.setup docker-compose containers
+setup-tests: setup  # the security scanner, and what reads Dockerfile and docker-compose.yaml
+	@$(PYTHON) -B -m local.setup docker-compose containers scanners
 
 demo: setup  ## start, deploy, load, stream, enrich, query: the whole journey, then its results
 	@$(LAKE) demo
@@ -72,7 +72,7 @@ verify: setup  ## recount a MONTH= (yyyy-MM; else all) from what landed; LEDGER=
 env:  ## print export lines for clients: eval "$(make -s env)"
 	@$(PYTHON) -B -m local env
 
-test: setup-tests  ## lint, then every test: fast, services, Spark, Trino, the journey
+test: setup-tests  ## lint, the scanners, then every test: fast, services, Spark, Trino, the journey
 	@$(LAKE) test
 
 faults: setup  ## try every fault of docs/reliability.md SEEDS= times, a fifth where Spark is killed (ONLY= some); write its table
@@ -87,6 +87,9 @@ mutants: setup  ## take protections out of a copy of the code, one at a time, an
 lint: setup  ## ruff, mypy, sqlfluff, cfn-lint
 	@$(LAKE) lint
 
+scan: setup-tests  ## checkov, cfn-lint and our own rules over the template: 0 findings; over the naive one: at least 40
+	@$(LAKE) scan
+
 format: setup  ## format the Python files
 	@.local/tools/airflow/bin/ruff check --fix-only --quiet . && .local/tools/airflow/bin/ruff format .
 
@@ -97,7 +100,7 @@ docs: setup  ## write anew: docs/DAGS.md, docs/iam.md, the template's tables in 
 	@.local/tools/airflow/bin/python -m tests.faults.report
 
 lock: setup  ## compile the requirements anew (production's and the local ones together)
-	@for lock in local/requirements requirements local/emulator/requirements tests/containers/requirements; do \
+	@for lock in local/requirements requirements local/emulator/requirements tests/containers/requirements infrastructure/scanners/requirements; do \
 	  constraint=$$(test $$lock = requirements && echo "--constraint local/requirements.txt"); \
 	  $(UV) pip compile --quiet --no-header --generate-hashes --python-version 3.11 $$constraint \
 	    --output-file $$lock.txt $$lock.in || exit; done

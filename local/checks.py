@@ -72,6 +72,11 @@ def lint() -> Iterator[Check]:
     yield Check("cfn-lint", ["cfn-lint", *sorted(str(path) for path in (ROOT / "infrastructure").glob("*.yaml"))])
 
 
+def security() -> Check:
+    """The scanners, which have an environment of their own."""
+    return Check("security", ["python", "-m", "local", "scan"])
+
+
 def fast_tests() -> Check:
     """The tests that need no service."""
     return Check("fast tests", [*_PYTEST, " and ".join(f"not {tier}" for tier in TIERS)])
@@ -92,6 +97,7 @@ def run_lint() -> Iterator[Check]:
 def run_all() -> Iterator[Check]:
     """Lint and every test; each as it has ended."""
     yield from run_lint()
+    yield security().run()
     spark = tier("spark")
     with tempfile.TemporaryFile() as output:
         with spark.running(output):

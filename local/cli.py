@@ -191,6 +191,7 @@ COMMANDS: dict[str, Callable[[Settings, Sequence[str]], int]] = {
     "redrive": _module("local.redrive"),
     "test": lambda _settings, _arguments: _checks("test"),
     "lint": lambda _settings, _arguments: _checks("lint"),
+    "scan": _module("local.scan"),
 }
 
 

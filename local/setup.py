@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / ".local" / "tools"
 LOGS = ROOT / ".local" / "logs"
 WANTED = (3, 11)
-FOR_TESTS = ("docker-compose", "containers")  # a package and a step
+FOR_TESTS = ("docker-compose", "containers", "scanners")  # a package and two steps
 
 
 # Python
@@ -132,6 +132,7 @@ LOCKS = {
     "airflow": "local/requirements.txt",
     "emulator": "local/emulator/requirements.txt",
     "containers": "tests/containers/requirements.txt",
+    "scanners": "infrastructure/scanners/requirements.txt",
 }
 
 
@@ -242,6 +243,7 @@ def steps() -> list[Step]:
         java_step("trino", trino.install, "spark-jars"),  # one Maven at a time: they share a repository
         Step("sakila", lambda: not sakila.installed(TOOLS), into_tools(sakila.install)),
         environment_step("containers"),
+        environment_step("scanners"),
     ]
 
 

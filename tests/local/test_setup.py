@@ -25,7 +25,7 @@ def test_production_and_local_requirements_agree() -> None:
     assert production.items() <= local.items()
 
 
-@pytest.mark.parametrize("lock", ["requirements.txt", "local/requirements.txt", "local/emulator/requirements.txt"])
+@pytest.mark.parametrize("lock", ["requirements.txt", *setup.LOCKS.values()])
 def test_every_locked_package_has_hashes(lock: str) -> None:
     text = (ROOT / lock).read_text()
     blocks = re.split(r"^(?=[a-z0-9-]+==)", text, flags=re.MULTILINE)[1:]

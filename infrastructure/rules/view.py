@@ -1,0 +1,108 @@
+"""A template as rules look at it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from infrastructure.package import Json, parse_template, render_template
+
+NO_VALUE = {"Ref": "AWS::NoValue"}
+
+
+class View:
+    """A parsed template, with long-form intrinsics."""
+
+    def __init__(self, template: Json) -> None:
+        self.template = template
+        self.resources: dict[str, Json] = template.get("Resources", {})
+
+    @classmethod
+    def of_file(cls, path: Path) -> View:
+        """A template in YAML or JSON; raises ValueError for anything else."""
+        return cls(parse_template(path.read_text()))
+
+    @classmethod
+    def of_lake(cls) -> View:
+        """Our template as it is deployed."""
+        return cls(parse_template(render_template()))
+
+    def of_type(self, *types: str) -> Iterator[tuple[str, Json]]:
+        """(logical id, properties) of the resources of some types."""
+        for name, resource in self.resources.items():
+            if resource["Type"] in types:
+                yield name, resource.get("Properties") or {}
+
+    def named(self, value: Any) -> str:
+        """The logical id that a Ref, Fn::GetAtt or Fn::Sub names first; "" for anything else."""
+        found = next(references(value), "")
+        return found if found in self.resources else ""
+
+
+def branches(value: Any) -> list[Any]:
+    """What a value may be: both sides of an Fn::If, without AWS::NoValue; a list's items are branched, too."""
+    if isinstance(value, dict) and set(value) == {"Fn::If"}:
+        return [one for side in value["Fn::If"][1:] for one in branches(side)]
+    if isinstance(value, list):
+        return [one for item in value for one in branches(item)]
+    return [] if value == NO_VALUE or value is None else [value]
+
+
+def at(properties: Any, path: str) -> list[Any]:
+    """Every value that a property may have; ``path`` is ``A.B``. Nothing, if it is not set."""
+    found = branches(properties)
+    for key in path.split("."):
+        found = [one for value in found if isinstance(value, dict) for one in branches(value.get(key))]
+    return found
+
+
+def all_are(properties: Any, path: str, *wanted: Any) -> bool:
+    """Whether a property is set, and whatever it may be is one of ``wanted`` (booleans may be written as text)."""
+    found = at(properties, path)
+    texts = {str(one).lower() for one in wanted}
+    return bool(found) and all(not isinstance(one, dict) and str(one).lower() in texts for one in found)
+
+
+def references(value: Any) -> Iterator[str]:
+    """The logical ids, parameters and pseudo parameters that a value names."""
+    if isinstance(value, list):
+        for item in value:
+            yield from references(item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if key in ("Ref", "Condition") and isinstance(item, str):
+                yield item
+            elif key == "Fn::GetAtt":
+                yield item[0] if isinstance(item, list) else item.split(".")[0]
+            else:
+                if key == "Fn::Sub":
+                    text = item if isinstance(item, str) else item[0]
+                    yield from (name.split(".")[0] for name in re.findall(r"\$\{([^!}][^}]*)\}", text))
+                yield from references(item)
+
+
+def texts(node: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """(path, text) of every text in a part of a template that is written out, Fn::Sub's among them."""
+    if isinstance(node, str):
+        yield path, node
+    elif isinstance(node, list):
+        for item in node:
+            yield from texts(item, path)
+    elif isinstance(node, dict):
+        for key, item in node.items():
+            if key == "Fn::If":
+                yield from texts(item[1:], path)
+            elif key not in ("Ref", "Fn::GetAtt", "Fn::FindInMap", "Condition") or not isinstance(item, str | list):
+                yield from texts(item, path if key.startswith("Fn::") else f"{path}.{key}".lstrip("."))
+
+
+def listed(value: Any) -> list[Any]:
+    """A value that a policy may write alone or in a list."""
+    return value if isinstance(value, list) else [value]
+
+
+def statements(document: Any) -> list[Json]:
+    """The statements of a policy document."""
+    return [one for one in branches(document.get("Statement")) if isinstance(one, dict)] if document else []
