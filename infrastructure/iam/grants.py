@@ -31,6 +31,8 @@ _ENDINGS = {
     "AWS::SQS::Queue": ("sqs", "{QueueName}"),
 }
 _REF_IS_ARN = ("AWS::DMS::", "AWS::SNS::Topic")
+# Policies that DMS asks for by name; what they allow is AWS's to say.
+_OF_AWS = ("policy/service-role/AmazonDMSVPCManagementRole", "policy/service-role/AmazonDMSCloudWatchLogsRole")
 _NAMES = ("BucketName", "Name", "RoleName", "ManagedPolicyName", "LogGroupName")
 
 
@@ -113,6 +115,8 @@ class _Resolved:
             policies = [(logical, self._statements(policy)) for policy in properties.get("Policies", [])]
             for reference in properties.get("ManagedPolicyArns", []):
                 chosen = reference.get("Fn::If", [None, reference])[1]  # what a condition may add is granted
+                if str(chosen.get("Fn::Sub", "")).endswith(_OF_AWS):
+                    continue
                 if set(chosen) != {"Ref"}:
                     raise ValueError(f"{logical}: {reference} is a policy of somebody else's")
                 name = chosen["Ref"]

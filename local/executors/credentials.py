@@ -65,7 +65,10 @@ class Sessions:
 
     def _assume(self, role_arn: str, name: str) -> Key:
         try:
-            reply = self._sts.assume_role(RoleArn=role_arn, RoleSessionName=name, DurationSeconds=self._seconds)
+            # as Firehose does; services that send none are not hindered by one
+            reply = self._sts.assume_role(
+                RoleArn=role_arn, RoleSessionName=name, DurationSeconds=self._seconds, ExternalId=ACCOUNT
+            )
         except ClientError as error:
             stated = error.response["Error"]
             raise AwsError("AccessDeniedException", f"{role_arn} cannot be assumed: {stated['Message']}") from error

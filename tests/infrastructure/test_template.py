@@ -127,9 +127,10 @@ def test_every_role_follows_the_rule(lake: Lake, resolved: Resolved) -> None:
 def test_every_other_name_bears_the_deployments_name(lake: Lake, resolved: Resolved) -> None:
     """Two deployments in one account must not meet: whatever is unique in an account bears the environment."""
     shared = {"AWS::Glue::Database", "AWS::Athena::NamedQuery"}  # these names are the contract itself
+    of_the_account = {"DmsVpcRole", "DmsLogsRole"}  # DMS looks for them under these names
     keys = {"Name", "LogGroupName", "CertificateIdentifier", "ResourceIdentifier", "RoleName", "ManagedPolicyName"}
     for logical, resource in resolved.template["Resources"].items():
-        if resource["Type"] in shared:
+        if resource["Type"] in shared or logical in of_the_account:
             continue
         for key in keys & resource.get("Properties", {}).keys():
             name = resolved(f"{logical}.{key}")
@@ -243,7 +244,7 @@ def test_jobs_take_the_locked_arrow_and_pandas(resolved: Resolved, requirements:
 
 def test_cut_off_is_ten_gigabytes_and_enforced(resolved: Resolved) -> None:
     configuration = resolved("Workgroup.WorkGroupConfiguration")
-    assert configuration["BytesScannedCutoffPerQuery"] == 10 * 1024**3
+    assert int(configuration["BytesScannedCutoffPerQuery"]) == 10 * 1024**3
     assert configuration["EnforceWorkGroupConfiguration"] is True
 
 
@@ -262,11 +263,28 @@ def test_parameters_are_described_and_bounded() -> None:
 
 def test_data_outlives_the_stack_where_it_is_told_to() -> None:
     resources = parse_template(package.TEMPLATE.read_text())["Resources"]
-    kept = {name for name, one in resources.items() if "DeletionPolicy" in one}
+    kept = {name for name, one in resources.items() if one.get("DeletionPolicy", "Delete") != "Delete"}
     assert kept == {
         "Key", "LandingBucket", "CleanBucket", "CuratedBucket", "ResultsBucket", "MySqlSecret", "MySql",
+        "SakilaDatabase", "LandingDatabase", "CuratedDatabase",
     }  # fmt: skip
-    assert all("UpdateReplacePolicy" in resources[name] for name in kept)
+    for name in kept:
+        backed_up = "Snapshot" if name == "MySql" else "Retain"
+        assert resources[name]["DeletionPolicy"] == {"Fn::If": ["KeepData", backed_up, "Delete"]}, name
+        assert resources[name]["UpdateReplacePolicy"] == backed_up, name
+
+
+def test_the_stack_policy_guards_exactly_what_holds_data() -> None:
+    """An update that would replace or delete one of them is refused (CloudFormation User Guide, "Stack policies")."""
+    resources = parse_template(package.TEMPLATE.read_text())["Resources"]
+    policy = json.loads((ROOT / "infrastructure" / "stack-policy.json").read_text())
+    allow, deny = policy["Statement"]
+    assert allow == {"Effect": "Allow", "Principal": "*", "Action": "Update:*", "Resource": "*"}
+    assert (deny["Effect"], deny["Principal"]) == ("Deny", "*")
+    assert set(deny["Action"]) == {"Update:Replace", "Update:Delete"}
+    guarded = [resource.removeprefix("LogicalResourceId/") for resource in deny["Resource"]]
+    holds_data = [name for name, one in resources.items() if one.get("DeletionPolicy", "Delete") != "Delete"]
+    assert sorted(guarded) == sorted(holds_data)
 
 
 def test_policies_fit_into_iams_limits(resolved: Resolved) -> None:

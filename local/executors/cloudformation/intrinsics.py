@@ -2,7 +2,7 @@
 
 Rules: CloudFormation User Guide, "Intrinsic function reference", "Pseudo parameters reference", "Get values stored in
 other services using dynamic references". Left out, and refused by name: Fn::ImportValue, Fn::Transform, Fn::ForEach,
-Fn::Cidr, Fn::GetAZs, and ssm references.
+and ssm references.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
+from ipaddress import ip_network
+from itertools import islice
 from typing import Any
 
 from local.executors.protocol import AwsError
@@ -147,6 +149,8 @@ class Resolver:
             "Fn::Or": lambda value: any(self._value(item) for item in value),
             "Fn::Not": lambda value: not self._value(value[0]),
             "Fn::FindInMap": self._find_in_map,
+            "Fn::GetAZs": lambda value: [f"{self._value(value) or REGION}{zone}" for zone in "abc"],
+            "Fn::Cidr": self._cidr,
             "Fn::ToJsonString": lambda value: json.dumps(self.value(value)),
         }
 
@@ -205,6 +209,13 @@ class Resolver:
                 raise invalid(f"Template error: Unable to get mapping for {'::'.join(map(str, value))}")
             found = found[key]
         return found
+
+    def _cidr(self, value: Any) -> list[str]:
+        """``[block, count, bits of an address that a part leaves free]``; the last may be left out for IPv6 alone."""
+        block, count, bits = (str(self._value(item)) for item in value)
+        network = ip_network(block)
+        parts = network.subnets(new_prefix=network.max_prefixlen - int(bits))
+        return [str(part) for part in islice(parts, int(count))]
 
     def _dynamic(self, text: str) -> str:
         if self._secret is None:

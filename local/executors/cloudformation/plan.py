@@ -83,7 +83,7 @@ class Plan:
     @cached_property
     def reduced(self) -> Json:
         """The emulator's part."""
-        return reduce(self.template, self._ours, self._literal, self._needed(), self._settings)
+        return reduce(self.template, self._ours, self._literal, self._needed(), self._settings, self._parameters)
 
     def kept(self, logical: str, policy: str = "DeletionPolicy") -> bool:
         """Whether a resource outlives its stack, or with ``UpdateReplacePolicy`` its replacement.

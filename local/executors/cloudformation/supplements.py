@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from local.executors.cloudformation.types import Context, Json, without
+from local.executors.cloudformation.types import Context, Json, shaped, without
 
 TYPE = "AWS::S3::Bucket"
 PROPERTIES = ("BucketName", "BucketEncryption", "LifecycleConfiguration")
@@ -22,14 +22,17 @@ def apply(context: Context, properties: Json) -> None:
         s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": rules})
     if lifecycle := properties.get("LifecycleConfiguration"):
         rules = [_lifecycle_rule(rule) for rule in lifecycle["Rules"]]
-        s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": rules})
+        request = {"Bucket": bucket, "LifecycleConfiguration": {"Rules": rules}}
+        s3.put_bucket_lifecycle_configuration(**shaped("s3", "PutBucketLifecycleConfiguration", request))
 
 
 def _lifecycle_rule(rule: Json) -> Json:
-    made = without(rule, "Id", "Prefix", "ExpirationInDays")
+    made = without(rule, "Id", "Prefix", "ExpirationInDays", "ExpiredObjectDeleteMarker")
     made["Filter"] = {"Prefix": rule.get("Prefix", "")}
     if "Id" in rule:
         made["ID"] = rule["Id"]
     if "ExpirationInDays" in rule:
-        made["Expiration"] = {"Days": int(rule["ExpirationInDays"])}
+        made["Expiration"] = {"Days": rule["ExpirationInDays"]}
+    if "ExpiredObjectDeleteMarker" in rule:
+        made["Expiration"] = {"ExpiredObjectDeleteMarker": rule["ExpiredObjectDeleteMarker"]}
     return made

@@ -36,6 +36,7 @@ RECORDED = {
     "AWS::EC2::VPC": "vpc-",
     "AWS::EC2::VPCEndpoint": "vpce-",
     "AWS::EC2::VPCGatewayAttachment": "",
+    "AWS::Glue::SecurityConfiguration": "",
     "AWS::MWAA::Environment": "",
     "AWS::RDS::DBParameterGroup": "",
     "AWS::RDS::DBSubnetGroup": "",

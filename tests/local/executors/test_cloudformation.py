@@ -67,6 +67,9 @@ def resolver(**options: Any) -> Resolver:
         ({"Fn::Select": ["1", {"Ref": "Zones"}]}, "b"),
         ({"Fn::Split": ["|", "a|b"]}, ["a", "b"]),
         ({"Fn::FindInMap": ["Sizes", "prod", "Class"]}, "big"),
+        ({"Fn::GetAZs": ""}, ["us-east-1a", "us-east-1b", "us-east-1c"]),
+        ({"Fn::Select": [1, {"Fn::GetAZs": "eu-west-1"}]}, "eu-west-1b"),
+        ({"Fn::Cidr": ["10.74.0.0/20", 2, "6"]}, ["10.74.0.0/26", "10.74.0.64/26"]),
         ({"Fn::If": ["IsX", "yes", "no"]}, "yes"),
         ({"Fn::If": ["Not", "yes", {"Ref": "AWS::NoValue"}]}, None),
         ({"a": {"Fn::If": ["Not", 1, {"Ref": "AWS::NoValue"}]}, "b": [{"Ref": "AWS::NoValue"}, 2]}, {"b": [2]}),
@@ -151,10 +154,23 @@ def test_the_emulators_part() -> None:
         },
         "Outputs": {"Whatever": {"Value": {"Ref": "Mine"}}},
     }
+    account = {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+    external = {"StringEquals": {"sts:ExternalId": {"Ref": "AWS::AccountId"}}}
+    template["Resources"]["Role"] = {
+        "Type": "AWS::IAM::Role",
+        "Properties": {"AssumeRolePolicyDocument": {"Statement": [{"Condition": account}, {"Condition": external}]}},
+    }
+    template["Parameters"] = {"Days": {"Type": "Number"}, "Name": {"Type": "String"}}
+    template["Resources"]["Logs"] = {"Type": "AWS::Logs::LogGroup", "Properties": {"RetentionInDays": {"Ref": "Days"}}}
     before = json.dumps(template)
-    reduced = reduce(template, {"Mine"}, lambda name, attribute: f"<{name}{attribute}>", [("Key", "Arn")], SETTINGS)
+    given = {"Days": "30", "Name": "30"}
+    needed = [("Key", "Arn")]
+    reduced = reduce(template, {"Mine"}, lambda name, attribute: f"<{name}{attribute}>", needed, SETTINGS, given)
     assert json.dumps(template) == before
-    assert reduced["Resources"].keys() == {"Key", "Function", "Policy"}
+    assert reduced["Resources"].keys() == {"Key", "Function", "Policy", "Role", "Logs"}
+    assert reduced["Resources"]["Logs"]["Properties"] == {"RetentionInDays": 30}
+    trust = reduced["Resources"]["Role"]["Properties"]["AssumeRolePolicyDocument"]
+    assert trust["Statement"] == [{}, {"Condition": external}]
     function = reduced["Resources"]["Function"]
     assert function["DependsOn"] == ["Key"]
     assert function["Properties"]["Role"] == {"Fn::Sub": "<MineArn>/${Key}/${!Mine}"}
