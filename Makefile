@@ -93,10 +93,11 @@ scan: setup-tests  ## checkov, cfn-lint and our own rules over the template: 0 f
 format: setup  ## format the Python files
 	@.local/tools/airflow/bin/ruff check --fix-only --quiet . && .local/tools/airflow/bin/ruff format .
 
-docs: setup  ## write anew: docs/DAGS.md, docs/iam.md, the template's tables in docs/deploy.md, the faults' in docs/reliability.md
+docs: setup  ## write anew: docs/DAGS.md, docs/iam.md, docs/cost.md, the template's tables in docs/deploy.md, the faults' in docs/reliability.md
 	@PYTHONPATH=include:plugins .local/tools/airflow/bin/python -m local.dag_docs
 	@PYTHONPATH=.:include .local/tools/airflow/bin/python -m infrastructure.reference
 	@PYTHONPATH=include .local/tools/airflow/bin/python -m infrastructure.iam
+	@PYTHONPATH=.:include .local/tools/airflow/bin/python -m infrastructure.cost
 	@.local/tools/airflow/bin/python -m tests.faults.report
 
 lock: setup  ## compile the requirements anew (production's and the local ones together)

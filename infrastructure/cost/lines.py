@@ -205,10 +205,11 @@ def _job(job: Resource, month: Month) -> Iterator[Part]:
     yield "log", "logs.ingest", logged, "GB"
 
 
-def _workgroup(_: Resource, month: Month) -> Iterator[Part]:
+def _workgroup(workgroup: Resource, month: Month) -> Iterator[Part]:
+    cutoff = float(workgroup.properties["WorkGroupConfiguration"]["BytesScannedCutoffPerQuery"])
     for what, (count, size) in month.usage.queries.items():
-        scanned = count * max(size, fact("athena_minimum") * MIB) / 2**40
-        yield f"queries: {what}", "athena.scan", scanned, "TB"
+        billed = min(max(size, fact("athena_minimum") * MIB), cutoff)  # a cancelled query is billed, too
+        yield f"queries: {what}", "athena.scan", count * billed / 2**40, "TB"
 
 
 def _endpoint(endpoint: Resource, month: Month) -> Iterator[Part]:

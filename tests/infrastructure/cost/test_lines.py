@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +13,7 @@ from infrastructure.cost.lines import FREE, PRICED, UnknownResource, dpu_hours, 
 from infrastructure.cost.month import Month
 from infrastructure.cost.prices import read_prices
 from infrastructure.cost.resources import Resource
-from infrastructure.cost.usage import IDLE, LOADS, TEN, THOUSAND, Load
+from infrastructure.cost.usage import FACTS, IDLE, LOADS, TEN, THOUSAND, Load
 
 STREAM = Resource(
     "Events",
@@ -104,6 +105,16 @@ def test_the_landing_bucket(load: Load, storage: float, put: float) -> None:
     assert lines["PUT and LIST requests"] == pytest.approx(put, abs=0.001)
 
 
+def workgroup(cutoff: int) -> Resource:
+    configuration = {"WorkGroupConfiguration": {"BytesScannedCutoffPerQuery": str(cutoff)}}
+    return Resource("Workgroup", "AWS::Athena::WorkGroup", configuration)
+
+
+def test_a_cancelled_query_is_billed_up_to_the_cutoff() -> None:
+    lines = usd(dataclasses.replace(THOUSAND, month=12), workgroup(2**30))
+    assert lines["queries: top states"] == pytest.approx(730 / 1024 * 5)  # a GB each instead of 21
+
+
 @pytest.mark.parametrize(
     ("load", "find", "categories"),
     [
@@ -113,7 +124,7 @@ def test_the_landing_bucket(load: Load, storage: float, put: float) -> None:
     ],
 )
 def test_athena_bills_ten_megabytes_at_least(load: Load, find: float, categories: float) -> None:
-    lines = usd(load, Resource("Workgroup", "AWS::Athena::WorkGroup", {}))
+    lines = usd(load, workgroup(10 * 2**30))
     assert lines["queries: find_new_objects"] == pytest.approx(find, abs=0.0001)
     assert lines["queries: top categories"] == pytest.approx(categories, abs=0.0001)
 
@@ -210,3 +221,9 @@ def rules() -> Iterator[tuple[list[dict[str, Any]], str, float]]:
 @pytest.mark.parametrize(("given", "prefix", "months"), rules())
 def test_what_a_lifecycle_rule_lets_expire(given: list[dict[str, Any]], prefix: str, months: float) -> None:
     assert months_kept({"LifecycleConfiguration": {"Rules": given}}, prefix) == pytest.approx(months)
+
+
+def test_a_run_is_billed_for_a_minute_at_least(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FACTS, "glue_start", FACTS["glue_start"]._replace(value=20))
+    assert run_seconds(2, 0) == 60
+    assert run_seconds(2, 400) == 120

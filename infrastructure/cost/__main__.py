@@ -1,0 +1,20 @@
+"""``python -m infrastructure.cost``: write docs/cost.md and its picture (a test fails while they are stale)."""
+
+from __future__ import annotations
+
+from infrastructure.cost.chart import draw
+from infrastructure.cost.document import bars, render
+from infrastructure.package import ROOT
+
+DOCUMENT, PICTURE = ROOT / "docs" / "cost.md", ROOT / "docs" / "images" / "cost.svg"
+TITLE = "What a month of the lake costs"
+
+
+def write() -> None:
+    """Both files."""
+    DOCUMENT.write_text(render(), encoding="utf-8")
+    PICTURE.write_text(draw(TITLE, bars()), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write()
