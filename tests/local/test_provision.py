@@ -63,7 +63,8 @@ def test_the_developer_may_what_an_analyst_and_an_operator_may(home: LakeHome) -
     [task] = dms.describe_replication_tasks()["ReplicationTasks"]
     assert task["ReplicationTaskIdentifier"] == LAKE.dms_task
     firehose = _client(home, "developer", "firehose")
-    assert firehose.put_record(DeliveryStreamName=LAKE.delivery_stream, Record={"Data": b"{}\n"})["RecordId"]
+    stream = firehose.describe_delivery_stream(DeliveryStreamName=LAKE.delivery_stream)
+    assert stream["DeliveryStreamDescription"]["DeliveryStreamStatus"] == "ACTIVE"
     s3 = _client(home, "developer", "s3")
     assert "Contents" not in s3.list_objects_v2(Bucket=LAKE.curated_bucket)
     s3.put_object(Bucket=LAKE.results_bucket, Key="athena/mine", Body=b"")
@@ -73,6 +74,7 @@ def test_the_developer_may_what_an_analyst_and_an_operator_may(home: LakeHome) -
         lambda: _client(home, "developer", "glue").delete_table(DatabaseName="sakila", Name="film"),
         lambda: _client(home, "developer", "secretsmanager").get_secret_value(SecretId=LAKE.mysql_secret),
         lambda: _client(home, "developer", "cloudformation").delete_stack(StackName=LAKE.stack),
+        lambda: firehose.put_record(DeliveryStreamName=LAKE.delivery_stream, Record={"Data": b"{}\n"}),
         lambda: dms.delete_replication_task(ReplicationTaskArn=task["ReplicationTaskArn"]),
     ):
         with pytest.raises(ClientError, match="AccessDenied|not authorized"):
@@ -118,3 +120,14 @@ def test_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert provision.main(["remove"]) == 2
     assert "prepare|deploy|destroy|plan" in capsys.readouterr().err
     assert Lake("local", "home") == provision.LAKE
+
+
+def test_the_lake_can_be_removed_while_the_home_goes_on(home: LakeHome) -> None:
+    assert provision.destroy(home.settings, []) == 2  # nobody can be asked here
+    assert home.clients("cloudformation").describe_stacks(StackName=LAKE.stack)["Stacks"]
+    assert provision.destroy(home.settings, ["--yes"]) == 0
+    with pytest.raises(ClientError, match="does not exist"):
+        home.clients("cloudformation").describe_stacks(StackName=LAKE.stack)
+    iam = home.clients("iam")
+    assert iam.list_policies(Scope="Local")["Policies"] == []
+    assert iam.list_attached_user_policies(UserName="lake-developer")["AttachedPolicies"] == []
