@@ -27,7 +27,7 @@ from infrastructure.stack import Clients, DeployError, describe
 SHOWN_LIMITS = 8
 SAMPLE_SUFFIX = "123456789012"  # an account's id is as long
 CHECKS = {
-    "cfn-lint": [str(Path(sys.executable).with_name("cfn-lint"))],
+    "cfn-lint": [str(Path(sys.executable).with_name("cfn-lint")), str(TEMPLATE)],
     "our own rules": [sys.executable, "-m", "infrastructure.rules"],
 }
 
@@ -44,7 +44,7 @@ def plan(environment: str, suffix: str = SAMPLE_SUFFIX) -> Iterator[str]:
     failed = []
     yield "Checks"
     for name, program in CHECKS.items():
-        result = subprocess.run([*program, str(TEMPLATE)], cwd=ROOT, capture_output=True, text=True, check=False)
+        result = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=False)
         yield f"  {'✗' if result.returncode else '✓'} {name}"
         if result.returncode:
             failed.append(name)
