@@ -165,7 +165,9 @@ def supervise(settings: Settings, described: Iterable[services.Service]) -> int:
         return 1
     for folder in (settings.logs, settings.data, settings.home / "tmp"):
         folder.mkdir(parents=True, exist_ok=True)
-    settings.secrets.mkdir(mode=0o700, exist_ok=True)
+    for folder in (settings.secrets, settings.data / "emulator"):  # whose state holds every secret of Secrets Manager
+        folder.mkdir(mode=0o700, exist_ok=True)
+        folder.chmod(0o700)
 
     async def run() -> None:
         await Supervisor(settings, described).run()
