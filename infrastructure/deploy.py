@@ -24,6 +24,7 @@ from infrastructure import limits, stack_policy, upload
 from infrastructure import stack as stacks
 from infrastructure.change_set import ChangeSet
 from infrastructure.console import Console, arguments_of, lake, run, signed_in
+from infrastructure.layer import with_layer
 from infrastructure.mwaa.package import MWAA_PREFIX
 from infrastructure.mwaa.publish import make_pool, publish
 from infrastructure.package import Artifact, Code, build_code, parameters_of, parse_template, render_template
@@ -233,7 +234,7 @@ def main(arguments: list[str] | None = None) -> int:
         session = boto3.Session()
         signed_in(session)
         which = lake(session, options.environment, options.suffix)
-        parameters = parameters_of(options.environment)
+        parameters = with_layer(parameters_of(options.environment), session.client("ssm"))
         if options.mysql_ca:
             parameters["MySqlCa"] = options.mysql_ca.read_text()
         made = deploy(which, parameters, options.sakila, console=Console.here(options.yes), replace=options.replace)

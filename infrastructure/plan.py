@@ -21,6 +21,7 @@ from infrastructure import change_set as change_sets
 from infrastructure import cost, limits, stack_policy, upload
 from infrastructure.console import arguments_of, lake, run
 from infrastructure.deploy import KEPT, all_parameters, refusal, stack_request
+from infrastructure.layer import with_layer
 from infrastructure.package import ROOT, TEMPLATE, build_code, parameters_of, parse_template, render_template
 from infrastructure.stack import Clients, DeployError, describe
 
@@ -82,7 +83,8 @@ def compare(lake: Lake, clients: Clients) -> Iterator[str]:
         return
     template = upload.template_artifact(render_template())
     upload.put(s3, lake.artifacts_bucket, [template])
-    parameters, stack = parameters_of(lake.environment), describe(cloudformation, lake.stack)
+    parameters = with_layer(parameters_of(lake.environment), clients("ssm"))
+    stack = describe(cloudformation, lake.stack)
     kept = set() if stack is None else KEPT - parameters.keys()
     made = change_sets.create(cloudformation, stack_request(lake, parameters, build_code(), s3, template, kept))
     if made is None:

@@ -1,0 +1,39 @@
+"""The function's layer: looked up where nothing is said, kept where something is."""
+
+from __future__ import annotations
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+
+from infrastructure import layer
+from infrastructure.package import parameters_of
+from infrastructure.stack import DeployError
+
+ARN = "arn:aws:lambda:eu-west-1:336392948345:layer:AWSSDKPandas-Python311:31"
+
+
+def test_the_layer_of_the_locked_release_is_looked_up() -> None:
+    ssm = boto3.client("ssm")
+    with Stubber(ssm) as stubber:
+        stubber.add_response("get_parameter", {"Parameter": {"Value": ARN}}, {"Name": layer.public_parameter()})
+        assert layer.with_layer({"Environment": "dev"}, ssm) == {"Environment": "dev", layer.PARAMETER: ARN}
+    assert layer.public_parameter().startswith("/aws/service/aws-sdk-pandas/3.")
+
+
+@pytest.mark.parametrize("said", ["", ARN])
+def test_what_is_said_is_kept_and_nobody_is_asked(said: str) -> None:
+    assert layer.with_layer({layer.PARAMETER: said}, None) == {layer.PARAMETER: said}
+
+
+def test_a_region_without_the_layer_is_told_with_what_to_do() -> None:
+    ssm = boto3.client("ssm")
+    with Stubber(ssm) as stubber:
+        stubber.add_client_error("get_parameter", "ParameterNotFound", "no such parameter")
+        with pytest.raises(DeployError, match=r"Set AwsSdkPandasLayerArn in the parameters file"):
+            layer.with_layer({}, ssm)
+
+
+def test_only_the_local_home_says_that_it_needs_none() -> None:
+    assert parameters_of("local")[layer.PARAMETER] == ""
+    assert all(layer.PARAMETER not in parameters_of(name) for name in ("dev", "prod"))
