@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pymysql
@@ -18,9 +19,10 @@ from infrastructure.package import parse_template, render_template
 from local import calls, mysql, redrive
 from local.settings import ACCOUNT
 from tests.lake_home import LAKE, LakeHome, lake_home
-from tests.services import wait_until
+from tests.services import wait_until as wait_for
 
 pytestmark = pytest.mark.services
+wait_until = partial(wait_for, seconds=180)  # the home takes seconds; a busy machine more
 CSV = b"category_id,name,last_update\n1,Action,2006-02-15 04:46:27\n2,Animation,2006-02-15 04:46:27\n"
 EVENTS = 7000  # more than 1 MiB: Firehose need not wait for its 60 s
 EVENT = b'{"timestamp": "2026-11-20T11:59:55Z", "eventtype": "rent", "film_id": 12, "state": "Utah"}\n'
@@ -83,6 +85,8 @@ def test_the_operator_loads_mysql_by_dms_and_the_function_converts_it(
         dms.stop_replication_task(ReplicationTaskArn=task)
     parquet = "sakila/category/LOAD00000001.parquet"
     wait_until(lambda: keys(home, LAKE.clean_bucket, "sakila/") == [parquet], what="the Parquet object")
+    glue = home.clients("glue")
+    wait_until(lambda: bool(glue.get_tables(DatabaseName="sakila")["TableList"]), what="the table")
 
 
 def test_the_function_adds_a_new_column_to_an_older_table(
@@ -109,7 +113,7 @@ def test_the_producer_sends_what_the_firehose_delivers_and_the_crawler_finds(
     producer.put_record(DeliveryStreamName=LAKE.delivery_stream, Record={"Data": EVENT})
     sent = producer.put_record_batch(DeliveryStreamName=LAKE.delivery_stream, Records=[{"Data": EVENT * EVENTS}] * 2)
     assert sent["FailedPutCount"] == 0
-    wait_until(lambda: bool(keys(home, LAKE.landing_bucket, "streaming/")), 90, "the delivery")
+    wait_until(lambda: bool(keys(home, LAKE.landing_bucket, "streaming/")), what="the delivery")
     glue = client("operator", "glue")
     for _ in range(2):  # the first makes the table, the second finds it
         glue.start_crawler(Name=LAKE.crawler)
@@ -199,6 +203,8 @@ def test_the_operator_reads_every_zone_and_uploads_repairs(
 ) -> None:
     s3, root = client("operator", "s3"), home.clients("s3")
     client("operator", "s3").put_object(Bucket=LAKE.landing_bucket, Key="repairs/2026-11/mended.json", Body=b"{}")
+    for prefix in ("streaming-errors/processing-failed/2026/11/", "streaming-repaired/2026/11/"):
+        root.put_object(Bucket=LAKE.landing_bucket, Key=f"{prefix}one", Body=b"landing")
     root.put_object(Bucket=LAKE.curated_bucket, Key="runs/streaming_films/jr_1.json", Body=b"curated")
     root.put_object(Bucket=LAKE.results_bucket, Key="reports/films.csv", Body=b"results")
     for bucket in (LAKE.landing_bucket, LAKE.clean_bucket, LAKE.curated_bucket, LAKE.results_bucket):
@@ -242,7 +248,7 @@ def test_without_put_object_firehose_lands_nothing_and_says_so(
     with without(home, "firehose", "s3:PutObject"):
         records = [{"Data": EVENT * EVENTS}] * 2
         client("producer", "firehose").put_record_batch(DeliveryStreamName=LAKE.delivery_stream, Records=records)
-        wait_until(lambda: bool(logs.filter_log_events(logGroupName=group)["events"]), 90, "a word from Firehose")
+        wait_until(lambda: bool(logs.filter_log_events(logGroupName=group)["events"]), what="a word from Firehose")
         assert "S3.AccessDenied" in logs.filter_log_events(logGroupName=group)["events"][0]["message"]
         assert keys(home, LAKE.landing_bucket, "streaming/") == before
 

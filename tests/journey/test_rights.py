@@ -106,7 +106,11 @@ def test_queries_every_zone_by_awswrangler(reader: boto3.Session) -> None:
         )
         assert frame["n"].tolist() == [expected] if expected else frame["n"][0] > 0
     frame = wr.athena.read_sql_query(
-        "select film_id, category_name from film_category", "curated", workgroup=LAKE.workgroup, boto3_session=reader
+        "select film_id, category_name from film_category",
+        "curated",
+        workgroup=LAKE.workgroup,
+        keep_files=False,
+        boto3_session=reader,
     )  # through a table of its own, which it drops, and whose objects it deletes
     assert len(frame) == 1000
     left = reader.client("glue").get_tables(DatabaseName="curated", Expression="temp_table_.*")["TableList"]
@@ -199,4 +203,5 @@ def test_what_the_journey_used_is_what_is_written_down(home: Home) -> None:
     assert [call for call in sorted(made) if not call.allowed] == [], "denied"
     found = used.uses(granted, made).keys()
     written = used.read()
+    assert sorted(found - {use.grant for use in written}) == [], "used, but not in used.json: infrastructure.iam record"
     assert sorted({use.grant for use in written if "journey" in use.tiers} - found) == [], "not used by this run"
