@@ -58,7 +58,8 @@ def fold_names(payload: Payload) -> Payload:
 
 def complete_table(table: Payload) -> Payload:
     """A table as AWS sends it: no nulls, no empty owner (which no client could send back), a whole storage descriptor,
-    projection switched off told to Trino."""
+    projection switched off told to Trino.
+    """
     complete = {name: value for name, value in table.items() if value is not None and (name, value) != ("Owner", "")}
     complete["StorageDescriptor"] = {**STORAGE_DEFAULTS, **complete.get("StorageDescriptor", {})}
     parameters = complete.get("Parameters", {})
