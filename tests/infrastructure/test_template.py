@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -272,6 +273,36 @@ def test_data_outlives_the_stack_where_it_is_told_to() -> None:
         backed_up = "Snapshot" if name == "MySql" else "Retain"
         assert resources[name]["DeletionPolicy"] == {"Fn::If": ["KeepData", backed_up, "Delete"]}, name
         assert resources[name]["UpdateReplacePolicy"] == backed_up, name
+
+
+def test_outputs_feed_the_lakes_settings(lake: Lake, resolved: Resolved) -> None:
+    """``Lake.from_environment`` reads them; an output's description is the setting that it feeds."""
+    outputs = {
+        one["Description"]: resolved._resolver.value(one["Value"]) for one in resolved.template["Outputs"].values()
+    }
+    settings = {f"LAKE_{field.name.upper()}": getattr(lake, field.name) for field in fields(Lake)}
+    assert settings.items() <= {name: value for name, value in outputs.items() if isinstance(value, str)}.items()
+
+
+def test_every_alarm_and_every_failure_is_told_to_the_topic(resolved: Resolved) -> None:
+    topic = resolved._lookup("AlarmTopic", "")
+    alarms = resolved.of_type("AWS::CloudWatch::Alarm")
+    rules = resolved.of_type("AWS::Events::Rule")
+    assert {name for name, one in alarms.items() if one["AlarmActions"] == one["OKActions"] == [topic]} == alarms.keys()
+    assert {name for name, one in rules.items() if [to["Arn"] for to in one["Targets"]] == [topic]} == rules.keys()
+    assert (len(alarms), len(rules)) == (5, 4)
+
+
+def test_the_network_is_the_one_that_is_named_or_one_without_a_way_out(lake: Lake) -> None:
+    named = Resolved(lake, VpcId="vpc-1", PrivateSubnetIds="subnet-1,subnet-2")
+    assert named("MySqlSubnets.SubnetIds") == ["subnet-1", "subnet-2"]
+    assert {named(f"{group}.VpcId") for group in ("DmsSecurityGroup", "MySqlSecurityGroup")} == {"vpc-1"}
+    own = Resolved(lake, VpcId="", PrivateSubnetIds="")
+    assert own("MySqlSubnets.SubnetIds") == own("DmsSubnets.SubnetIds") == [
+        own._lookup("SubnetA", ""), own._lookup("SubnetB", ""),
+    ]  # fmt: skip
+    ways_out = {"AWS::EC2::InternetGateway", "AWS::EC2::NatGateway", "AWS::EC2::Route"}
+    assert not any(own.of_type(kind) for kind in ways_out)
 
 
 def test_the_stack_policy_guards_exactly_what_holds_data() -> None:
