@@ -17,8 +17,9 @@ Written by `make docs` from `infrastructure/template.yaml`, `infrastructure/iam/
 `infrastructure/iam/unproven.json`; not to be edited by hand.
 
 The home enforces IAM and records each decision: the role, the action, the resource, allowed or not. A grant is *used*
-when a call recorded in a tier of tests needed it, and *unproven* when only AWS would ask for it; tests see to it that
-there is no third kind, that no run is denied anything, and that without any one used grant a recorded call is denied.
+when a call recorded in a tier of tests needed it, and *unproven* when none did, for the reason given: mostly because it
+is for a call that AWS's own service makes. Tests see to it that there is no third kind, that the journey is denied
+nothing, and that without any one used grant a recorded call is denied.
 
 In resources, `arn:aws:SERVICE:REGION:ACCOUNT:` is left out, `ENV` is the deployment's environment, `SUFFIX` its suffix.
 """
@@ -47,8 +48,10 @@ def render(granted: set[Grant], uses: list[Use], groups: list[Group]) -> str:
         of = [grant for grant in granted if grant.role == role]
         used = sum(grant in proofs for grant in of)
         lines.append(f"| [{role}](#{role}) | {len(of)} | {used} | {sum(grant in reasons for grant in of)} |")
-    lines += ["", "## Unproven", "", "| | grants | reason |", "|---|---|---|"]
-    lines += [f"| {number} | {len(group.grants)} | {group.reason} |" for number, group in enumerate(groups, 1)]
+    lines += ["", "## Unproven", "", "| | grants | whose call | reason |", "|---|---|---|---|"]
+    for number, group in enumerate(groups, 1):
+        whose = "the home's, too" if group.enforced else "AWS's"
+        lines.append(f"| {number} | {len(group.grants)} | {whose} | {group.reason} |")
     for role in roles:
         lines += ["", f"## {role}", "", "| action | resource | proven by |", "|---|---|---|"]
         for grant in sorted(one for one in granted if one.role == role):
