@@ -141,8 +141,10 @@ class Sender:
                 raise
             refused = events
         else:
-            if not reply["FailedPutCount"]:
-                refused, taken = (), events
+            if "FailedPutCount" not in reply:  # a reply without its body: whoever was to write it was killed
+                refused, taken = events, []
+            elif not reply["FailedPutCount"]:
+                refused, taken = (), list(events)
             else:
                 outcomes = list(zip(events, reply["RequestResponses"], strict=True))
                 refused = [event for event, outcome in outcomes if "ErrorCode" in outcome]

@@ -117,6 +117,15 @@ class TestPartialFailures:
         summary = send(Stream(refuse), ledger, events(10), concurrency=1)
         assert (summary.acknowledged, summary.failed_attempts) == (10, 40)
 
+    def test_a_reply_without_a_body_acknowledges_nothing(self, ledger: Path) -> None:
+        class Cut(Stream):
+            def put_record_batch(self, DeliveryStreamName: str, Records: list[dict[str, bytes]]) -> dict[str, Any]:  # noqa: N803
+                reply = super().put_record_batch(DeliveryStreamName, Records)
+                return reply if self.calls > 1 else {}
+
+        summary = send(Cut(), ledger, events(10), concurrency=1)
+        assert (summary.acknowledged, summary.failed_attempts) == (10, 10)
+
     @pytest.mark.parametrize("code", ["ResourceNotFoundException", "AccessDeniedException", "InvalidArgumentException"])
     def test_what_repeating_cannot_help_is_told_at_once(self, ledger: Path, code: str) -> None:
         def refuse(call: int, records: list[bytes]) -> set[int]:
