@@ -20,7 +20,7 @@ from local.services import Service
 from local.settings import HOST, ROOT, Settings
 from tests.compose_file import services
 from tests.plain_compose import PlainCompose, plain_compose
-from tests.services import Emulator, free_settings, wait_until
+from tests.services import Emulator, free_settings, running_emulator, wait_until
 
 
 def module(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -67,10 +67,17 @@ def test_a_deployment_whose_emulator_nobody_restarts_says_so(tmp_path: Path, mon
         run._bounce(Settings(tmp_path, 20000), gone)
 
 
+@pytest.fixture
+def lonely(tmp_path: Path) -> Iterator[Emulator]:
+    """An emulator before which no server stands, as before the one that tests share."""
+    with running_emulator(tmp_path / "lonely") as running:
+        yield running
+
+
 @pytest.mark.services
-def test_what_clients_use_listens_where_it_is_told_to(tmp_path: Path, emulator: Emulator) -> None:
+def test_what_clients_use_listens_where_it_is_told_to(tmp_path: Path, lonely: Emulator) -> None:
     """And not where its health check, by 127.0.0.1, would see it."""
-    for name, settings in (("emulator", free_settings(tmp_path)), ("server", emulator.settings)):
+    for name, settings in (("emulator", free_settings(tmp_path)), ("server", lonely.settings)):
         told = {"LAKE_HOME": str(settings.home), "LAKE_PORT": str(settings.port), "LAKE_LISTEN": "127.0.0.2"}
         environment = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT}/include", "HOME": str(tmp_path)}
         port = run.find(settings, name).port
