@@ -111,6 +111,11 @@ def test_the_producer_sends_what_the_firehose_delivers_and_the_crawler_finds(
 ) -> None:
     producer = client("producer", "firehose")
     producer.put_record(DeliveryStreamName=LAKE.delivery_stream, Record={"Data": EVENT})
+    first = client("operator", "firehose")  # who tries the lake, as the guide does
+    assert (
+        first.put_record_batch(DeliveryStreamName=LAKE.delivery_stream, Records=[{"Data": EVENT}])["FailedPutCount"]
+        == 0
+    )
     sent = producer.put_record_batch(DeliveryStreamName=LAKE.delivery_stream, Records=[{"Data": EVENT * EVENTS}] * 2)
     assert sent["FailedPutCount"] == 0
     wait_until(lambda: bool(keys(home, LAKE.landing_bucket, "streaming/")), what="the delivery")
@@ -157,7 +162,7 @@ def test_the_operator_reads_alarms_metrics_and_logs(home: LakeHome, outputs: dic
     now = time.time()
     query = {"Id": "incoming", "MetricStat": {"Metric": metric, "Period": 60, "Stat": "Sum"}}
     found = cloudwatch.get_metric_data(MetricDataQueries=[query], StartTime=now - 3600, EndTime=now + 60)
-    assert sum(found["MetricDataResults"][0]["Values"]) == 3
+    assert sum(found["MetricDataResults"][0]["Values"]) == 4
     function, crawls = f"/aws/lambda/{LAKE.csv_function}", "/aws-glue/crawlers"
     groups = {group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]}
     assert {function, crawls} <= groups
