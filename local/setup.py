@@ -142,14 +142,20 @@ def locked(environment: str) -> Path:
 
 
 def stamp(environment: str) -> str:
-    """What an environment is made from."""
+    """What an environment is made from, and where: its programs name their interpreter by its whole path."""
     from local.stamp import digest  # noqa: PLC0415
 
-    return digest([locked(environment)])
+    return f"{digest([locked(environment)])}\n{(TOOLS / environment).resolve()}\n"
+
+
+def moved(environment: str) -> bool:
+    """Whether an environment was made elsewhere: the project's folder has been moved or copied since."""
+    made = TOOLS / environment / "stamp"
+    return made.exists() and made.read_text().splitlines()[1:] != stamp(environment).splitlines()[1:]
 
 
 def environment_needed(environment: str) -> bool:
-    """Whether an environment is missing or made from another lock."""
+    """Whether an environment is missing, was made from another lock, or elsewhere."""
     folder = TOOLS / environment
     made = folder / "stamp"
     return not ((folder / "bin" / "python").exists() and made.exists() and made.read_text() == stamp(environment))
@@ -170,8 +176,9 @@ def make_environment(environment: str, log: Path) -> None:
     """Make or bring up to date an environment from its lock, every file checked by its hash and compiled."""
     folder, uv = TOOLS / environment, str(TOOLS / "airflow" / "bin" / "uv")
     interpreter = folder / "bin" / "python"
+    anew = moved(environment) or not interpreter.exists()
     (folder / "stamp").unlink(missing_ok=True)
-    if not interpreter.exists():
+    if anew:
         run([uv, "venv", "--clear", "--no-project", "--python", python(), str(folder)], log)
     sync = [uv, "pip", "sync", "--require-hashes", "--compile-bytecode", "--python", str(interpreter)]
     run([*sync, str(locked(environment))], log)
@@ -236,7 +243,7 @@ def steps() -> list[Step]:
         return Step(name, lambda: environment_needed(name), lambda log: make_environment(name, log), ("uv",))
 
     return [
-        Step("uv", lambda: not (TOOLS / "airflow" / "bin" / "uv").exists(), make_uv),
+        Step("uv", lambda: moved("airflow") or not (TOOLS / "airflow" / "bin" / "uv").exists(), make_uv),
         environment_step("airflow"),
         environment_step("emulator"),
         java_step("spark-jars", trino.install_spark_jars),

@@ -115,6 +115,23 @@ def test_an_environment_is_made_anew_when_its_lock_changes(tmp_path: Path, monke
     assert not setup.environment_needed("airflow")
     lock.write_text("a==2\n")
     assert setup.environment_needed("airflow")
+    assert not setup.moved("airflow")
+
+
+def test_an_environment_is_made_anew_where_its_folder_was_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with ``mv lake elsewhere``: every program's first line would name a Python that is no more."""
+    monkeypatch.setattr(setup, "TOOLS", tmp_path / "before")
+    made = tmp_path / "before" / "airflow" / "bin"
+    made.mkdir(parents=True)
+    (made / "python").symlink_to(sys.executable)
+    (made / "uv").touch()
+    (made.parent / "stamp").write_text(setup.stamp("airflow"))
+    assert not any(step.needed() for step in setup.steps() if step.name in ("uv", "airflow"))
+    (tmp_path / "before").rename(tmp_path / "after")
+    monkeypatch.setattr(setup, "TOOLS", tmp_path / "after")
+    assert all(step.needed() for step in setup.steps() if step.name in ("uv", "airflow"))
 
 
 def test_a_failed_step_shows_its_log_and_keeps_others_from_starting(
