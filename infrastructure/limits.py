@@ -13,7 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-Json = dict[str, Any]
+from infrastructure.intrinsics import Resolver
+from infrastructure.package import Json
 
 TEMPLATE_BYTES = 1_000_000  # of a template that is read from S3
 RESOURCES, PARAMETERS, OUTPUTS, MAPPINGS = 500, 200, 200, 200
@@ -32,7 +33,7 @@ PSEUDO = {
 NAMES = ("BucketName", "FunctionName", "QueueName", "TopicName", "RoleName", "ManagedPolicyName", "Name",
          "DeliveryStreamName", "ResourceIdentifier", "LogGroupName", "DBInstanceIdentifier")  # fmt: skip
 UNNAMED = "x" * 40  # what AWS makes up: a key's or query's id
-_VARIABLE = re.compile(r"\$\{([^}!]+)\}")
+_REF_IS_ARN = ("AWS::DMS::", "AWS::SNS::", "AWS::IAM::ManagedPolicy", "AWS::SecretsManager::")
 _SPACE = re.compile(r"\s+")
 
 
@@ -93,88 +94,31 @@ def _policies(template: Json, values: Mapping[str, str]) -> Iterator[tuple[str, 
                 yield f"key policy of {logical}, bytes", filled.size(properties["KeyPolicy"]), KEY_POLICY
 
 
-class _Filled:
+class _Filled(Resolver):
     """Parts of a template with their values, as far as their length goes."""
 
     def __init__(self, template: Json, values: Mapping[str, str]) -> None:
-        self._template, self._values = template, values
+        parameters = {name: values.get(name, UNNAMED) for name in template.get("Parameters") or {}}
+        super().__init__(template, parameters, PSEUDO, self._named)
+        self._resources: Json = template["Resources"]
 
     def size(self, node: Any) -> int:
         """Characters of a policy as JSON, without white space."""
         return len(_SPACE.sub("", json.dumps(self.value(node), separators=(",", ":"))))
 
-    def value(self, node: Any) -> Any:
-        if isinstance(node, list):
-            return [value for value in map(self.value, node) if value is not None]
-        if not isinstance(node, dict):
-            return node
-        if len(node) == 1:
-            [(name, argument)] = node.items()
-            if name == "Ref":
-                return self._reference(argument)
-            if name.startswith("Fn::"):
-                return self._function(name, argument)
-        filled = {key: self.value(value) for key, value in node.items()}
-        return {key: value for key, value in filled.items() if value is not None}
+    def chosen(self, condition: str, then: Any, otherwise: Any) -> Any:  # noqa: ARG002 (either may come to be)
+        """The longer branch."""
+        return max(map(self._value, (then, otherwise)), key=lambda branch: len(json.dumps(branch, default=str)))
 
-    def _function(self, name: str, argument: Any) -> Any:
-        match name:
-            case "Fn::GetAtt":
-                logical = argument.partition(".")[0] if isinstance(argument, str) else argument[0]
-                return self._arn(logical)
-            case "Fn::Sub":
-                text, bound = argument if isinstance(argument, list) else (argument, {})
-                known = {key: str(self.value(value)) for key, value in bound.items()}
-                return _VARIABLE.sub(lambda found: known.get(found[1]) or str(self._named(found[1])), text)
-            case "Fn::If":
-                branches = [self.value(branch) for branch in argument[1:]]
-                return max(branches, key=lambda branch: len(json.dumps(branch)))
-            case "Fn::Join":
-                parts = self.value(argument[1])
-                return argument[0].join(map(str, parts)) if isinstance(parts, list) else str(parts)
-            case "Fn::FindInMap":
-                return self._mapped(argument)
-            case _:
-                return UNNAMED
-
-    def _named(self, name: str) -> Any:
-        logical, _, attribute = name.partition(".")
-        return self._arn(logical) if attribute else self._reference(name)
-
-    def _reference(self, name: str) -> Any:
-        if name == "AWS::NoValue":
-            return None
-        if name in PSEUDO:
-            return PSEUDO[name]
-        if name in self._values:
-            return self._values[name]
-        resource = self._template["Resources"].get(name)
-        if resource is None:
-            return UNNAMED
-        if resource["Type"].startswith(
-            ("AWS::DMS::", "AWS::SNS::", "AWS::IAM::ManagedPolicy", "AWS::SecretsManager::")
-        ):
-            return self._arn(name)  # of these Ref gives the ARN
-        return self._name(name)
-
-    def _name(self, logical: str) -> str:
-        properties = self._template["Resources"][logical].get("Properties") or {}
-        for name in NAMES:
-            if name in properties:
-                return str(self.value(properties[name]))
-        return UNNAMED
-
-    def _arn(self, logical: str) -> str:
-        type_name = self._template["Resources"][logical]["Type"]
-        service, kind = type_name.lower().split("::")[1:3]
+    def _named(self, logical: str, attribute: str) -> str:
+        type_name = self._resources[logical]["Type"]
+        if not attribute and not type_name.startswith(_REF_IS_ARN):
+            return self._name(logical)
         if type_name == "AWS::S3::Bucket":
             return f"arn:aws:s3:::{self._name(logical)}"
+        service, kind = type_name.lower().split("::")[1:3]
         return f"arn:aws:{service}:{PSEUDO['AWS::Region']}:{PSEUDO['AWS::AccountId']}:{kind}/{self._name(logical)}"
 
-    def _mapped(self, argument: Any) -> Any:
-        found = self._template.get("Mappings", {})
-        for key in map(self.value, argument[:3]):
-            if not isinstance(found, dict) or key not in found:
-                return UNNAMED
-            found = found[key]
-        return found
+    def _name(self, logical: str) -> str:
+        properties = self._resources[logical].get("Properties") or {}
+        return next((str(self.value(properties[name])) for name in NAMES if name in properties), UNNAMED)

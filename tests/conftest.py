@@ -56,7 +56,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Options of the tests in tests/faults, and of all that run on the template's roles."""
     parser.addoption("--seeds", type=int, default=1, help="how often each fault is tried, each time otherwise")
     parser.addoption("--fault-results", metavar="FILE", help="write how each fault's tests ended")
-    parser.addoption("--calls", type=Path, metavar="FOLDER", help="keep what IAM was asked: infrastructure.iam record")
+    parser.addoption("--calls", type=Path, metavar="FOLDER", help="keep what IAM was asked: local.recorded")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,4 +1,4 @@
-"""Records of IAM's decisions, kept for ``infrastructure.iam record``: the option ``--calls FOLDER``."""
+"""Records of IAM's decisions, kept for ``local.recorded``: the option ``--calls FOLDER``."""
 
 from __future__ import annotations
 

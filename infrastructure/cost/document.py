@@ -19,7 +19,7 @@ TEXT = Path(__file__).with_name("cost.template.md")
 ENVIRONMENTS = ("dev", "prod")
 AFTERNOON = dataclasses.replace(TEN, hours=4)
 GROWTH = (1, 6, 12, 24)  # months
-MWAA = {"CreateMwaa": "true", "MwaaCodePrefix": "mwaa/"}
+MWAA = {"CreateMwaa": "true", "MwaaCodePrefix": "mwaa/", "MwaaCodeVersions": "plugins,requirements,startup"}
 LOWER = {
     "DmsInstance": "needed only while `replicate_sakila` runs: `CreateDms` `false` until then",
     "SecretsEndpoint": "`CreateDms` `false`, unless the secret is rotated; or a VPC that has one already (`VpcId`)",

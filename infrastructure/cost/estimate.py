@@ -25,6 +25,7 @@ def estimate(environment: str, load: Load, parameters: Mapping[str, str] | None 
 
     Raises:
         KeyError: a parameter that the template does not have.
+        TemplateError: a template that cannot be worked out.
         UnknownResource: a resource that the model does not know.
         PriceError: a price that prices.json lacks.
     """

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from infrastructure.cost.resources import Resource
 from infrastructure.cost.usage import HOURS_A_MONTH, Buffer, Load, Usage
+from infrastructure.intrinsics import outline
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,6 @@ class Month:
         """Whether a Lambda waits at the queue."""
         return any(
             one.type == "AWS::Lambda::EventSourceMapping"
-            and one.properties["EventSourceArn"] == {"Fn::GetAtt": [queue.name, "Arn"]}
+            and one.properties["EventSourceArn"] == outline(queue.name, "Arn")
             for one in self.resources
         )

@@ -11,12 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from infrastructure.intrinsics import PLACEHOLDERS, Resolver, parameter_values
 from infrastructure.package import Json
-from local.executors.cloudformation.intrinsics import Resolver, parameter_values
-from local.settings import ACCOUNT, ENVIRONMENT, REGION, SUFFIX
 
 STACK = "sakila-streams-${Environment}"
-DEPLOYMENTS = ((ENVIRONMENT, SUFFIX), ("test", "unit"))  # the second is of tests/conftest.py
 _ARN = "arn:${AWS::Partition}:%s:${AWS::Region}:${AWS::AccountId}:%s"
 # Type -> what its ARN ends in, from its properties (Service Authorization Reference, "Resource types defined by ...")
 _ENDINGS = {
@@ -103,8 +101,11 @@ class _Resolved:
         given = {name: item.get("Default", "") for name, item in template["Parameters"].items()}
         given |= {"Environment": "${Environment}", "Suffix": "${Suffix}"}
         keys = [{"ParameterKey": name, "ParameterValue": str(value)} for name, value in given.items()]
-        stack = {"name": STACK, "id": _ARN % ("cloudformation", f"stack/{STACK}/*")}
-        self._resolver = Resolver(template, parameter_values(template, keys, {}), stack, self._lookup)
+        pseudo = PLACEHOLDERS | {
+            "AWS::StackName": STACK,
+            "AWS::StackId": _ARN % ("cloudformation", f"stack/{STACK}/*"),
+        }
+        self._resolver = Resolver(template, parameter_values(template, keys, {}), pseudo, self._lookup)
 
     def roles(self) -> Iterator[tuple[str, list[tuple[str, list[Json]]]]]:
         """Name of each role; its policies' statements by the logical id of the resource that states them."""
@@ -124,11 +125,11 @@ class _Resolved:
             yield self._text(properties["RoleName"]), policies
 
     def _statements(self, policy: Json) -> list[Json]:
-        value = placeholders(self._resolver.value(policy["PolicyDocument"]["Statement"]))
+        value = self._resolver.value(policy["PolicyDocument"]["Statement"])
         return value if isinstance(value, list) else [value]
 
     def _text(self, node: Any) -> str:
-        return str(placeholders(self._resolver.value(node)))
+        return str(self._resolver.value(node))
 
     def _lookup(self, logical: str, attribute: str) -> str:
         resource = self._resources[logical]
@@ -144,30 +145,6 @@ class _Resolved:
         if kind == "AWS::Glue::Database":
             return self._text(properties["DatabaseInput"]["Name"])
         return next((self._text(properties[name]) for name in _NAMES if name in properties), f"${{{logical}}}")
-
-
-def placeholders(node: Any) -> Any:
-    """The same with account, region and partition of the home replaced by their pseudo parameters."""
-    if isinstance(node, list):
-        return [placeholders(item) for item in node]
-    if isinstance(node, dict):
-        return {key: placeholders(value) for key, value in node.items()}
-    return _general(node) if isinstance(node, str) else node
-
-
-def _general(text: str) -> str:
-    text = text.replace("arn:aws:", "arn:${AWS::Partition}:").replace(ACCOUNT, "${AWS::AccountId}")
-    return text.replace(REGION, "${AWS::Region}")
-
-
-def of_the_home(resource: str) -> str:
-    """A resource of the home, or of a test's deployment, as it was recorded, with placeholders."""
-    text = re.sub(r"\b[0-9a-f]{64}\b", "${Code}", _general(resource))  # the code's hash
-    for environment, suffix in DEPLOYMENTS:
-        text = text.replace(f"sakila-streams-{environment}", STACK)
-        text = re.sub(rf"(:::{re.escape(STACK)}-[a-z]+)-{suffix}\b", r"\1-${Suffix}", text)
-        text = re.sub(rf"(:dms:.*:(?:rep|task|endpoint)):{environment}-", r"\1:${Environment}-", text)
-    return text
 
 
 def matches(resource: str, pattern: str) -> bool:

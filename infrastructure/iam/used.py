@@ -1,4 +1,4 @@
-"""What was used of the grants: the committed ``used.json``, and how a record of a home's calls becomes part of it.
+"""What was used of the grants: the committed ``used.json``, and how calls that a home recorded become part of it.
 
 An entry names a grant, the call that needed it as the home recorded it (placeholders for the deployment's names), and
 the tiers of tests that made such a call.
@@ -11,9 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from infrastructure.iam.grants import STACK, Grant, matches, of_the_home
-from local.calls import Decision
-from local.settings import DEVELOPER
+from infrastructure.iam.grants import Grant, matches
 
 USED = Path(__file__).parent / "used.json"
 TIERS = ("journey", "services", "faults")
@@ -36,20 +34,6 @@ class Use:
     grant: Grant
     call: str
     tiers: tuple[str, ...]
-
-
-def calls(decisions: Iterable[Decision]) -> set[Call]:
-    """The calls of the template's roles in a home's record.
-
-    The home's developer counts as an operator, whose two policies he has.
-    """
-    found = set()
-    for decision in decisions:
-        name = of_the_home(decision.principal)
-        role = "operator" if name == f"user/{DEVELOPER}" else name.removeprefix(f"role/{STACK}-")
-        if role != name:
-            found.add(Call(role, decision.action, of_the_home(decision.resource), decision.allowed))
-    return found
 
 
 def uses(grants: Iterable[Grant], made: Iterable[Call]) -> dict[Grant, str]:

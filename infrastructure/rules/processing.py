@@ -43,7 +43,7 @@ def _glue_encrypted(view: View) -> Complaints:
     known = {name for name, _ in view.of_type("AWS::Glue::SecurityConfiguration")}
     for kind, key in ((JOB, "SecurityConfiguration"), ("AWS::Glue::Crawler", "CrawlerSecurityConfiguration")):
         for name, properties in view.of_type(kind):
-            if not known & set(references(properties.get(key))):
+            if not known & {named for named, _ in references(properties.get(key))}:
                 yield name, f"writes its log without a key of ours ({key})"
     for name, properties in view.of_type("AWS::Glue::SecurityConfiguration"):
         for path, mode in (

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from infrastructure.intrinsics import references
 from infrastructure.package import Json, parse_template, render_template
 
 NO_VALUE = {"Ref": "AWS::NoValue"}
@@ -37,7 +37,7 @@ class View:
 
     def named(self, value: Any) -> str:
         """The logical id that a Ref, Fn::GetAtt or Fn::Sub names first; "" for anything else."""
-        found = next(references(value), "")
+        found = next((name for name, _ in references(value)), "")
         return found if found in self.resources else ""
 
 
@@ -63,24 +63,6 @@ def all_are(properties: Any, path: str, *wanted: Any) -> bool:
     found = at(properties, path)
     texts = {str(one).lower() for one in wanted}
     return bool(found) and all(not isinstance(one, dict) and str(one).lower() in texts for one in found)
-
-
-def references(value: Any) -> Iterator[str]:
-    """The logical ids, parameters and pseudo parameters that a value names."""
-    if isinstance(value, list):
-        for item in value:
-            yield from references(item)
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            if key in ("Ref", "Condition") and isinstance(item, str):
-                yield item
-            elif key == "Fn::GetAtt":
-                yield item[0] if isinstance(item, list) else item.split(".")[0]
-            else:
-                if key == "Fn::Sub":
-                    text = item if isinstance(item, str) else item[0]
-                    yield from (name.split(".")[0] for name in re.findall(r"\$\{([^!}][^}]*)\}", text))
-                yield from references(item)
 
 
 def texts(node: Any, path: str = "") -> Iterator[tuple[str, str]]:

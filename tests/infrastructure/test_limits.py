@@ -24,7 +24,7 @@ def test_policies_are_measured_filled_in_and_without_white_space() -> None:
         "Type": "AWS::IAM::Role",
         "Properties": {"AssumeRolePolicyDocument": policy(), "Policies": [{"PolicyDocument": inline}] * 2},
     }
-    found = sizes({"Resources": {"B": bucket, "R": role}}, Environment="dev")
+    found = sizes({"Parameters": {"Environment": {}}, "Resources": {"B": bucket, "R": role}}, Environment="dev")
     written = '{"Version":"2012-10-17","Statement":[{"Resource":["arn:aws:s3:::lake-dev/ab","arn:aws:s3:::lake-dev"]}]}'
     assert found["inline policies of role R, characters"] == (2 * len(written), 10_240)
     assert found["trust policy of role R, characters"] == (len('{"Version":"2012-10-17","Statement":[]}'), 2_048)

@@ -14,9 +14,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from datalake.tables import SAKILA
-from infrastructure.iam import used
 from infrastructure.package import parse_template, render_template
-from local import calls, mysql, redrive
+from local import calls, mysql, recorded, redrive
 from local.settings import ACCOUNT
 from tests.lake_home import LAKE, LakeHome, lake_home
 from tests.services import wait_until as wait_for
@@ -222,7 +221,7 @@ def test_the_operator_reads_every_zone_and_uploads_repairs(
 
 
 def test_no_component_was_denied_anything(home: LakeHome, outputs: dict[str, str]) -> None:
-    made = used.calls(calls.read([home.settings.calls]))
+    made = recorded.calls(calls.read([home.settings.calls]))
     components = {"lambda", "firehose", "dms", "crawler", "producer"}
     assert components <= {call.role for call in made}
     assert [call for call in sorted(made) if call.role in components and not call.allowed] == []

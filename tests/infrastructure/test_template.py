@@ -17,8 +17,9 @@ from datalake.names import Lake
 from datalake.tables import FILM_CATEGORY, LANDED_EVENTS, QUARANTINE, RECONCILIATION, SAKILA, STREAMING_FILMS
 from infrastructure import package
 from infrastructure.deploy import parameters_of
+from infrastructure.intrinsics import Resolver, parameter_values
 from infrastructure.package import parse_template, render_template
-from local.executors.cloudformation.intrinsics import Resolver, parameter_values
+from local.executors.cloudformation.plan import pseudo_parameters
 from local.executors.cloudformation.reduced import output_name
 from local.settings import ROOT
 
@@ -71,7 +72,7 @@ class Resolved:
         values = parameter_values(
             self.template, [{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()], {}
         )
-        self._resolver = Resolver(self.template, values, {"name": lake.stack, "id": "stack-id"}, self._lookup)
+        self._resolver = Resolver(self.template, values, pseudo_parameters(lake.stack, "stack-id"), self._lookup)
 
     def _lookup(self, logical: str, attribute: str) -> Any:
         properties = self.template["Resources"][logical]["Properties"]

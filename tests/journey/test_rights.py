@@ -14,10 +14,10 @@ import pytest
 
 from datalake.names import Lake
 from datalake.tables import FILM_CATEGORY, SAKILA, STREAMING_FILMS
-from infrastructure.iam import used
+from infrastructure.iam import unproven, used
 from infrastructure.iam.grants import statements
 from infrastructure.package import parse_template, render_template
-from local import calls
+from local import calls, recorded
 from local.settings import ACCOUNT, DEVELOPER, ENVIRONMENT, ROOT_ACCESS_KEY, SUFFIX
 from tests.home import Home
 
@@ -199,9 +199,12 @@ def test_the_developer_is_an_operator() -> None:
 def test_what_the_journey_used_is_what_is_written_down(home: Home) -> None:
     stated = statements(parse_template(render_template()))
     granted = {grant for statement in stated for grant in statement.grants}
-    made = used.calls(calls.read([home.settings.calls]))
+    made = recorded.calls(calls.read([home.settings.calls]))
     assert [call for call in sorted(made) if not call.allowed] == [], "denied"
     found = used.uses(granted, made).keys()
     written = used.read()
-    assert sorted(found - {use.grant for use in written}) == [], "used, but not in used.json: infrastructure.iam record"
+    # a journey may by chance need what no test needs on purpose: Iceberg cleans up after a commit that was refused
+    by_chance = {grant for group in unproven.read() if group.enforced for grant in group.grants}
+    unwritten = found - {use.grant for use in written} - by_chance
+    assert sorted(unwritten) == [], "used, but not in used.json: local.recorded"
     assert sorted({use.grant for use in written if "journey" in use.tiers} - found) == [], "not used by this run"

@@ -8,13 +8,12 @@ from collections.abc import Callable
 
 from local.executors.cloudformation.descriptions import shown_parameters
 from local.executors.cloudformation.differences import differences
-from local.executors.cloudformation.intrinsics import invalid
 from local.executors.cloudformation.operations import Operations
 from local.executors.cloudformation.own_resources import reasons
 from local.executors.cloudformation.plan import Plan
 from local.executors.cloudformation.reading import Reading, page
 from local.executors.cloudformation.stacks import IN_REVIEW, ChangeSet, Deployed, Stack, Store
-from local.executors.cloudformation.types import Failure, Json
+from local.executors.cloudformation.types import Failure, Json, invalid
 from local.executors.protocol import AwsError
 from local.settings import ACCOUNT, REGION
 

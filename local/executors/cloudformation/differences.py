@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from local.executors.cloudformation.intrinsics import Json, in_order, references
+from infrastructure.intrinsics import Json, in_order, references
 from local.executors.cloudformation.plan import Plan
 from local.executors.cloudformation.types import OwnType
 from local.settings import REGION

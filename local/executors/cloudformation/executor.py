@@ -10,16 +10,16 @@ from urllib.parse import unquote, urlsplit
 from botocore.exceptions import ClientError
 
 from infrastructure import stack_policy
+from infrastructure.intrinsics import TemplateError, parameter_values
 from local.executors.cloudformation import wire
 from local.executors.cloudformation.change_sets import UPDATABLE, ChangeSets, obsolete
 from local.executors.cloudformation.differences import replaced
 from local.executors.cloudformation.emulated import EmulatedStack
-from local.executors.cloudformation.intrinsics import invalid, parameter_values
 from local.executors.cloudformation.operations import Operations
 from local.executors.cloudformation.plan import Plan, own_types, template_of
 from local.executors.cloudformation.reading import Reading
 from local.executors.cloudformation.stacks import IN_REVIEW, Deployed, Stack, Store
-from local.executors.cloudformation.types import Context, Json, root_clients
+from local.executors.cloudformation.types import Context, Json, invalid, root_clients
 from local.executors.protocol import AwsError, Handler, Request, Services
 from local.settings import ACCOUNT, REGION
 
@@ -81,7 +81,10 @@ class CloudFormation:
                 # everything is made as root here, so nobody may reach it through a stack who could not do it himself
                 raise AwsError("AccessDeniedException", f"User: {request.caller.arn} is not authorized: the local home "
                                f"lets the account's root alone call cloudformation:{action}")  # fmt: skip
-            return wire.reply(action, method(given))
+            try:
+                return wire.reply(action, method(given))
+            except TemplateError as error:
+                raise invalid(str(error)) from error
 
         return handle
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.executors.cloudformation.intrinsics import Resolver
+from infrastructure.intrinsics import Resolver, TemplateError
 from local.executors.cloudformation.plan import SECRET_PROPERTIES, Plan, digest
 from local.executors.cloudformation.stacks import Resource, Stack, Store
 from local.executors.cloudformation.types import RECORDED, Context, Failure, Json, OwnType, without
@@ -29,7 +29,7 @@ class reasons:  # noqa: N801 (reads as a statement)
             raise Failure(error.response["Error"].get("Message") or str(error)) from error
         if isinstance(error, AwsError):
             raise Failure(error.message) from error
-        if isinstance(error, BotoCoreError):
+        if isinstance(error, BotoCoreError | TemplateError):
             raise Failure(str(error)) from error
         log.error("A stack operation failed", exc_info=error)
         raise Failure(f"{type(error).__name__}: {error}") from error

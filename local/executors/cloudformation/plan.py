@@ -8,24 +8,17 @@ from collections.abc import Callable, Mapping
 from functools import cached_property, lru_cache
 from typing import Any
 
+from infrastructure.intrinsics import Json, Reference, Resolver, in_order, outline, references
 from infrastructure.package import parse_template
 from local.executors.cloudformation import supplements
 from local.executors.cloudformation.database import MySqlInstance, SecretAttachment
 from local.executors.cloudformation.dms_types import DmsCertificate, DmsEndpoint, DmsInstance, DmsTask
 from local.executors.cloudformation.glue_types import GlueCrawler, GlueDatabase, GlueJob
-from local.executors.cloudformation.intrinsics import (
-    Json,
-    Reference,
-    Resolver,
-    in_order,
-    invalid,
-    references,
-)
 from local.executors.cloudformation.made import DeliveryStream, NamedQuery
 from local.executors.cloudformation.reduced import output_name, reduce
 from local.executors.cloudformation.stacks import Deployed, Stack
-from local.executors.cloudformation.types import RECORDED, OwnType, getter, recorded_attributes
-from local.settings import Settings
+from local.executors.cloudformation.types import RECORDED, OwnType, getter, invalid, recorded_attributes
+from local.settings import ACCOUNT, REGION, Settings
 
 SECRET_PROPERTIES = ("MasterUserPassword", "CertificatePem")
 
@@ -48,14 +41,17 @@ def own_types(settings: Settings) -> dict[str, OwnType]:
 
 
 class Plan:
-    """One template with its parameters, for one stack. Raises ValidationError for a template that cannot be."""
+    """One template with its parameters, for one stack.
+
+    Raises ValidationError or TemplateError for a template that cannot be.
+    """
 
     def __init__(self, stack: Stack, deployed: Deployed, types: Mapping[str, OwnType], settings: Settings) -> None:
         self._stack, self._types, self._settings = stack, types, settings
         self.template = template_of(deployed.template)
         self._parameters = deployed.parameters
-        self._ids = {"name": stack.name, "id": stack.id}
-        self._static = Resolver(self.template, deployed.parameters, self._ids, self._beforehand)
+        self._pseudo = pseudo_parameters(stack.name, stack.id)
+        self._static = Resolver(self.template, deployed.parameters, self._pseudo, self._beforehand)
         self.resources: dict[str, Json] = {
             name: resource for name, resource in self.template["Resources"].items() if self._static.active(resource)
         }
@@ -125,7 +121,7 @@ class Plan:
                 return attributes[name]
             return values[output_name(logical, name)]
 
-        return Resolver(self.template, self._parameters, self._ids, lookup, secret)
+        return Resolver(self.template, self._parameters, self._pseudo, lookup, secret)
 
     def outline(self, node: Any) -> Any:
         """A part of the template with its values, but ``${Logical.Attribute}`` for what refers to resources."""
@@ -133,10 +129,7 @@ class Plan:
 
     @cached_property
     def _outlined(self) -> Resolver:
-        def lookup(logical: str, name: str) -> str:
-            return f"${{{logical}{'.' * bool(name)}{name}}}"
-
-        return Resolver(self.template, self._parameters, self._ids, lookup)
+        return Resolver(self.template, self._parameters, self._pseudo, outline)
 
     def changed_parameters(self, before: Plan) -> set[str]:
         """Names of the parameters whose values differ between two plans."""
@@ -184,6 +177,19 @@ class Plan:
     def _recorded(self, logical: str, name: str) -> str:
         type_name = self.template["Resources"][logical]["Type"]
         return recorded_attributes(type_name, self._stack.name, logical)(name)
+
+
+def pseudo_parameters(name: str, stack_id: str) -> Json:
+    """What AWS's pseudo parameters are in a stack of the home."""
+    return {
+        "AWS::AccountId": ACCOUNT,
+        "AWS::Region": REGION,
+        "AWS::Partition": "aws",
+        "AWS::URLSuffix": "amazonaws.com",
+        "AWS::StackName": name,
+        "AWS::StackId": stack_id,
+        "AWS::NotificationARNs": [],
+    }
 
 
 @lru_cache(maxsize=8)

@@ -6,10 +6,9 @@ from collections.abc import Callable
 
 from local.executors.cloudformation.descriptions import described, resource_of
 from local.executors.cloudformation.emulated import EmulatedStack
-from local.executors.cloudformation.intrinsics import invalid
 from local.executors.cloudformation.plan import template_of
 from local.executors.cloudformation.stacks import IN_REVIEW, Stack, Store
-from local.executors.cloudformation.types import RECORDED, Json
+from local.executors.cloudformation.types import RECORDED, Json, invalid
 
 PAGE = 100
 

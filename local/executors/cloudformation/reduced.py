@@ -21,8 +21,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from infrastructure.intrinsics import Json, Reference, attribute
 from local.environment import SERVED, endpoints
-from local.executors.cloudformation.intrinsics import Json, Reference, attribute
 from local.settings import Settings
 
 Literal = Callable[[str, str], str]

@@ -16,6 +16,7 @@ from botocore.model import ListShape, MapShape, ServiceModel, Shape, StructureSh
 
 from local.environment import SERVED
 from local.executors.credentials import SERVED_CLIENTS
+from local.executors.protocol import AwsError
 from local.settings import ACCOUNT, REGION, ROOT_ACCESS_KEY, Settings
 
 Json = dict[str, Any]
@@ -42,6 +43,11 @@ RECORDED = {
     "AWS::RDS::DBSubnetGroup": "",
     "AWS::SecretsManager::RotationSchedule": "",
 }
+
+
+def invalid(message: str) -> AwsError:
+    """CloudFormation's answer to a template or request that it cannot take."""
+    return AwsError("ValidationError", message)
 
 
 class Failure(Exception):

@@ -160,7 +160,7 @@ def test_a_dms_instance_includes_fifty_gigabytes(size: int, dollars: float) -> N
 
 
 def test_only_the_queue_that_a_lambda_waits_at_is_polled() -> None:
-    arn = {"Fn::GetAtt": ["CsvQueue", "Arn"]}
+    arn = "${CsvQueue.Arn}"
     mapping = Resource("CsvEvents", "AWS::Lambda::EventSourceMapping", {"EventSourceArn": arn})
     queue, dead = (Resource(name, "AWS::SQS::Queue", {}) for name in ("CsvQueue", "CsvDeadLetterQueue"))
     assert usd(IDLE, queue, mapping)["Lambda's polls"] == pytest.approx(0.2628)  # 657,000 at 0.40 a million

@@ -2,7 +2,7 @@
 
 Rules: CloudFormation User Guide, "Intrinsic function reference", "Pseudo parameters reference", "Get values stored in
 other services using dynamic references". Left out, and refused by name: Fn::ImportValue, Fn::Transform, Fn::ForEach,
-and ssm references.
+and ssm references. Refusals are worded as AWS words its own.
 """
 
 from __future__ import annotations
@@ -16,10 +16,8 @@ from ipaddress import ip_network
 from itertools import islice
 from typing import Any
 
-from local.executors.protocol import AwsError
-from local.settings import ACCOUNT, REGION
+from infrastructure.package import Json
 
-Json = dict[str, Any]
 Reference = tuple[str, str]  # (logical id or parameter, attribute); no attribute: what Ref gives
 Lookup = Callable[[str, str], Any]
 
@@ -29,21 +27,23 @@ _DYNAMIC = re.compile(r"\{\{resolve:([a-z-]+):([^}]*)\}\}")
 _LIST_TYPES = ("CommaDelimitedList", "List<")
 
 
-def invalid(message: str) -> AwsError:
-    """CloudFormation's answer to a template or request that it cannot take."""
-    return AwsError("ValidationError", message)
+class TemplateError(ValueError):
+    """A template, or the parameters given with it, cannot be worked out."""
+
+
+_PSEUDO = ("AccountId", "Region", "Partition", "URLSuffix", "StackName", "StackId")
+PLACEHOLDERS = {f"AWS::{name}": f"${{AWS::{name}}}" for name in _PSEUDO}  # each stands for itself
 
 
 def parameter_values(template: Json, given: list[Json], previous: Mapping[str, str]) -> dict[str, str]:
     """The text of every parameter: as given, as before (``UsePreviousValue``), or its default.
 
-    Raises ValidationError, as AWS words it, for missing and for unknown parameters. Constraints (patterns, lengths,
-    ranges) are the emulator's to check.
+    Raises TemplateError for missing and for unknown parameters. Constraints (patterns, lengths) are not checked.
     """
     declared = template.get("Parameters") or {}
     named = {item["ParameterKey"]: item for item in given}
     if unknown := sorted(named.keys() - declared.keys()):
-        raise invalid(f"Parameters: [{', '.join(unknown)}] do not exist in the template")
+        raise TemplateError(f"Parameters: [{', '.join(unknown)}] do not exist in the template")
     values: dict[str, str] = {}
     for name, definition in declared.items():
         item = named.get(name)
@@ -55,7 +55,7 @@ def parameter_values(template: Json, given: list[Json], previous: Mapping[str, s
         elif "Default" in definition:
             values[name] = str(definition["Default"])
     if missing := [name for name in declared if name not in values]:
-        raise invalid(f"Parameters: [{', '.join(missing)}] must have values")
+        raise TemplateError(f"Parameters: [{', '.join(missing)}] must have values")
     return values
 
 
@@ -96,40 +96,36 @@ def dependencies(resource: Json) -> set[str]:
 
 
 def in_order(resources: Mapping[str, Json]) -> list[str]:
-    """Logical ids, each after those that it depends on; raises ValidationError for a circle."""
+    """Logical ids, each after those that it depends on; raises TemplateError for a circle."""
     graph = {name: sorted(dependencies(resource) & resources.keys() - {name}) for name, resource in resources.items()}
     try:
         return list(TopologicalSorter(graph).static_order())
     except CycleError as error:
-        raise invalid(f"Circular dependency between resources: [{', '.join(error.args[1])}]") from None
+        raise TemplateError(f"Circular dependency between resources: [{', '.join(error.args[1])}]") from None
+
+
+def outline(logical: str, name: str) -> str:
+    """A lookup for when no resource is there yet: ``${Logical.Attribute}``."""
+    return f"${{{logical}{'.' * bool(name)}{name}}}"
 
 
 class Resolver:
     """Gives parts of one template their values.
 
-    ``lookup`` answers for resources, ``secret`` for ``{{resolve:secretsmanager:...}}`` (secret id -> its text); without
-    ``secret`` such references stay as they are.
+    ``pseudo`` has the pseudo parameters, AWS::NoValue apart. ``lookup`` answers for resources, ``secret`` for
+    ``{{resolve:secretsmanager:...}}`` (secret id -> its text); without ``secret`` such references stay as they are.
     """
 
     def __init__(
         self,
         template: Json,
         parameters: Mapping[str, str],
-        stack: Mapping[str, str],
+        pseudo: Mapping[str, Any],
         lookup: Lookup,
         secret: Callable[[str], str] | None = None,
     ) -> None:
         self._template, self._lookup, self._secret = template, lookup, secret
-        self._values: dict[str, Any] = {
-            "AWS::AccountId": ACCOUNT,
-            "AWS::Region": REGION,
-            "AWS::Partition": "aws",
-            "AWS::URLSuffix": "amazonaws.com",
-            "AWS::NoValue": NO_VALUE,
-            "AWS::StackName": stack["name"],
-            "AWS::StackId": stack["id"],
-            "AWS::NotificationARNs": [],
-        }
+        self._values: dict[str, Any] = {**pseudo, "AWS::NoValue": NO_VALUE}
         for name, definition in (template.get("Parameters") or {}).items():
             text = parameters[name]
             is_list = str(definition.get("Type")).startswith(_LIST_TYPES)
@@ -141,15 +137,15 @@ class Resolver:
             "Fn::Sub": self._sub,
             "Fn::Join": lambda value: str(value[0]).join(map(str, self._value(value[1]))),
             "Fn::Base64": lambda value: base64.b64encode(str(self._value(value)).encode()).decode(),
-            "Fn::Select": lambda value: self._value(value[1])[int(self._value(value[0]))],
+            "Fn::Select": self._select,
             "Fn::Split": lambda value: self._value(value[1]).split(value[0]),
-            "Fn::If": lambda value: self._value(value[1] if self.condition(value[0]) else value[2]),
+            "Fn::If": lambda value: self.chosen(*value),
             "Fn::Equals": lambda value: str(self._value(value[0])) == str(self._value(value[1])),
             "Fn::And": lambda value: all(self._value(item) for item in value),
             "Fn::Or": lambda value: any(self._value(item) for item in value),
             "Fn::Not": lambda value: not self._value(value[0]),
             "Fn::FindInMap": self._find_in_map,
-            "Fn::GetAZs": lambda value: [f"{self._value(value) or REGION}{zone}" for zone in "abc"],
+            "Fn::GetAZs": lambda value: [f"{self._value(value) or pseudo['AWS::Region']}{zone}" for zone in "abc"],
             "Fn::Cidr": self._cidr,
             "Fn::ToJsonString": lambda value: json.dumps(self.value(value)),
         }
@@ -163,12 +159,16 @@ class Resolver:
         """Whether a condition of the template holds."""
         conditions = self._template.get("Conditions") or {}
         if name not in conditions:
-            raise invalid(f"Template format error: Unresolved condition {name}")
+            raise TemplateError(f"Template format error: Unresolved condition {name}")
         return bool(self._value(conditions[name]))
 
     def active(self, resource: Json) -> bool:
         """Whether a resource's condition, if it has one, holds."""
         return "Condition" not in resource or self.condition(resource["Condition"])
+
+    def chosen(self, condition: str, then: Any, otherwise: Any) -> Any:
+        """What Fn::If gives."""
+        return self._value(then if self.condition(condition) else otherwise)
 
     def _value(self, node: Any) -> Any:
         if isinstance(node, str):
@@ -184,12 +184,18 @@ class Resolver:
                 result = self._functions[name](argument)
                 return self._dynamic(result) if isinstance(result, str) else result
             if name.startswith("Fn::"):
-                raise invalid(f"Template error: the local home does not resolve {name}")
+                raise TemplateError(f"Template error: {name} is not resolved here")
         found = {key: self._value(value) for key, value in node.items()}
         return {key: value for key, value in found.items() if value is not NO_VALUE}
 
     def _reference(self, name: str, attribute_name: str) -> Any:
         return self._values[name] if name in self._values and not attribute_name else self._lookup(name, attribute_name)
+
+    def _select(self, value: Any) -> Any:
+        index, items = int(self._value(value[0])), self._value(value[1])
+        if not 0 <= index < len(items):
+            raise TemplateError(f"Template error: Fn::Select cannot select nonexistent value at index {index}")
+        return items[index]
 
     def _sub(self, value: Any) -> str:
         text, bound = (value[0], self._value(value[1])) if isinstance(value, list) else (value, {})
@@ -206,7 +212,7 @@ class Resolver:
         found: Any = self._template.get("Mappings") or {}
         for key in (self._value(item) for item in value[:3]):
             if key not in found:
-                raise invalid(f"Template error: Unable to get mapping for {'::'.join(map(str, value))}")
+                raise TemplateError(f"Template error: Unable to get mapping for {'::'.join(map(str, value))}")
             found = found[key]
         return found
 
@@ -224,11 +230,11 @@ class Resolver:
 
     def _resolved(self, service: str, reference: str) -> str:
         if service != "secretsmanager" or self._secret is None:
-            raise invalid(f"Template error: the local home does not resolve {{{{resolve:{service}:...}}}}")
+            raise TemplateError(f"Template error: {{{{resolve:{service}:...}}}} is not resolved here")
         parts = reference.split(":")
         cut = 7 if reference.startswith("arn:") else 1
         kind, key, *version = [*parts[cut:], "", "", "", ""][:4]
         if kind not in ("", "SecretString") or any(version):
-            raise invalid(f"Template error: the local home reads SecretString's present version only, not {reference}")
+            raise TemplateError(f"Template error: only SecretString's present version is read here, not {reference}")
         text = self._secret(":".join(parts[:cut]))
         return str(json.loads(text)[key]) if key else text

@@ -1,0 +1,66 @@
+"""``python -m local.recorded TIER CALLS...``: take records of homes into infrastructure/iam/used.json.
+
+TIER is the tier of tests that made the calls; CALLS are its homes' files ``calls.jsonl`` (``pytest --calls FOLDER``).
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from infrastructure.iam import used
+from infrastructure.iam.grants import STACK, statements
+from infrastructure.iam.used import Call
+from infrastructure.package import parse_template, render_template
+from local.calls import Decision, read
+from local.settings import ACCOUNT, DEVELOPER, ENVIRONMENT, REGION, SUFFIX
+
+DEPLOYMENTS = ((ENVIRONMENT, SUFFIX), ("test", "unit"))  # the second is of tests/conftest.py
+
+
+def calls(decisions: Iterable[Decision]) -> set[Call]:
+    """The calls of the template's roles in a home's record.
+
+    The home's developer counts as an operator, whose two policies he has.
+    """
+    found = set()
+    for decision in decisions:
+        name = generalized(decision.principal)
+        role = "operator" if name == f"user/{DEVELOPER}" else name.removeprefix(f"role/{STACK}-")
+        if role != name:
+            found.add(Call(role, decision.action, generalized(decision.resource), decision.allowed))
+    return found
+
+
+def generalized(name: str) -> str:
+    """A name in the home, or in a test's deployment, with placeholders for what differs between deployments."""
+    text = name.replace("arn:aws:", "arn:${AWS::Partition}:").replace(ACCOUNT, "${AWS::AccountId}")
+    text = text.replace(REGION, "${AWS::Region}")
+    text = re.sub(r"\b[0-9a-f]{64}\b", "${Code}", text)  # the code's hash
+    for environment, suffix in DEPLOYMENTS:
+        text = text.replace(f"sakila-streams-{environment}", STACK)
+        text = re.sub(rf"(:::{re.escape(STACK)}-[a-z]+)-{suffix}\b", r"\1-${Suffix}", text)
+        text = re.sub(rf"(:dms:.*:(?:rep|task|endpoint)):{environment}-", r"\1:${Environment}-", text)
+    return text
+
+
+def main(arguments: list[str]) -> int:
+    """Take them in; 2 for a wrong call."""
+    match arguments:
+        case [tier, *files] if tier in used.TIERS and files:
+            granted = {
+                grant for statement in statements(parse_template(render_template())) for grant in statement.grants
+            }
+            found = used.uses(granted, calls(read(map(Path, files))))
+            used.write(used.merged(used.read(), tier, found, granted))
+            print(f"{tier}: {len(found)} of {len(granted)} grants used")
+            return 0
+        case _:
+            print(__doc__, file=sys.stderr)
+            return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
