@@ -13,7 +13,8 @@ RUN mkdir -p /usr/share/man/man1 /usr/share/man/man7 /etc/postgresql-common/crea
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /opt/sakila-streams
 
-# What set-up makes: two Python environments from their hash-locked requirements, Spark's jars, Trino, Sakila's scripts.
+# What set-up makes: two Python environments from their hash-locked requirements, Spark's jars, the archive of their
+# classes, Trino, Sakila's scripts.
 FROM base AS tools
 # hadolint ignore=DL3008
 RUN apt-get -q update \
@@ -23,8 +24,9 @@ COPY include/datalake/__init__.py include/datalake/names.py include/datalake/
 COPY local/jars local/jars
 COPY local/emulator/requirements.txt local/emulator/
 COPY local/__init__.py local/java.py local/parallel.py local/processes.py local/reaper.py local/requirements.txt \
-    local/sakila.py local/settings.py local/setup.py local/stamp.py local/trino.py local/
-RUN python3 -B -m local.setup uv airflow emulator spark-jars trino sakila
+    local/sakila.py local/settings.py local/setup.py local/spark.py local/stamp.py local/trino.py local/
+COPY local/executors/glue_jobs/training.py local/executors/glue_jobs/
+RUN python3 -B -m local.setup uv airflow emulator spark-jars spark-classes trino sakila
 
 FROM base AS home
 # The folders are there for the volumes that are mounted on them, which take over their owner.
@@ -37,6 +39,7 @@ COPY --from=tools /opt/sakila-streams/.local/tools/spark-jars .local/tools/spark
 COPY --from=tools /opt/sakila-streams/.local/tools/trino .local/tools/trino
 COPY --from=tools /opt/sakila-streams/.local/tools/emulator .local/tools/emulator
 COPY --from=tools /opt/sakila-streams/.local/tools/airflow .local/tools/airflow
+COPY --from=tools /opt/sakila-streams/.local/tools/spark-classes .local/tools/spark-classes
 COPY infrastructure infrastructure
 COPY plugins plugins
 COPY oracle oracle

@@ -209,7 +209,7 @@ def run(command: list[str], log: Path) -> None:
 
 def steps() -> list[Step]:
     """Everything but the packages, which come first."""
-    from local import sakila, trino  # noqa: PLC0415
+    from local import sakila, spark, trino  # noqa: PLC0415
     from local.stamp import digest  # noqa: PLC0415
 
     poms = digest([ROOT / "local" / "jars"])
@@ -242,12 +242,18 @@ def steps() -> list[Step]:
     def environment_step(name: str) -> Step:
         return Step(name, lambda: environment_needed(name), lambda log: make_environment(name, log), ("uv",))
 
+    spark_jars = java_step("spark-jars", trino.install_spark_jars)
+
+    def archive_needed() -> bool:
+        return environment_needed("airflow") or spark_jars.needed() or spark.archive_needed()
+
     return [
         Step("uv", lambda: moved("airflow") or not (TOOLS / "airflow" / "bin" / "uv").exists(), make_uv),
         environment_step("airflow"),
         environment_step("emulator"),
-        java_step("spark-jars", trino.install_spark_jars),
+        spark_jars,
         java_step("trino", trino.install, "spark-jars"),  # one Maven at a time: they share a repository
+        Step("spark-classes", archive_needed, spark.make_archive, ("airflow", "spark-jars")),
         Step("sakila", lambda: not sakila.installed(TOOLS), into_tools(sakila.install)),
         environment_step("containers"),
         environment_step("scanners"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -15,8 +14,8 @@ from pathlib import Path
 
 import boto3
 
-from local import java
-from local.settings import HOST, ROOT, TOOLS
+from local import spark
+from local.settings import ROOT
 from oracle.tables import read
 from tests.glue.lake import TestLake
 
@@ -28,7 +27,6 @@ _SETTINGS = (
     "spark.driver.host",
     "spark.driver.bindAddress",
 )
-_JAVA_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 
 @contextmanager
@@ -39,21 +37,18 @@ def running_job(lake: TestLake, work: Path, *arguments: str) -> Iterator[subproc
         (name, value) for name, value in lake.spark.sparkContext.getConf().getAll() if name.startswith(_SETTINGS)
     ]
     # What a killed process leaves behind goes with the folder.
-    settings.append(("spark.driver.extraJavaOptions", f"{_JAVA_OPTIONS} -Djava.io.tmpdir={work}"))
+    settings.append(("spark.driver.extraJavaOptions", f"{spark.JAVA_OPTIONS} -Djava.io.tmpdir={work}"))
     settings.append(("spark.local.dir", str(work)))
     properties.write_text("".join(f"{name} {value}\n" for name, value in settings))
     script = ROOT / "include/glue/streaming_films.py"
     places = ["--landing_bucket", lake.landing, "--curated_bucket", lake.curated, "--JOB_RUN_ID", "jr_killed"]
     environment = {
         **os.environ,
-        **java.environment(),
+        **spark.environment(spark.jars()),
         "PYTHONPATH": str(ROOT / "include"),
-        "PYSPARK_PYTHON": sys.executable,
-        "SPARK_DIST_CLASSPATH": os.pathsep.join(str(jar) for jar in sorted((TOOLS / "spark-jars").glob("*.jar"))),
-        "SPARK_LOCAL_IP": HOST,
         "TMPDIR": str(work),
     }
-    submit = [str(Path(sys.executable).parent / "spark-submit"), "--properties-file", str(properties)]
+    submit = [str(spark.SUBMIT), "--properties-file", str(properties)]
     with (work / "job.log").open("wb") as log:
         process = subprocess.Popen(
             [*submit, str(script), *places, *arguments], env=environment, stdout=log, stderr=log, start_new_session=True

@@ -5,8 +5,6 @@ What is local is given as Spark settings and as the standard SDK variables; the 
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,19 +12,13 @@ from urllib.parse import urlsplit
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local import java
+from local import spark
 from local.environment import endpoints
 from local.executors.glue_jobs import arguments as args
 from local.executors.glue_jobs.runs import Run
-from local.settings import HOST, REGION, TOOLS, Settings
+from local.settings import HOST, REGION, Settings
 
-JARS = TOOLS / "spark-jars"
 DRIVER_MEMORY = "1g"
-# For two cores and short runs. A small job that writes Iceberg, CPU seconds (two busy cores, one run each): default
-# collector and compilers 16, serial collector 19-21, serial without the C2 compiler 11-13. 1.5 million rows of JSON
-# parsed and written by the JVM: 29-31 against 27-30 with C2. Without C2 Java reserves 48 MB for code, too little for a
-# long run, which then slows down.
-JAVA_OPTIONS = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m"
 ICEBERG_CATALOG = "org.apache.iceberg.spark.SparkCatalog"
 
 
@@ -50,7 +42,7 @@ def prepare(run: Run, settings: Settings, session: boto3.Session, work: Path) ->
     properties = work / "spark.properties"
     settings_of_run = {**_local_settings(run.arguments, settings, work), **args.spark_settings(run.arguments)}
     properties.write_text("".join(f"{name} {value}\n" for name, value in settings_of_run.items()))
-    command = [str(Path(sys.executable).parent / "spark-submit"), "--properties-file", str(properties)]
+    command = [str(spark.SUBMIT), "--properties-file", str(properties)]
     if python_files:
         command += ["--py-files", ",".join(python_files)]
     return [*command, str(script), *args.for_script(run.arguments)]
@@ -58,22 +50,18 @@ def prepare(run: Run, settings: Settings, session: boto3.Session, work: Path) ->
 
 def environment(run: Run, settings: Settings, credentials: Mapping[str, str], work: Path) -> dict[str, str]:
     """The environment of a run's processes: nothing of ours but the SDK's variables and the role's credentials."""
-    jars = sorted(JARS.glob("*.jar"))
+    jars = spark.jars()
     if "iceberg" not in args.lake_formats(run.arguments):
         jars = [jar for jar in jars if not jar.name.startswith("iceberg-")]
     variables = {name: value for name, value in endpoints(settings).items() if not name.startswith("LAKE_")}
     return {
-        **java.environment(),
+        **spark.environment(jars),
         **variables,
         **credentials,
         "HOME": str(work),
         "LANG": "C.UTF-8",
-        "PYSPARK_PYTHON": sys.executable,
         "PYTHONUNBUFFERED": "1",  # what a script prints is in its log at once
-        "SPARK_DIST_CLASSPATH": os.pathsep.join(map(str, jars)),  # behind Spark's own jars, and without a copy a run
-        "SPARK_LOCAL_IP": HOST,
         "TMPDIR": str(work / "tmp"),
-        "TZ": "UTC",
     }
 
 
@@ -89,7 +77,7 @@ def _local_settings(arguments: Mapping[str, str], settings: Settings, work: Path
         "spark.master": "local[2]",
         "spark.driver.memory": DRIVER_MEMORY,
         "spark.driver.extraJavaOptions": (
-            f"{JAVA_OPTIONS} -Dlog4j2.configurationFile=file:{logging} -Djava.io.tmpdir={work / 'tmp'}"
+            f"{spark.JAVA_OPTIONS} -Dlog4j2.configurationFile=file:{logging} -Djava.io.tmpdir={work / 'tmp'}"
         ),
         "spark.driver.bindAddress": HOST,
         "spark.driver.host": HOST,
