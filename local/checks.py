@@ -1,7 +1,7 @@
 """``make lint`` and ``make test``: every check there is, with the time that each took.
 
-A check that fails does not keep the later ones from running; the exit code is 1 if any failed. The tests on Spark take
-about as long as all others together, and neither fills two cores, so they run beside each other.
+A check that fails does not keep the later ones from running; the exit code is 1 if any failed. The tiers of tests run
+beside each other, because none fills two cores: the longest first, and the fast tests, which tell most the soonest.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import IO
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import IO, cast
 
 from local import java
 from local.reaper import children_of
@@ -24,6 +24,8 @@ from local.settings import ROOT, TOOLS
 
 PROGRAMS = TOOLS / "airflow" / "bin"
 TIERS = ("services", "spark", "trino", "journey")
+LANES = 2
+SAY_SECONDS = 60.0  # between two lines on what runs
 _PYTEST = ["python", "-m", "pytest", "-q", "-m"]
 
 
@@ -33,34 +35,44 @@ class Check:
 
     name: str
     command: list[str]
-    began: float = field(default_factory=time.monotonic)
+    began: float = 0.0
     seconds: float = 0.0
     passed: bool = False
 
-    @contextmanager
-    def running(self, output: IO[bytes] | None = None) -> Iterator[subprocess.Popen[bytes]]:
-        """Run it to its end, beside the body; what it has started is interrupted with it."""
+    def start(self, output: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
+        """Begin it; what it prints goes to ``output``, else to where ours goes."""
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         environment |= java.environment()
         environment["PATH"] = f"{PROGRAMS}{os.pathsep}{environment['PATH']}"
         # What a shell starts in the background ignores SIGINT, and so would all that it starts: nothing could end it.
         command = ["env", "--default-signal=INT", str(PROGRAMS / self.command[0]), *self.command[1:]]
-        print(f"== {self.name}{', beside the others' if output else ''}", flush=True)
+        print(f"== {self.name}{' begin' if output else ''}", flush=True)
         self.began = time.monotonic()
-        child = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
-        try:
-            yield child
-            self.passed = child.wait() == 0
-            self.seconds = time.monotonic() - self.began
-        except BaseException:
-            child.send_signal(signal.SIGINT)
-            child.wait()
-            raise
+        return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
+
+    def end(self, code: int) -> Check:
+        """Note how it ended."""
+        self.passed, self.seconds = code == 0, time.monotonic() - self.began
+        return self
 
     def run(self) -> Check:
         """Run it alone, its output on ours."""
-        with self.running():
-            return self
+        child = self.start()
+        with interrupted_with_us([child]):
+            return self.end(child.wait())
+
+
+@contextmanager
+def interrupted_with_us(children: Collection[subprocess.Popen[bytes]]) -> Iterator[None]:
+    """Interrupt what runs, and wait for its end, when the body is left early."""
+    try:
+        yield
+    except BaseException:
+        for child in children:
+            child.send_signal(signal.SIGINT)
+        for child in children:
+            child.wait()
+        raise
 
 
 def lint() -> Iterator[Check]:
@@ -94,22 +106,37 @@ def run_lint() -> Iterator[Check]:
         yield check.run()
 
 
+def beside_each_other(checks: Iterable[Check]) -> Iterator[Check]:
+    """Run LANES checks at a time, begun in this order; each, with what it printed, as it has ended."""
+    waiting, said = list(checks), time.monotonic()
+    running: dict[subprocess.Popen[bytes], tuple[Check, IO[bytes]]] = {}
+    with ExitStack() as files, interrupted_with_us(running.keys()):
+        while waiting or running:
+            while waiting and len(running) < LANES:
+                check, output = waiting.pop(0), cast("IO[bytes]", files.enter_context(tempfile.TemporaryFile()))
+                running[check.start(output)] = check, output
+            ended = [child for child in running if child.poll() is not None]
+            if not ended:
+                time.sleep(0.2)
+            for child in ended:
+                check, output = running.pop(child)
+                check.end(child.returncode)
+                output.seek(0)
+                print(f"== {check.name}", flush=True)
+                shutil.copyfileobj(output, sys.stdout.buffer)
+                sys.stdout.flush()
+                yield check
+            if time.monotonic() - said > SAY_SECONDS:
+                said = time.monotonic()
+                times = (f"{check.name} {said - check.began:.0f} s" for check, _ in running.values())
+                print(f"   {', '.join(times)}", flush=True)
+
+
 def run_all() -> Iterator[Check]:
     """Lint and every test; each as it has ended."""
     yield from run_lint()
     yield security().run()
-    spark = tier("spark")
-    with tempfile.TemporaryFile() as output:
-        with spark.running(output):
-            yield fast_tests().run()
-            for name in TIERS:
-                if name != "spark":
-                    yield tier(name).run()
-        output.seek(0)
-        print(f"== {spark.name}", flush=True)
-        shutil.copyfileobj(output, sys.stdout.buffer)
-        sys.stdout.flush()
-    yield spark
+    yield from beside_each_other([tier("spark"), fast_tests(), tier("journey"), tier("services"), tier("trino")])
 
 
 def main(arguments: list[str]) -> int:
