@@ -128,38 +128,28 @@ def _named_query(clients: Clients, identity: str) -> str:
     return "" if found["NamedQueries"] else "is not there"
 
 
-def _job(clients: Clients, name: str) -> str:
-    clients("glue").get_job(JobName=name)
-    return ""
+def _there(service: str, operation: str, argument: str) -> Check:
+    """A check that is passed when the service finds the resource."""
 
+    def check(clients: Clients, physical: str) -> str:
+        getattr(clients(service), operation)(**{argument: physical})
+        return ""
 
-def _crawler(clients: Clients, name: str) -> str:
-    clients("glue").get_crawler(Name=name)
-    return ""
-
-
-def _database(clients: Clients, name: str) -> str:
-    clients("glue").get_database(Name=name)
-    return ""
-
-
-def _secret(clients: Clients, arn: str) -> str:
-    clients("secretsmanager").describe_secret(SecretId=arn)
-    return ""
+    return check
 
 
 CHECKS: dict[str, Check] = {
     "AWS::Athena::NamedQuery": _named_query,
     "AWS::Athena::WorkGroup": _workgroup,
-    "AWS::Glue::Crawler": _crawler,
-    "AWS::Glue::Database": _database,
-    "AWS::Glue::Job": _job,
+    "AWS::Glue::Crawler": _there("glue", "get_crawler", "Name"),
+    "AWS::Glue::Database": _there("glue", "get_database", "Name"),
+    "AWS::Glue::Job": _there("glue", "get_job", "JobName"),
     "AWS::KinesisFirehose::DeliveryStream": _delivery_stream,
     "AWS::Lambda::EventSourceMapping": _mapping,
     "AWS::Lambda::Function": _function,
     "AWS::S3::Bucket": _bucket,
     "AWS::SQS::Queue": _queue,
-    "AWS::SecretsManager::Secret": _secret,
+    "AWS::SecretsManager::Secret": _there("secretsmanager", "describe_secret", "SecretId"),
 }
 
 

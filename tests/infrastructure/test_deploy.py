@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -21,23 +20,12 @@ from infrastructure.destroy import destroy
 from infrastructure.stack import DeployError
 from local import mysql
 from local.settings import ACCOUNT
-from tests.lake_home import LAKE, LakeHome, lake_home
+from tests.lake_home import LAKE, LakeHome
 from tests.services import wait_until
 
 pytestmark = pytest.mark.services
 
 CATEGORIES = b"category_id,name,last_update\n1,Action,2006-02-15 04:46:27\n2,Animation,2006-02-15 04:46:27\n"
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LakeHome]:
-    with lake_home(tmp_path_factory.mktemp("deploy")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def outputs(home: LakeHome) -> dict[str, str]:
-    return home.deploy()
 
 
 def _stack(home: LakeHome) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from datalake.tables import SAKILA
 from infrastructure.package import parse_template, render_template
 from local import calls, mysql, recorded, redrive
 from local.settings import ACCOUNT
-from tests.lake_home import LAKE, LakeHome, lake_home
+from tests.lake_home import LAKE, LakeHome
 from tests.services import wait_until as wait_for
 
 pytestmark = pytest.mark.services
@@ -25,17 +25,6 @@ wait_until = partial(wait_for, seconds=180)  # the home takes seconds; a busy ma
 CSV = b"category_id,name,last_update\n1,Action,2006-02-15 04:46:27\n2,Animation,2006-02-15 04:46:27\n"
 EVENTS = 7000  # more than 1 MiB: Firehose need not wait for its 60 s
 EVENT = b'{"timestamp": "2026-11-20T11:59:55Z", "eventtype": "rent", "film_id": 12, "state": "Utah"}\n'
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LakeHome]:
-    with lake_home(tmp_path_factory.mktemp("roles")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def outputs(home: LakeHome) -> dict[str, str]:
-    return home.deploy()
 
 
 @pytest.fixture(scope="module")
