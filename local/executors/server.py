@@ -7,7 +7,6 @@ A home runs it twice: as ``front``, and behind it as ``ingestion`` with DMS and 
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import hmac
 import json
@@ -15,13 +14,9 @@ import logging
 import os
 import secrets
 import sys
-import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import datetime
 from functools import cache, partial
 from typing import Any
-from urllib.parse import parse_qsl
-from xml.sax.saxutils import escape
 
 import anyio
 import anyio.to_thread
@@ -36,6 +31,7 @@ from starlette.routing import Route
 
 from local.calls import Calls
 from local.environment import home_token_path
+from local.executors import wire
 from local.executors.apart import Apart, announced_caller
 from local.executors.athena import Athena
 from local.executors.auth import Authorization, Authorizer, Key, KeyRing, learn, verify
@@ -72,16 +68,6 @@ FRONT: tuple[Callable[[Services], Executor], ...] = (
 )
 
 HANDLER_THREADS = 128  # a handler may call this server again, so there must be threads to spare
-# Names of the JSON protocols' errors in the query protocol.
-QUERY_CODES = {
-    "AccessDeniedException": "AccessDenied",
-    "ExpiredTokenException": "ExpiredToken",
-    "IncompleteSignatureException": "IncompleteSignature",
-    "InvalidSignatureException": "SignatureDoesNotMatch",
-    "MissingAuthenticationTokenException": "MissingAuthenticationToken",
-    "UnknownOperationException": "InvalidAction",
-    "UnrecognizedClientException": "InvalidClientTokenId",
-}
 
 
 class Server:
@@ -125,7 +111,7 @@ class Server:
         if reply.status >= 300:
             raise reply.error()
         text = reply.body.decode()
-        return json.loads(text or "{}") if _is_json(request) else text
+        return json.loads(text or "{}") if wire.is_json(request) else text
 
     def call_as_root(self, service: str, target: str, payload: Payload) -> Payload:
         """A JSON call to the emulator under root."""
@@ -148,9 +134,9 @@ class Server:
         try:
             authorization = Authorization.of(raw)
         except AwsError as error:
-            return error_reply(error, as_json=bool(raw.header("x-amz-target")))
+            return wire.error_reply(error, as_json=bool(raw.header("x-amz-target")))
         service = authorization.service if authorization else ""
-        action, payload = _parse(raw)
+        action, payload = wire.parse(raw)
         request = Request(service, action, payload, _NOBODY, {k.lower(): v for k, v in raw.headers}, raw)
         try:
             executors = [executor for executor in self.executors if executor.service == service]
@@ -161,19 +147,19 @@ class Server:
             for executor in executors:
                 if handler := executor.actions.get(action):
                     if isinstance(executor, Apart):  # the process behind checks
-                        return _reply(handler(request))
-                    return _reply(answered(handler, request))
+                        return wire.reply(handler(request))
+                    return wire.reply(answered(handler, request))
             if action and all(executor.passes_through for executor in executors):
                 return self._send(request)
             raise AwsError(
                 "UnknownOperationException", f"The local home does not serve {service}:{action or raw.target}"
             )
         except AwsError as error:
-            return error_reply(error, _is_json(request))
+            return wire.error_reply(error, wire.is_json(request))
         except Exception:
             log.exception("%s:%s", service, action)
             failure = AwsError("InternalFailure", f"{service}:{action} failed in the local home; see server.log", 500)
-            return error_reply(failure, _is_json(request))
+            return wire.error_reply(failure, wire.is_json(request))
 
     def _caller(self, raw: RawRequest, authorization: Authorization | None) -> Caller:
         return verify(raw, authorization, self.ring).caller
@@ -181,7 +167,7 @@ class Server:
     def _pass(self, request: Request) -> RawReply:
         """A service without executor: the emulator verifies and decides; new access keys are noted."""
         reply = self._send(request)
-        if reply.status < 300 and not _is_json(request):
+        if reply.status < 300 and not wire.is_json(request):
             learn(self.ring, self.root("iam"), request, reply.body.decode())
         return reply
 
@@ -215,63 +201,6 @@ class BehindTheFront(Server):
 
 
 _NOBODY = Caller(arn="", principal_arn="", access_key="")
-
-
-def _parse(raw: RawRequest) -> tuple[str, Any]:
-    """Action and parameters of a JSON call (X-Amz-Target) or of a form (query protocol); no action: neither.
-
-    The parameters of a JSON call are whatever its body is, or None when it is no JSON.
-    """
-    target = raw.header("x-amz-target")
-    if target:
-        try:
-            payload = json.loads(raw.body or b"{}")
-        except ValueError:
-            payload = None
-        return target.rpartition(".")[2], payload
-    form = dict(parse_qsl(raw.body.decode("utf-8", "replace"), keep_blank_values=True))
-    return form.get("Action", ""), form
-
-
-def _is_json(request: Request) -> bool:
-    return "x-amz-target" in request.headers
-
-
-def _reply(result: Payload | str | RawReply) -> RawReply:
-    if isinstance(result, RawReply):
-        return result
-    if isinstance(result, str):
-        return _made(200, "text/xml", result)
-    return _made(200, "application/x-amz-json-1.1", json.dumps(result, default=_plain))
-
-
-def error_reply(error: AwsError, as_json: bool) -> RawReply:
-    """An error as the caller's protocol words it."""
-    if as_json:
-        body = json.dumps({"__type": error.code, "message": error.message, **error.fields}, default=_plain)
-        return _made(error.status, "application/x-amz-json-1.1", body, ("x-amzn-errortype", error.code))
-    code = QUERY_CODES.get(error.code, error.code)
-    request_id = uuid.uuid4()
-    body = (
-        f"<ErrorResponse><Error><Type>Sender</Type><Code>{escape(code)}</Code><Message>{escape(error.message)}</Message>"
-        f"</Error><RequestId>{request_id}</RequestId></ErrorResponse>"
-    )
-    status = 403 if error.status == 400 and error.code in QUERY_CODES else error.status
-    return _made(status, "text/xml", body)
-
-
-def _made(status: int, content_type: str, body: str, *headers: tuple[str, str]) -> RawReply:
-    request_id = ("x-amzn-requestid", str(uuid.uuid4()))
-    return RawReply(status, (("content-type", content_type), request_id, *headers), body.encode())
-
-
-def _plain(value: Any) -> Any:
-    """JSON forms of what AWS replies hold: datetimes are epoch seconds, blobs base64."""
-    if isinstance(value, datetime):
-        return value.timestamp()
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
 def _home_token(settings: Settings) -> str:
