@@ -263,7 +263,7 @@ class Catalog:
         cursor.expect_end()
         if table.get("TableType") == "VIRTUAL_VIEW":
             raise StatementFailed(f"FAILED: SemanticException {table['Name']} is a view: use SHOW CREATE VIEW")
-        return Answer.lines("createtab_stmt", hive_ddl.show_create_table(database, table).split("\n"))
+        return Answer.lines("createtab_stmt", show.show_create_table(database, table).split("\n"))
 
     def _show_create_view(self, sql: str) -> Engine:
         cursor, database, table = self._described(sql, 3)

@@ -1,8 +1,7 @@
-"""Hive's CREATE TABLE, as Athena takes it: read into Glue's TableInput, and written back for SHOW CREATE TABLE."""
+"""Hive's CREATE TABLE, as Athena takes it: read into Glue's TableInput."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -282,52 +281,3 @@ def trino_type(hive: str) -> str:
         fields = (item.partition(":") for item in inner)
         return f"row({', '.join(f'{quote(name)} {trino_type(kind)}' for name, _, kind in fields)})"
     return f"{outer}({', '.join(trino_type(item) for item in inner)})"
-
-
-def show_create_table(database: str, table: Mapping[str, Any]) -> str:
-    """The statement that would create a Glue table, as SHOW CREATE TABLE prints it."""
-    storage = table["StorageDescriptor"]
-    serde = storage.get("SerdeInfo") or {}
-    parameters = dict(table.get("Parameters") or {})
-    external = "" if parameters.get("table_type", "").upper() == "ICEBERG" else "EXTERNAL "
-    parameters.pop("EXTERNAL", None)
-    comment = parameters.pop("comment", "") or table.get("Description", "")
-    lines = [f"CREATE {external}TABLE `{database}.{table['Name']}`(", _column_lines(storage.get("Columns") or []) + ")"]
-    if comment:
-        lines += [f"COMMENT {_hive_literal(comment)}"]
-    if table.get("PartitionKeys"):
-        lines += ["PARTITIONED BY ( ", _column_lines(table["PartitionKeys"]) + ")"]
-    if external:
-        if storage.get("BucketColumns") and storage.get("NumberOfBuckets", -1) > 0:
-            names = ", ".join(f"`{name}`" for name in storage["BucketColumns"])
-            lines += [f"CLUSTERED BY ({names})", f"INTO {storage['NumberOfBuckets']} BUCKETS"]
-        lines += ["ROW FORMAT SERDE ", f"  {_hive_literal(serde.get('SerializationLibrary', LAZY_SIMPLE))} "]
-        if serde.get("Parameters"):
-            lines += ["WITH SERDEPROPERTIES ( ", _property_lines(serde["Parameters"]) + ") "]
-        lines += ["STORED AS INPUTFORMAT ", f"  {_hive_literal(storage.get('InputFormat', TEXT_INPUT))} "]
-        lines += ["OUTPUTFORMAT ", f"  {_hive_literal(storage.get('OutputFormat', TEXT_OUTPUT))}"]
-    lines += ["LOCATION", f"  {_hive_literal(storage.get('Location', ''))}"]
-    if parameters:
-        lines += ["TBLPROPERTIES (", _property_lines(parameters) + ")"]
-    return "\n".join(lines)
-
-
-def _column_lines(columns: list[Column]) -> str:
-    return ", \n".join(
-        f"  `{column['Name']}` {column['Type']}"
-        + (f" COMMENT {_hive_literal(column['Comment'])}" if column.get("Comment") else "")
-        for column in columns
-    )
-
-
-def _property_lines(properties: Mapping[str, str]) -> str:
-    return ", \n".join(f"  {_hive_literal(name)}={_hive_literal(value)}" for name, value in sorted(properties.items()))
-
-
-def _hive_literal(text: str) -> str:
-    escaped = "".join(
-        {"\\": "\\\\", "'": "\\'", "\t": "\\t", "\n": "\\n", "\r": "\\r"}.get(character)
-        or (f"\\u{ord(character):04x}" if ord(character) < 32 else character)
-        for character in text
-    )
-    return f"'{escaped}'"

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local.executors.athena import lake_types, results, statements, translate
-from local.executors.athena.hive_ddl import FORMATS, parse_create_table, show_create_table, transform, trino_type
-from local.executors.athena.show import describe
+from local.executors.athena.hive_ddl import FORMATS, parse_create_table, transform, trino_type
+from local.executors.athena.show import describe, show_create_table
 from local.executors.athena.store import HISTORY_SECONDS, Store
 from local.executors.athena.tokens import SqlError, for_trino, one_statement
 
