@@ -56,6 +56,7 @@ def spark(aws_environment: dict[str, str]) -> Iterator[Any]:
         f"{catalog}.glue.endpoint": url,
         f"{catalog}.s3.endpoint": url,
         f"{catalog}.s3.path-style-access": "true",
+        f"{catalog}.io.manifest.cache-enabled": "true",
         f"{catalog}.client.region": REGION,
         "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",
         "spark.hadoop.fs.s3a.endpoint": url,
