@@ -12,14 +12,14 @@ import logging
 import threading
 import time
 import uuid
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local.executors.glue_crawler.crawl import Cancelled, Crawl, CrawlFailed
+from local.executors.glue_crawler.states import KEPT_CRAWLS, CrawlerState
 from local.executors.protocol import AwsError, Handler, Payload, Request, Services
 from local.executors.state import write_atomically
 from local.settings import ACCOUNT, REGION
@@ -28,20 +28,7 @@ log = logging.getLogger("glue_crawler")
 
 LOG_GROUP = "/aws-glue/crawlers"
 SESSION_NAME = "AWS-Crawler"  # as on AWS
-KEPT_CRAWLS = 100
 SCHEDULES = ("StartCrawlerSchedule", "StopCrawlerSchedule", "UpdateCrawlerSchedule")
-
-
-@dataclass
-class CrawlerState:
-    """What the emulator does not know of a crawler; ``crawls`` are ListCrawls' entries, the newest last."""
-
-    name: str
-    state: str = "READY"
-    last_crawl: Payload | None = None
-    crawls: list[Payload] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
-    changes: Payload = field(default_factory=dict)  # of the last crawl, for GetCrawlerMetrics
 
 
 class GlueCrawler:
@@ -115,11 +102,13 @@ class GlueCrawler:
 
     def _get_crawler(self, request: Request) -> Payload:
         self._authorize(request, request.payload["Name"])
-        return {"Crawler": self._described(self._definition(request.payload["Name"]))}
+        crawler = self._definition(request.payload["Name"])
+        return {"Crawler": self._state(crawler["Name"]).described(crawler)}
 
     def _get_crawlers(self, request: Request) -> Payload:
         self._authorize(request, "*")
-        return {"Crawlers": [self._described(crawler) for crawler in self._call("GetCrawlers", {})["Crawlers"]]}
+        crawlers = self._call("GetCrawlers", {})["Crawlers"]
+        return {"Crawlers": [self._state(crawler["Name"]).described(crawler) for crawler in crawlers]}
 
     def _list_crawlers(self, request: Request) -> Payload:
         self._authorize(request, "*")
@@ -162,29 +151,13 @@ class GlueCrawler:
     def _get_crawler_metrics(self, request: Request) -> Payload:
         self._authorize(request, "*")
         names = request.payload.get("CrawlerNameList") or [c["Name"] for c in self._call("GetCrawlers", {})["Crawlers"]]
-        metrics = []
-        for name in names:
-            state = self._states.get(name) or CrawlerState(name)
-            metrics.append(
-                {
-                    "CrawlerName": name,
-                    "TimeLeftSeconds": 0.0,
-                    "StillEstimating": state.state != "READY",
-                    "LastRuntimeSeconds": state.seconds[-1] if state.seconds else 0.0,
-                    "MedianRuntimeSeconds": median(state.seconds) if state.seconds else 0.0,
-                    "TablesCreated": len(state.changes.get("tables_created", ())),
-                    "TablesUpdated": len(state.changes.get("tables_updated", ())),
-                    "TablesDeleted": 0,
-                }
-            )
-        return {"CrawlerMetricsList": metrics}
+        return {"CrawlerMetricsList": [self._state(name).metrics() for name in names]}
 
     def _list_crawls(self, request: Request) -> Payload:
         name = request.payload["CrawlerName"]
         self._authorize(request, name)
         self._definition(name)
-        state = self._states.get(name) or CrawlerState(name)
-        crawls = state.crawls[::-1]
+        crawls = self._state(name).crawls[::-1]
         first = int(request.payload.get("NextToken") or 0)
         last = first + int(request.payload.get("MaxResults") or 20)
         reply: Payload = {"Crawls": crawls[first:last]}
@@ -266,17 +239,8 @@ class GlueCrawler:
         crawler: Payload = self._call("GetCrawler", {"Name": name})["Crawler"]
         return crawler
 
-    def _described(self, crawler: Payload) -> Payload:
-        """A definition as AWS sends it, with the crawler's true state."""
-        state = self._states.get(crawler["Name"]) or CrawlerState(crawler["Name"])
-        shown = {name: value for name, value in crawler.items() if value not in (None, {}, "")}
-        shown |= {"State": state.state, "CrawlElapsedTime": 0}
-        shown.pop("LastCrawl", None)
-        if state.last_crawl:
-            shown["LastCrawl"] = state.last_crawl
-        if state.state != "READY":
-            shown["CrawlElapsedTime"] = round((time.time() - state.crawls[-1]["StartTime"]) * 1000)
-        return shown
+    def _state(self, name: str) -> CrawlerState:
+        return self._states.get(name) or CrawlerState(name)
 
     def _refuse_running(self, name: str) -> None:
         state = self._states.get(name)
