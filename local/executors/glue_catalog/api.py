@@ -25,12 +25,11 @@ from local.executors.glue_catalog.replies import (
     select_partitions,
     table_input,
 )
+from local.executors.glue_catalog.rights import resources
 from local.executors.protocol import AwsError, Handler, Payload, Request, Services
-from local.settings import ACCOUNT, REGION
 
 log = logging.getLogger("glue_catalog")
 
-ARN = f"arn:aws:glue:{REGION}:{ACCOUNT}"
 VERSION_ACTIONS = ("GetTableVersions", "GetTableVersion", "DeleteTableVersion", "BatchDeleteTableVersion")
 
 
@@ -263,34 +262,6 @@ class GlueCatalog:
                 lambda given: {"PartitionValues": given["Values"]},
             )
         }
-
-
-def resources(action: str, payload: Payload) -> list[str]:
-    """What AWS authorises an action on: the catalog, and the database and table it names.
-
-    Source: AWS Glue Developer Guide, "Specifying AWS Glue resource ARNs".
-    """
-    named = [f"{ARN}:catalog"]
-    database = payload.get("DatabaseName")
-    if action in {"GetDatabase", "UpdateDatabase", "DeleteDatabase"}:
-        database = payload["Name"]
-    elif action == "CreateDatabase":
-        database = payload["DatabaseInput"]["Name"]
-    if database is None:
-        return named
-    named.append(f"{ARN}:database/{database}")
-    tables: list[str] = []
-    if action in {"DeleteDatabase", "GetTables"}:
-        tables = ["*"]
-    elif action == "BatchDeleteTable":
-        tables = payload["TablesToDelete"]
-    elif action in {"CreateTable", "UpdateTable"}:
-        tables = [payload["TableInput"]["Name"]]
-    elif action in {"GetTable", "DeleteTable"}:
-        tables = [payload["Name"]]
-    elif "TableName" in payload:
-        tables = [payload["TableName"]]
-    return named + [f"{ARN}:table/{database}/{table}" for table in tables]
 
 
 def _each(items: list[Any], act: Callable[[Any], Payload], name: Callable[[Any], Payload]) -> list[Payload]:
