@@ -23,8 +23,9 @@ RUN apt-get -q update \
 COPY include/datalake/__init__.py include/datalake/names.py include/datalake/
 COPY local/jars local/jars
 COPY local/emulator/requirements.txt local/emulator/
-COPY local/__init__.py local/java.py local/parallel.py local/processes.py local/reaper.py local/requirements.txt \
-    local/sakila.py local/settings.py local/setup.py local/spark.py local/stamp.py local/trino.py local/
+COPY local/__init__.py local/java.py local/parallel.py local/processes.py local/python_environments.py \
+    local/reaper.py local/requirements.txt local/sakila.py local/settings.py local/setup.py local/spark.py \
+    local/stamp.py local/trino.py local/
 COPY local/executors/glue_jobs/training.py local/executors/glue_jobs/
 RUN python3 -B -m local.setup uv airflow emulator spark-jars spark-classes trino sakila
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 import sys
 import threading
 import time
@@ -101,3 +103,11 @@ def perform(wanted: list[Step], logs: Path) -> None:
     display.close()
     if errors := [step.error for step in wanted if step.error and step.error != "not tried"]:
         raise SetupError("\n".join(errors))
+
+
+def run(command: list[str], log: Path) -> None:
+    """A command whose output goes to a log; raises CalledProcessError."""
+    # Without bytecode each of Airflow's processes would compile its thousands of modules anew.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    with log.open("ab") as output:
+        subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment)

@@ -15,35 +15,17 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from local.parallel import SetupError, Step, perform
+from local.parallel import SetupError, Step, perform, run
 from local.processes import end
+from local.python_environments import WANTED, environment_needed, make_environment, make_uv, python, uv_needed
 from local.reaper import descendants_of
+from local.settings import ROOT, TOOLS
 
-ROOT = Path(__file__).resolve().parent.parent
-TOOLS = ROOT / ".local" / "tools"
 LOGS = ROOT / ".local" / "logs"
-WANTED = (3, 11)
 FOR_TESTS = ("docker-compose", "containers", "scanners")  # a package and two steps
-
-
-# Python
-
-
-def python() -> str:
-    """A Python 3.11: this one, or the path's python3.11; raises SetupError."""
-    if sys.version_info[:2] == WANTED:
-        return sys.executable
-    found = shutil.which("python3.11")
-    if found and subprocess.run([found, "-c", ""], check=False, capture_output=True).returncode == 0:
-        return found
-    raise SetupError(
-        f"Python 3.11 is needed (Glue 5.1 runs it, and the locked requirements are made for it); this is "
-        f"{sys.version.split()[0]} and there is no python3.11 on the PATH. On Debian 12: apt-get install python3"
-    )
 
 
 # Debian packages
@@ -125,86 +107,7 @@ def install_packages(packages: list[str], log: Path) -> None:
     run(command, log)
 
 
-# Python environments
-
-
-LOCKS = {
-    "airflow": "local/requirements.txt",
-    "emulator": "local/emulator/requirements.txt",
-    "containers": "tests/containers/requirements.txt",
-    "scanners": "infrastructure/scanners/requirements.txt",
-}
-
-
-def locked(environment: str) -> Path:
-    """The lock file of an environment."""
-    return ROOT / LOCKS[environment]
-
-
-def stamp(environment: str) -> str:
-    """What an environment is made from, and where: its programs name their interpreter by its whole path."""
-    from local.stamp import digest  # noqa: PLC0415
-
-    return f"{digest([locked(environment)])}\n{(TOOLS / environment).resolve()}\n"
-
-
-def moved(environment: str) -> bool:
-    """Whether an environment was made elsewhere: the project's folder has been moved or copied since."""
-    made = TOOLS / environment / "stamp"
-    return made.exists() and made.read_text().splitlines()[1:] != stamp(environment).splitlines()[1:]
-
-
-def environment_needed(environment: str) -> bool:
-    """Whether an environment is missing, was made from another lock, or elsewhere."""
-    folder = TOOLS / environment
-    made = folder / "stamp"
-    return not ((folder / "bin" / "python").exists() and made.exists() and made.read_text() == stamp(environment))
-
-
-def make_uv(log: Path) -> None:
-    """The environment that Airflow will be in, with uv as locked."""
-    folder = TOOLS / "airflow"
-    shutil.rmtree(folder, ignore_errors=True)
-    run([python(), "-m", "venv", str(folder)], log)
-    with tempfile.NamedTemporaryFile("w", suffix=".txt") as only_uv:
-        only_uv.write(requirement("uv", locked("airflow").read_text()))
-        only_uv.flush()
-        run([str(folder / "bin/python"), "-m", "pip", "install", "-q", "--require-hashes", "-r", only_uv.name], log)
-
-
-def make_environment(environment: str, log: Path) -> None:
-    """Make or bring up to date an environment from its lock, every file checked by its hash and compiled."""
-    folder, uv = TOOLS / environment, str(TOOLS / "airflow" / "bin" / "uv")
-    interpreter = folder / "bin" / "python"
-    anew = moved(environment) or not interpreter.exists()
-    (folder / "stamp").unlink(missing_ok=True)
-    if anew:
-        run([uv, "venv", "--clear", "--no-project", "--python", python(), str(folder)], log)
-    sync = [uv, "pip", "sync", "--require-hashes", "--compile-bytecode", "--python", str(interpreter)]
-    run([*sync, str(locked(environment))], log)
-    (folder / "stamp").write_text(stamp(environment))
-
-
-def requirement(name: str, lock: str) -> str:
-    """The lines of one package in a lock file; raises SetupError."""
-    lines: list[str] = []
-    for line in lock.splitlines():
-        if line.startswith(f"{name}==") or (lines and line.startswith("    --hash")):
-            lines.append(line)
-        elif lines:
-            return "\n".join(lines).rstrip(" \\") + "\n"
-    raise SetupError(f"the lock file does not name {name}; run make lock")
-
-
 # Steps
-
-
-def run(command: list[str], log: Path) -> None:
-    """A command whose output goes to a log; raises CalledProcessError."""
-    # Without bytecode each of Airflow's processes would compile its thousands of modules anew.
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    with log.open("ab") as output:
-        subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment)
 
 
 def steps() -> list[Step]:
@@ -248,7 +151,7 @@ def steps() -> list[Step]:
         return environment_needed("airflow") or spark_jars.needed() or spark.archive_needed()
 
     return [
-        Step("uv", lambda: moved("airflow") or not (TOOLS / "airflow" / "bin" / "uv").exists(), make_uv),
+        Step("uv", uv_needed, make_uv),
         environment_step("airflow"),
         environment_step("emulator"),
         spark_jars,

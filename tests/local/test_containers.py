@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from local import accounts, cli, java, mysql, secret_files, setup
+from local import accounts, cli, java, mysql, python_environments, secret_files, setup
 from local.reaper import GRACE_SECONDS
 from local.run import find
 from local.services import Service
@@ -227,7 +227,7 @@ def test_versions_are_those_of_the_home_and_of_aws() -> None:
         *setup.FOR_TESTS,
     }
     assert next(one for one in dockerfile() if one.name == "FROM").value.startswith("debian:bookworm-")
-    assert setup.WANTED == (3, 11), "bookworm's python3"
+    assert python_environments.WANTED == (3, 11), "bookworm's python3"
 
 
 def _packages(stage: str) -> set[str]:
@@ -248,7 +248,7 @@ def test_set_up_makes_every_tool_from_no_more_than_the_image_gives_it(tmp_path: 
     names = run[4:]
     assert set(names) == {step.name for step in setup.steps()} - {*setup.FOR_TESTS}
     for name in ("airflow", "emulator"):
-        assert (tmp_path / setup.LOCKS[name]).exists()
+        assert (tmp_path / python_environments.LOCKS[name]).exists()
     assert {path.name for path in (tmp_path / "local/jars").iterdir()} == {path.name for path in JARS.iterdir()}
     code = (
         f"import sys; sys.path.insert(0, 'include')\nfrom local.setup import steps\nassert len(steps()) > {len(names)}"

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from infrastructure.mwaa.package import MWAA, build
+from local.python_environments import python
 from local.settings import TOOLS
-from local.setup import python
 
 CONSTRAINTS = MWAA / "constraints.txt"
 
