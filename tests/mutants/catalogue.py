@@ -60,7 +60,7 @@ MUTANTS = [
         "local/executors/firehose/stream.py",
         "        for segment, position in written:\n            segment.sync(position)\n",
         "",
-        "tests/local/executors/test_firehose.py::TestDurability::test_what_is_acknowledged_is_on_disk",
+        "tests/local/executors/firehose/test_durability.py::TestDurability::test_what_is_acknowledged_is_on_disk",
     ),
     Mutant(
         "a line's film_id is a number, not something like one",

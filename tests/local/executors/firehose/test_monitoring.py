@@ -11,7 +11,7 @@ import pytest
 from local.executors.firehose.configuration import Destination
 from local.executors.firehose.monitoring import Reporter
 from local.executors.firehose.stream import RETRY_FOR, Stream
-from tests.local.executors.test_firehose import CONFIGURATION, Api, Clock, FakeServices
+from tests.local.executors.firehose.fakes import CONFIGURATION, Api, Clock, FakeServices
 
 LOGGING = {"Enabled": True, "LogGroupName": "/firehose", "LogStreamName": "delivery"}
 
