@@ -123,3 +123,13 @@ def rows(athena: Any, sql: str, **options: Any) -> list[list[str | None]]:
     pages = athena.get_paginator("get_query_results").paginate(QueryExecutionId=execution["QueryExecutionId"])
     found = [[cell.get("VarCharValue") for cell in row["Data"]] for page in pages for row in page["ResultSet"]["Rows"]]
     return found[1:] if execution["SubstatementType"] == "SELECT" else found
+
+
+def content(s3: Any, url: str) -> bytes:
+    """An object by its URL."""
+    bucket, _, key = url.removeprefix("s3://").partition("/")
+    return bytes(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+
+
+def reason(execution: dict[str, Any]) -> str:
+    return str(execution["Status"]["StateChangeReason"])

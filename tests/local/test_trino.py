@@ -1,4 +1,4 @@
-"""Trino's settings and start; the running one is tested with Athena (``executors/test_athena_trino.py``)."""
+"""Trino's settings and start; the running one is tested with Athena (``executors/athena``)."""
 
 from __future__ import annotations
 

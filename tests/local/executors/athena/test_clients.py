@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from local.settings import REGION
+from local.settings import REGION, ROOT
 from tests.athena_home import DATA, DATABASE, OUTPUT, RESULTS, WORKGROUP, AthenaHome, allow, done, rows, run
 
 pytestmark = pytest.mark.trino
@@ -323,9 +323,7 @@ def test_airflow_operator_fails_with_the_reason(airflow_connection: None, athena
 
 def test_saved_queries_run(athena: Any) -> None:
     """The two statements of the template, on a small table of their shape: an unknown film counts 0 in its line."""
-    from pathlib import Path
-
-    folder = Path(__file__).parents[3] / "include" / "sql" / "athena"
+    folder = ROOT / "include" / "sql" / "athena"
     done(athena, "create database curated")
     values = "('Action', 'Utah'), ('Action', 'Ohio'), ('Comedy', 'Utah'), (null, 'Utah')"
     location = f"s3://{DATA}/streaming_films/"
