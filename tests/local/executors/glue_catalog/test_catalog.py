@@ -1,4 +1,4 @@
-"""The Glue catalog: every completion of the emulator's replies, and the journal that outlives it."""
+"""The Glue catalog: every completion of the emulator's replies, rights, clients, concurrent changes."""
 
 from __future__ import annotations
 
@@ -6,100 +6,20 @@ import contextlib
 import io
 import json
 import threading
-import urllib.request
 import zipfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from botocore.config import Config
-from botocore.exceptions import ClientError
 
-from local.environment import home_token_path
 from local.executors.glue_catalog import GlueCatalog
-from local.executors.glue_catalog.expression import matches
-from local.executors.glue_catalog.journal import COMPACT_BYTES, Journal, database_record
-from local.executors.protocol import AwsError
-from local.settings import ACCOUNT, REGION, Settings
+from local.executors.glue_catalog.journal import Journal
+from local.settings import ACCOUNT, REGION
+from tests.local.executors.glue_catalog.calls import MONTHS, ONCE, refused, replay
 from tests.services import Emulator, LakeServer, running_emulator, running_server, wait_until
 
-KEYS = [("year", "string"), ("month", "int"), ("day", "date"), ("price", "decimal(5,2)")]
-ONCE = Config(retries={"max_attempts": 0})
-
-
-@pytest.mark.parametrize(
-    ("expression", "expected"),
-    [
-        ("year = '2026'", True),
-        ("YEAR='2025'", False),
-        ("year <> '2026'", False),
-        ("year != '2025'", True),
-        ("month = 9", True),
-        ("month = '9'", True),  # a quoted number is compared as its key's type
-        ("month > 10", False),
-        ("month < 10 and year >= '2026'", True),
-        ("month <= 8 or month >= 10", False),
-        ("not month = 9", False),
-        ("month between 9 and 12", True),
-        ("month not between 9 and 12", False),
-        ("month in (1, 9)", True),
-        ("month not in (1, 2)", True),
-        ("year like '20%'", True),
-        ("year like '202_'", True),
-        ("year not like '19%'", True),
-        ("year is null", False),
-        ("year is not null", True),
-        ("day = '2026-09-30'", True),
-        ("day > date '2026-09-01'", True),
-        ("price = 1.50", True),  # as a number, not as text
-        ("(year = '2026' AND (month = 1 OR month = 9))", True),
-        ("year = '2026' and month = 1 or month = 9", True),  # and binds closer
-        ("\"year\" = '2026' and `month` = 9", True),
-        ("year = 'it''s'", False),
-    ],
-)
-def test_expression(expression: str, expected: bool) -> None:
-    assert matches(expression, KEYS, ["2026", "9", "2026-09-30", "1.5"]) is expected
-
-
-@pytest.mark.parametrize("expression", ["year = '2026'", "year <> '2026'", "not year = '2026'", "year in ('2026')"])
-def test_a_null_partition_value_fulfils_no_comparison(expression: str) -> None:
-    row = ["__HIVE_DEFAULT_PARTITION__", "9", "2026-09-30", "1.5"]
-    assert matches(expression, KEYS, row) is False
-    assert matches("year is null", KEYS, row) is True
-    assert matches(f"{expression} or month = 9", KEYS, row) is True
-
-
-@pytest.mark.parametrize(
-    "expression", ["year", "year =", "nokey = 1", "year = 2026 month = 1", "(year = '1'", "month = 'x'", "year ~ 1"]
-)
-def test_a_malformed_expression_is_refused(expression: str) -> None:
-    with pytest.raises(AwsError, match="InvalidInputException"):
-        matches(expression, KEYS, ["2026", "9", "2026-09-30", "1.5"])
-
-
-def test_the_journal_forgets_a_torn_record_and_nothing_else(tmp_path: Path) -> None:
-    journal = Journal(tmp_path)
-    journal.append(database_record("a", {"Name": "a"}, 1), database_record("b", {"Name": "b"}, 1))
-    journal.close()
-    path = tmp_path / "journal.jsonl"
-    path.write_bytes(path.read_bytes() + b'{"database": "c", "sta')
-    again = Journal(tmp_path)
-    assert set(again.catalog.databases) == {"a", "b"}
-    again.append(database_record("d", {"Name": "d"}, 1))
-    assert set(Journal(tmp_path).catalog.databases) == {"a", "b", "d"}
-
-
-def test_the_journal_does_not_grow_for_ever(tmp_path: Path) -> None:
-    journal = Journal(tmp_path)
-    for n in range(60):
-        journal.append(database_record("a", {"Name": "a", "Description": f"{n}" * 100_000}, 1))
-    assert (tmp_path / "journal.jsonl").stat().st_size <= COMPACT_BYTES
-    assert Journal(tmp_path).catalog == journal.catalog
-    journal.compact()
-    assert Journal(tmp_path).catalog == journal.catalog
+pytestmark = pytest.mark.services
 
 
 @pytest.fixture(scope="module")
@@ -124,17 +44,6 @@ def glue(lake: LakeServer, request: pytest.FixtureRequest) -> Any:
     return client
 
 
-services = pytest.mark.services
-MONTHS = {"Name": "events", "PartitionKeys": [{"Name": "year", "Type": "string"}, {"Name": "month", "Type": "int"}]}
-
-
-def refused(call: Any, **arguments: Any) -> tuple[str, str]:
-    with pytest.raises(ClientError) as caught:
-        call(**arguments)
-    error = caught.value.response["Error"]
-    return error["Code"], error["Message"]
-
-
 def months(glue: Any, *names: tuple[str, str]) -> None:
     glue.create_table(DatabaseName="db", TableInput=MONTHS)
     glue.batch_create_partition(
@@ -149,7 +58,6 @@ def listed(glue: Any, **arguments: Any) -> list[list[str]]:
     return sorted(partition["Values"] for partition in found)
 
 
-@services
 def test_names_are_stored_in_lower_case(glue: Any) -> None:
     glue.create_database(DatabaseInput={"Name": "MixedCase"})
     glue.create_table(DatabaseName="MIXEDcase", TableInput={"Name": "Films"})
@@ -158,7 +66,6 @@ def test_names_are_stored_in_lower_case(glue: Any) -> None:
     glue.delete_database(Name="MixedCase")
 
 
-@services
 def test_replies_hold_what_aws_always_sends(glue: Any) -> None:
     months(glue, ("2026", "1"))
     table = glue.get_table(DatabaseName="db", Name="events")["Table"]
@@ -170,7 +77,6 @@ def test_replies_hold_what_aws_always_sends(glue: Any) -> None:
     assert "ViewOriginalText" not in table
 
 
-@services
 def test_projection_that_is_off_is_told_to_trino_and_never_stored(lake: LakeServer, glue: Any) -> None:
     definition = {"Name": "films", "Parameters": {"projection.enabled": "false", "classification": "parquet"}}
     glue.create_table(DatabaseName="db", TableInput=definition)
@@ -181,7 +87,6 @@ def test_projection_that_is_off_is_told_to_trino_and_never_stored(lake: LakeServ
     assert stored == definition["Parameters"]
 
 
-@services
 def test_partitions_are_filtered(glue: Any) -> None:
     months(glue, ("2025", "12"), ("2026", "1"), ("2026", "11"))
     assert listed(glue, Expression="year = '2026' AND month > 9") == [["2026", "11"]]
@@ -191,7 +96,6 @@ def test_partitions_are_filtered(glue: Any) -> None:
     )
 
 
-@services
 def test_segments_split_the_partitions(glue: Any) -> None:
     everything = [("2026", str(month)) for month in range(1, 13)]
     months(glue, *everything)
@@ -200,7 +104,6 @@ def test_segments_split_the_partitions(glue: Any) -> None:
     assert all(parts)
 
 
-@services
 def test_partition_calls_fail_as_on_aws(glue: Any) -> None:
     whose = {"DatabaseName": "db", "TableName": "events"}
     assert refused(glue.get_partitions, **whose)[0] == "EntityNotFoundException"
@@ -214,7 +117,6 @@ def test_partition_calls_fail_as_on_aws(glue: Any) -> None:
     assert refused(glue.get_tables, DatabaseName="absent")[0] == "EntityNotFoundException"
 
 
-@services
 def test_partition_calls_that_the_emulator_lacks(glue: Any) -> None:
     months(glue, ("2026", "1"), ("2026", "2"))
     whose = {"DatabaseName": "db", "TableName": "events"}
@@ -235,7 +137,6 @@ def test_partition_calls_that_the_emulator_lacks(glue: Any) -> None:
     )
 
 
-@services
 def test_an_update_replaces_the_definition_and_checks_the_version(glue: Any) -> None:
     glue.create_table(DatabaseName="db", TableInput={"Name": "t", "Parameters": {"a": "1"}, "Description": "old"})
     created = glue.get_table(DatabaseName="db", Name="t")["Table"]
@@ -249,7 +150,6 @@ def test_an_update_replaces_the_definition_and_checks_the_version(glue: Any) -> 
     assert refused(glue.update_table, **stale)[0] == "ConcurrentModificationException"
 
 
-@services
 def test_tables_are_searched_and_old_versions_refused(glue: Any) -> None:
     glue.create_table(DatabaseName="db", TableInput={"Name": "film_category"})
     columns = {"Columns": [{"Name": "category_id", "Type": "int"}]}
@@ -264,7 +164,6 @@ def test_tables_are_searched_and_old_versions_refused(glue: Any) -> None:
     assert "no old versions" in message
 
 
-@services
 def test_callers_are_authorised_on_catalog_database_and_table(lake: LakeServer, glue: Any) -> None:
     glue.create_table(DatabaseName="db", TableInput={"Name": "films"})
     arn = f"arn:aws:glue:{REGION}:{ACCOUNT}"
@@ -282,7 +181,6 @@ def test_callers_are_authorised_on_catalog_database_and_table(lake: LakeServer, 
     assert refused(reader.delete_table, DatabaseName="db", Name="films")[0] == "AccessDeniedException"
 
 
-@services
 def test_awswrangler_writes_a_table_under_a_role(lake: LakeServer, glue: Any) -> None:
     import awswrangler as wr
     import pandas as pd
@@ -308,7 +206,6 @@ def handler(event, context):
 """
 
 
-@services
 def test_a_functions_catalog_writes_come_through_the_server(lake: LakeServer, glue: Any) -> None:
     code = io.BytesIO()
     with zipfile.ZipFile(code, "w") as archive:
@@ -330,104 +227,6 @@ def test_a_functions_catalog_writes_come_through_the_server(lake: LakeServer, gl
     assert ("db", "fromlambda") in journal.catalog.tables
 
 
-def replay(settings: Settings) -> Any:
-    token = home_token_path(settings).read_text()
-    url = f"{settings.server_url}/internal/replay"
-    request = urllib.request.Request(url, headers={"Authorization": token}, method="POST")
-    with urllib.request.urlopen(request, timeout=30) as reply:
-        return json.load(reply)["GlueCatalog"]
-
-
-@services
-def test_the_catalog_outlives_the_emulator(tmp_path: Path) -> None:
-    with running_emulator(tmp_path) as emulator, running_server(emulator, [GlueCatalog]) as lake:
-        glue = lake.client("glue", config=ONCE)
-        emulator.client("glue").create_database(DatabaseInput={"Name": "db"})  # as the deployment makes it
-        for name in ("dropped", "stale", "events"):
-            glue.create_table(DatabaseName="db", TableInput={**MONTHS, "Name": name})
-        whose = {"DatabaseName": "db", "TableName": "events"}
-        glue.create_partition(**whose, PartitionInput={"Values": ["2026", "1"]})
-        glue.create_partition(**whose, PartitionInput={"Values": ["2026", "2"]})
-        emulator.stop()  # saved as it is here
-        emulator.start()
-        glue.delete_table(DatabaseName="db", Name="dropped")
-        for n in range(3):
-            glue.update_table(DatabaseName="db", TableInput={"Name": "stale", "Parameters": {"metadata": str(n)}})
-        glue.create_table(DatabaseName="db", TableInput={"Name": "new"})
-        glue.create_partition(**whose, PartitionInput={"Values": ["2026", "3"]})
-        glue.update_partition(
-            **whose,
-            PartitionValueList=["2026", "2"],
-            PartitionInput={"Values": ["2026", "2"], "Parameters": {"a": "b"}},
-        )
-        glue.delete_partition(**whose, PartitionValues=["2026", "1"])
-        glue.create_database(DatabaseInput={"Name": "made"})
-        glue.create_table(DatabaseName="made", TableInput={"Name": "t"})
-        before = glue.get_table(DatabaseName="db", Name="stale")["Table"]
-
-        emulator.kill()
-        emulator.start()
-        direct = emulator.client("glue")
-        assert {t["Name"] for t in direct.get_tables(DatabaseName="db")["TableList"]} == {"dropped", "stale", "events"}
-        restored = replay(lake.settings)
-        assert set(restored["restored"]) == {"db.dropped", "db.stale", "db.new", "db.events", "made", "made.t"}
-        assert restored["skipped"] == []
-        assert replay(lake.settings) == {"restored": [], "skipped": []}
-
-        assert {t["Name"] for t in direct.get_tables(DatabaseName="db")["TableList"]} == {"stale", "new", "events"}
-        after = glue.get_table(DatabaseName="db", Name="stale")["Table"]
-        assert after["Parameters"] == {"metadata": "2"}
-        assert after["VersionId"] == before["VersionId"]
-        partitions = glue.get_partitions(**whose)["Partitions"]
-        assert {(p["Values"][1], p.get("Parameters", {}).get("a")) for p in partitions} == {("2", "b"), ("3", None)}
-
-        # a commit that began before the loss still succeeds once, and only once
-        commit = {"DatabaseName": "db", "VersionId": before["VersionId"], "TableInput": {"Name": "stale"}}
-        glue.update_table(**commit)
-        assert refused(glue.update_table, **commit)[0] == "ConcurrentModificationException"
-
-
-@services
-def test_a_reader_after_the_loss_sees_no_old_state_even_before_the_replay(tmp_path: Path) -> None:
-    with running_emulator(tmp_path) as emulator, running_server(emulator, [GlueCatalog]) as lake:
-        glue = lake.client("glue", config=ONCE)
-        glue.create_database(DatabaseInput={"Name": "db"})
-        glue.create_table(DatabaseName="db", TableInput={"Name": "t", "Parameters": {"metadata_location": "0"}})
-        emulator.stop()
-        emulator.start()
-        for n in "12":
-            glue.update_table(DatabaseName="db", TableInput={"Name": "t", "Parameters": {"metadata_location": n}})
-        glue.create_table(DatabaseName="db", TableInput={"Name": "new"})
-        for _ in range(2):
-            emulator.kill()
-            emulator.start()
-            table = glue.get_table(DatabaseName="db", Name="t")["Table"]
-            assert (table["Parameters"], table["VersionId"]) == ({"metadata_location": "2"}, "3")
-            assert {t["Name"] for t in glue.get_tables(DatabaseName="db")["TableList"]} == {"t", "new"}
-        emulator.kill()
-        (lake.settings.data / "emulator" / "state").rename(tmp_path / "gone")
-        emulator.start()
-        assert glue.get_database(Name="db")["Database"]["Name"] == "db"
-        assert glue.get_table(DatabaseName="db", Name="new")
-
-
-@services
-def test_a_restarted_server_restores_and_waits_for_databases(tmp_path: Path) -> None:
-    with running_emulator(tmp_path) as emulator:
-        direct = emulator.client("glue")
-        direct.create_database(DatabaseInput={"Name": "db"})
-        with running_server(emulator, [GlueCatalog]) as lake:
-            lake.client("glue").create_table(DatabaseName="db", TableInput={"Name": "t"})
-        emulator.kill()
-        emulator.start()
-        with running_server(emulator, [GlueCatalog]) as lake:
-            assert replay(lake.settings) == {"restored": [], "skipped": ["db.t"]}
-            direct.create_database(DatabaseInput={"Name": "db"})
-            assert replay(lake.settings) == {"restored": ["db.t"], "skipped": []}
-            assert lake.client("glue").get_table(DatabaseName="db", Name="t")
-
-
-@services
 def test_a_change_past_the_server_is_taken_in_not_undone(lake: LakeServer, glue: Any) -> None:
     glue.create_table(DatabaseName="db", TableInput={"Name": "t", "Description": "first"})
     lake.emulator.client("glue").update_table(DatabaseName="db", TableInput={"Name": "t", "Description": "second"})
@@ -437,7 +236,6 @@ def test_a_change_past_the_server_is_taken_in_not_undone(lake: LakeServer, glue:
     assert Journal(lake.settings.data / "glue").catalog.tables["db", "t"].version == 2
 
 
-@services
 def test_of_concurrent_commits_every_one_counts_once(lake: LakeServer, glue: Any) -> None:
     """Eight writers add one to a number under optimistic locking; the journal ends with their sum."""
     glue.create_table(DatabaseName="db", TableInput={"Name": "t", "Parameters": {"n": "0"}})

@@ -1,0 +1,32 @@
+"""What the tests of the Glue catalog share."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from typing import Any
+
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from local.environment import home_token_path
+from local.settings import Settings
+
+ONCE = Config(retries={"max_attempts": 0})
+MONTHS = {"Name": "events", "PartitionKeys": [{"Name": "year", "Type": "string"}, {"Name": "month", "Type": "int"}]}
+
+
+def refused(call: Any, **arguments: Any) -> tuple[str, str]:
+    with pytest.raises(ClientError) as caught:
+        call(**arguments)
+    error = caught.value.response["Error"]
+    return error["Code"], error["Message"]
+
+
+def replay(settings: Settings) -> Any:
+    token = home_token_path(settings).read_text()
+    url = f"{settings.server_url}/internal/replay"
+    request = urllib.request.Request(url, headers={"Authorization": token}, method="POST")
+    with urllib.request.urlopen(request, timeout=30) as reply:
+        return json.load(reply)["GlueCatalog"]
