@@ -1,103 +1,34 @@
-"""Glue crawlers: types, formats, tables, partitions, drift, states, rights."""
+"""Glue crawlers: tables, partitions, drift, states, rights."""
 
 from __future__ import annotations
 
-import gzip
-import io
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from local.executors.glue_catalog import GlueCatalog
 from local.executors.glue_crawler import GlueCrawler
-from local.executors.glue_crawler.formats import Unclassified, sample
-from local.executors.glue_crawler.types import hive, merged, of_json
-from local.settings import ACCOUNT, REGION
+from tests.local.executors.glue_crawler.crawls import (
+    BUCKET,
+    EVENT,
+    GLUE,
+    columns,
+    crawl,
+    land,
+    log,
+    months,
+    parquet,
+    role,
+    table,
+)
 from tests.services import Emulator, LakeServer, running_emulator, running_server, wait_until
 
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        (1, "int"),
-        (2**31, "bigint"),
-        (-(2**31), "int"),
-        (2**63, "double"),
-        (1.5, "double"),
-        (True, "boolean"),
-        ("x", "string"),
-        (None, "string"),
-        ({"A": 1, "b": {"C": [1, 2.5]}}, "struct<a:int,b:struct<c:array<double>>>"),
-        ([], "array<string>"),
-        ([{"a": 1}, {"b": "x"}], "array<struct<a:int,b:string>>"),
-    ],
-)
-def test_types_of_json_values(value: Any, expected: str) -> None:
-    assert hive(of_json(value)) == expected
-
-
-@pytest.mark.parametrize(
-    ("left", "right", "expected"),
-    [
-        (1, 2**40, "bigint"),
-        (2**40, 1.5, "double"),
-        (1, "x", "string"),
-        (True, 1, "string"),
-        (None, 1, "int"),
-        ({"a": 1}, {"a": 2**40, "b": 1}, "struct<a:bigint,b:int>"),
-        ({"a": 1}, "x", "string"),
-    ],
-)
-def test_types_that_differ_become_one_that_holds_both(left: Any, right: Any, expected: str) -> None:
-    for first, second in ((left, right), (right, left)):
-        assert hive(merged(of_json(first), of_json(second))) == expected
-
-
-def test_json_is_sampled_line_by_line() -> None:
-    lines = b'{"eventType":"rent","film_id":1}\n\nbroken\n[1]\n{"eventtype":"buy","film_id":2.5}\n{"cut":'
-    found = sample(lines, False, None)
-    assert (found.classification, found.records, found.bad_records) == ("json", 2, 2)
-    assert found.fields == {"eventtype": "string", "film_id": "double"}
-    assert found.originals["eventtype"] == "eventType"
-    zipped = sample(gzip.compress(lines), True, None)
-    assert (zipped.compression, zipped.fields.keys()) == ("gzip", found.fields.keys())
-
-
-def test_csv_is_told_by_its_rows() -> None:
-    found = sample(b"Film_ID|title|rate\n1|A|0.99\n2|B|\n", True, None)
-    assert (found.classification, found.delimiter, found.has_header, found.records) == ("csv", "|", True, 2)
-    assert found.fields == {"film_id": "bigint", "title": "string", "rate": "double"}
-    assert sample(b"a,b\nc,d\n", True, None).fields == {"col0": "string", "col1": "string"}
-    for text in (b"just text\nand more\n", b"", b"a,b\nc\n"):
-        with pytest.raises(Unclassified):
-            sample(text, True, None)
-
-
-def parquet() -> bytes:
-    table = pa.table({"Id": pa.array([1, 2]), "paid": pa.array([None, None], pa.decimal128(5, 2))})
-    file = io.BytesIO()
-    pq.write_table(table, file)
-    return file.getvalue()
-
-
-def test_parquet_tells_its_own_schema() -> None:
-    data = parquet()
-    found = sample(data[:1000], False, lambda: io.BytesIO(data))
-    assert (found.fields, found.records) == ({"id": "bigint", "paid": "decimal(5,2)"}, 2)
-
-
-# ---- with the services
-
-services = pytest.mark.services
-BUCKET = "crawled-bucket"
-GLUE = f"arn:aws:glue:{REGION}:{ACCOUNT}"
+pytestmark = pytest.mark.services
 
 
 @pytest.fixture(scope="module")
@@ -117,26 +48,6 @@ def lake(home: Emulator) -> Iterator[LakeServer]:
 @pytest.fixture
 def glue(lake: LakeServer) -> Any:
     return lake.client("glue", config=Config(retries={"max_attempts": 0}))
-
-
-def role(lake: LakeServer, name: str = "crawler-role", *, may_update: bool = True) -> str:
-    catalog = ["glue:GetDatabase", "glue:GetTable", "glue:CreateTable", "glue:GetPartitions"]
-    catalog += ["glue:BatchCreatePartition", *(["glue:UpdateTable"] if may_update else [])]
-    logs = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"]
-    return lake.role(
-        name,
-        {"Effect": "Allow", "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": f"arn:aws:s3:::{BUCKET}*"},
-        {
-            "Effect": "Allow",
-            "Action": catalog,
-            "Resource": [f"{GLUE}:catalog", f"{GLUE}:database/landing", f"{GLUE}:table/landing/*"],
-        },
-        {
-            "Effect": "Allow",
-            "Action": logs,
-            "Resource": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws-glue/crawlers*",
-        },
-    )
 
 
 @pytest.fixture
@@ -162,39 +73,6 @@ def crawler(lake: LakeServer, glue: Any, request: pytest.FixtureRequest) -> Call
     return make
 
 
-def land(lake: LakeServer, name: str, path: str, *events: dict[str, Any] | bytes) -> None:
-    body = b"".join(e if isinstance(e, bytes) else json.dumps(e).encode() + b"\n" for e in events)
-    lake.emulator.client("s3").put_object(Bucket=BUCKET, Key=f"{name}/streaming/{path}", Body=body)
-
-
-def crawl(glue: Any, name: str) -> Any:
-    glue.start_crawler(Name=name)
-    wait_until(lambda: glue.get_crawler(Name=name)["Crawler"]["State"] == "READY", what="the crawl")
-    return glue.get_crawler(Name=name)["Crawler"]["LastCrawl"]
-
-
-def table(glue: Any, name: str) -> Any:
-    return glue.get_table(DatabaseName="landing", Name=f"{name}_streaming")["Table"]
-
-
-def columns(glue: Any, name: str) -> dict[str, str]:
-    return {column["Name"]: column["Type"] for column in table(glue, name)["StorageDescriptor"]["Columns"]}
-
-
-def months(glue: Any, name: str) -> list[str]:
-    partitions = glue.get_partitions(DatabaseName="landing", TableName=f"{name}_streaming")["Partitions"]
-    return sorted("/".join(partition["Values"]) for partition in partitions)
-
-
-def log(lake: LakeServer, name: str) -> str:
-    events = lake.emulator.client("logs").get_log_events(logGroupName="/aws-glue/crawlers", logStreamName=name)
-    return "\n".join(event["message"] for event in events["events"])
-
-
-EVENT = {"timestamp": "2026-09-01T00:00:00Z", "eventType": "rent", "film_id": 7, "state": "Ohio"}
-
-
-@services
 def test_landed_events_become_a_table_with_months(lake: LakeServer, glue: Any, crawler: Callable[..., str]) -> None:
     level = {"Version": 1.0, "Grouping": {"TableLevelConfiguration": 3}}
     name = crawler(Configuration=json.dumps(level))
@@ -222,7 +100,6 @@ def test_landed_events_become_a_table_with_months(lake: LakeServer, glue: Any, c
     assert glue.list_crawls(CrawlerName=name)["Crawls"][0]["State"] == "COMPLETED"
 
 
-@services
 def test_new_months_and_drift_are_taken_in(lake: LakeServer, glue: Any, crawler: Callable[..., str]) -> None:
     name = crawler()
     land(lake, name, "2026/08/a", EVENT)
@@ -245,7 +122,6 @@ def test_new_months_and_drift_are_taken_in(lake: LakeServer, glue: Any, crawler:
     assert glue.get_crawler_metrics(CrawlerNameList=[name])["CrawlerMetricsList"][0]["TablesUpdated"] == 1
 
 
-@services
 def test_a_vanished_field_is_logged_and_kept(lake: LakeServer, glue: Any, crawler: Callable[..., str]) -> None:
     name = crawler()
     land(lake, name, "2026/08/a", EVENT)
@@ -256,7 +132,6 @@ def test_a_vanished_field_is_logged_and_kept(lake: LakeServer, glue: Any, crawle
     assert "field state (string) was in no sampled object" in log(lake, name)
 
 
-@services
 def test_changes_are_only_logged_if_the_policy_says_so(
     lake: LakeServer, glue: Any, crawler: Callable[..., str]
 ) -> None:
@@ -271,7 +146,6 @@ def test_changes_are_only_logged_if_the_policy_says_so(
     assert months(glue, name) == ["2026/08", "2026/09"]
 
 
-@services
 def test_new_folders_only(lake: LakeServer, glue: Any, crawler: Callable[..., str]) -> None:
     name = crawler(RecrawlPolicy={"RecrawlBehavior": "CRAWL_NEW_FOLDERS_ONLY"})
     land(lake, name, "2026/08/a", EVENT)
@@ -284,7 +158,6 @@ def test_new_folders_only(lake: LakeServer, glue: Any, crawler: Callable[..., st
     assert months(glue, name) == ["2026/08", "2026/09"]
 
 
-@services
 def test_named_folders_csv_and_parquet(lake: LakeServer, glue: Any, crawler: Callable[..., str]) -> None:
     name = crawler()
     land(lake, name, "Year=2026/a.csv", b"id,title\n1,A\n2,B\n")
@@ -301,7 +174,6 @@ def test_named_folders_csv_and_parquet(lake: LakeServer, glue: Any, crawler: Cal
     assert made["PartitionKeys"] == []
 
 
-@services
 def test_failures_are_told(lake: LakeServer, glue: Any, crawler: Callable[..., str]) -> None:
     name = crawler()
     land(lake, name, "2026/08/a", b"prose\n")
@@ -321,7 +193,6 @@ def test_failures_are_told(lake: LakeServer, glue: Any, crawler: Callable[..., s
     assert "s3:ListBucket" in crawl(glue, name)["ErrorMessage"]
 
 
-@services
 def test_states_rights_and_refusals(lake: LakeServer, glue: Any, crawler: Callable[..., str]) -> None:
     name = crawler()
     for n in range(300):
@@ -355,7 +226,6 @@ def test_states_rights_and_refusals(lake: LakeServer, glue: Any, crawler: Callab
     assert name not in glue.list_crawlers()["CrawlerNames"]
 
 
-@services
 def test_operator_runs_the_crawler(
     lake: LakeServer, crawler: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -376,7 +246,6 @@ def test_operator_runs_the_crawler(
         run.execute({})
 
 
-@services
 def test_a_crawl_ended_by_a_kill_is_told(tmp_path: Path) -> None:
     with running_emulator(tmp_path) as emulator:
         with running_server(emulator, [GlueCatalog, GlueCrawler]) as lake:
