@@ -1,6 +1,6 @@
 """The function against the real emulator: notifications in, Parquet objects and catalog tables out.
 
-L1 to L6 are the defects of the system that this lake grew from.
+L1 to L6 are the defects of the system that this lake grew from; L3 is in ``test_notifications.py``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote_plus
 
 import boto3
 import pyarrow as pa
@@ -23,16 +22,14 @@ import pyarrow.parquet as pq
 import pytest
 
 import csv_to_parquet
-from csv_to_parquet import handler, sources, target
+from csv_to_parquet import handler
 from datalake.tables import SAKILA
 from local.settings import ACCOUNT
+from tests.lambda_.buckets import CATEGORY, CLEAN, KEY, LANDING, PARQUET, keys, notified, put, queued, read
 from tests.services import Emulator, running_emulator, wait_until
 
+pytestmark = pytest.mark.services
 ROOT = Path(__file__).resolve().parents[2]
-LANDING, CLEAN = "lambda-landing", "lambda-clean"
-CATEGORY = "category_id,name,last_update\n1,Action,2006-02-15 04:46:27\n2,\\N,2006-02-15 04:46:27\n"
-KEY = "dms/sakila/category/LOAD00000001.csv"
-PARQUET = "sakila/category/LOAD00000001.parquet"
 
 
 @pytest.fixture(scope="module")
@@ -63,53 +60,6 @@ def s3(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     csv_to_parquet._s3.cache_clear()
 
 
-def put(s3: Any, key: str, text: str) -> str:
-    return str(s3.put_object(Bucket=LANDING, Key=key, Body=text.encode())["ETag"]).strip('"')
-
-
-def notified(*keys: str, sequencer: str = "0055AED6DCD90281E5") -> dict[str, Any]:
-    """A notification as S3 words it: keys are URL-encoded."""
-    return {
-        "Records": [
-            {
-                "eventSource": "aws:s3",
-                "eventName": "ObjectCreated:CompleteMultipartUpload",
-                "s3": {
-                    "bucket": {"name": LANDING},
-                    "object": {"key": quote_plus(key, safe="/"), "sequencer": sequencer},
-                },
-            }
-            for key in keys
-        ]
-    }
-
-
-def queued(*bodies: Any) -> dict[str, Any]:
-    """A batch of SQS messages m0, m1, ..."""
-    return {
-        "Records": [
-            {
-                "messageId": f"m{number}",
-                "eventSource": "aws:sqs",
-                "body": body if isinstance(body, str) else json.dumps(body),
-            }
-            for number, body in enumerate(bodies)
-        ]
-    }
-
-
-def read(s3: Any, key: str) -> pa.Table:
-    return pq.read_table(io.BytesIO(s3.get_object(Bucket=CLEAN, Key=key)["Body"].read()))
-
-
-def keys(s3: Any) -> list[str]:
-    return [item["Key"] for item in s3.list_objects_v2(Bucket=CLEAN).get("Contents", [])]
-
-
-# events
-
-
-@pytest.mark.services
 def test_l1_every_record_of_a_notification_is_converted(s3: Any) -> None:
     named = [f"dms/sakila/category/LOAD0000000{number}.csv" for number in "123A"]
     for key in named:
@@ -119,7 +69,6 @@ def test_l1_every_record_of_a_notification_is_converted(s3: Any) -> None:
     assert keys(s3) == expected
 
 
-@pytest.mark.services
 def test_l2_a_repeated_notification_writes_the_same_bytes(s3: Any) -> None:
     put(s3, KEY, CATEGORY)
     handler(notified(KEY), None)
@@ -131,7 +80,6 @@ def test_l2_a_repeated_notification_writes_the_same_bytes(s3: Any) -> None:
     assert read(s3, PARQUET).num_rows == 2
 
 
-@pytest.mark.services
 def test_messages_of_a_batch_fail_one_by_one(s3: Any) -> None:
     other = "dms/sakila/category/LOAD00000002.csv"
     broken = "dms/sakila/language/LOAD00000001.csv"
@@ -145,7 +93,6 @@ def test_messages_of_a_batch_fail_one_by_one(s3: Any) -> None:
     assert keys(s3) == [PARQUET, "sakila/category/LOAD00000002.parquet"]
 
 
-@pytest.mark.services
 def test_s3_itself_hears_of_each_object_that_failed_and_the_others_are_converted(s3: Any) -> None:
     put(s3, KEY, CATEGORY)
     broken = "dms/sakila/actor/LOAD00000001.csv"
@@ -157,57 +104,6 @@ def test_s3_itself_hears_of_each_object_that_failed_and_the_others_are_converted
     assert keys(s3) == [PARQUET]
 
 
-def test_test_events_are_answered() -> None:
-    assert handler({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "b"}, None) == {"written": []}
-    assert handler(queued({"Event": "s3:TestEvent"}), None) == {"batchItemFailures": []}
-
-
-@pytest.mark.parametrize(
-    ("event", "message"),
-    [
-        ({}, "it has no Records"),
-        ({"Records": []}, "it has no Records"),
-        ({"detail": {}}, r"only \['detail'\]"),
-        ({"Records": [{"eventSource": "aws:sns"}]}, "not a notification of a created S3 object: aws:sns"),
-        ({"Records": [{"eventSource": "aws:s3", "eventName": "ObjectRemoved:Delete"}]}, "ObjectRemoved:Delete"),
-    ],
-)
-def test_l3_what_is_no_notification_is_an_error_that_says_so(event: dict[str, Any], message: str) -> None:
-    with pytest.raises(RuntimeError, match=message):
-        handler(event, None)
-
-
-@pytest.mark.parametrize(
-    "key",
-    [
-        "film.csv",
-        "sakila/film/LOAD00000001.csv",
-        "dms/film/LOAD00000001.csv",
-        "dms/mysql/user/LOAD00000001.csv",
-        "dms/sakila/film/deeper/LOAD00000001.csv",
-        "dms/sakila/film/LOAD00000001.csv.gz",
-        "dms/sakila/film/.csv.",
-        "x/dms/sakila/film/LOAD00000001.csv",
-    ],
-)
-def test_l3_a_foreign_key_is_an_error_that_names_it(key: str) -> None:
-    with pytest.raises(ValueError, match="is not dms/sakila/<table>/<file>.csv") as caught:
-        target(key)
-    assert repr(key) in str(caught.value)
-
-
-def test_a_table_that_is_not_declared_is_named() -> None:
-    with pytest.raises(ValueError, match="table 'ratings' is not declared in datalake/tables.py"):
-        target("dms/sakila/ratings/LOAD00000001.csv")
-
-
-def test_keys_arrive_encoded() -> None:
-    (source,) = sources(notified("dms/sakila/film/a b+c é.csv"))
-    assert source.key == "dms/sakila/film/a b+c é.csv"
-    assert target(source.key)[1] == "sakila/film/a b+c é.parquet"
-
-
-@pytest.mark.services
 def test_an_object_that_is_gone_is_nothing_to_convert(s3: Any) -> None:
     put(s3, KEY, CATEGORY)
     handler(notified(KEY), None)
@@ -219,7 +115,6 @@ def test_an_object_that_is_gone_is_nothing_to_convert(s3: Any) -> None:
     assert keys(s3) == []
 
 
-@pytest.mark.services
 @pytest.mark.parametrize(
     ("sequencer", "written"),
     [("0055AED6DC", []), ("0055AED6DC00", []), ("0055aed6db9", []), ("0055AED6DC01", [PARQUET]), (None, [PARQUET])],
@@ -236,7 +131,6 @@ def test_a_notification_that_tells_nothing_new_writes_nothing(
     assert kept == (sequencer if sequencer and written else "0055AED6DC")
 
 
-@pytest.mark.services
 def test_an_old_notification_converts_a_csv_that_is_newer_than_the_parquet(s3: Any) -> None:
     """The notification of the newer CSV may be lost."""
     put(s3, KEY, CATEGORY)
@@ -246,10 +140,6 @@ def test_an_old_notification_converts_a_csv_that_is_newer_than_the_parquet(s3: A
     assert s3.head_object(Bucket=CLEAN, Key=PARQUET)["Metadata"]["source-sequencer"] == "0B"
 
 
-# objects
-
-
-@pytest.mark.services
 def test_l4_types_are_declared_whatever_the_values(s3: Any) -> None:
     film = SAKILA["film"]
     row = '1,ALI FOREVER,A Epic,2006,1,\\N,6,0.99,86,20.99,PG,"Deleted Scenes,Behind the Scenes",2006-02-15 05:03:42\n'
@@ -266,7 +156,6 @@ def test_l4_types_are_declared_whatever_the_values(s3: Any) -> None:
     assert one.column("special_features").to_pylist() == ["Deleted Scenes,Behind the Scenes"]
 
 
-@pytest.mark.services
 def test_l6_a_file_without_header_is_refused_and_what_was_there_stays(s3: Any) -> None:
     put(s3, KEY, CATEGORY)
     handler(notified(KEY), None)
@@ -276,7 +165,6 @@ def test_l6_a_file_without_header_is_refused_and_what_was_there_stays(s3: Any) -
     assert read(s3, PARQUET).num_rows == 2
 
 
-@pytest.mark.services
 def test_an_object_says_what_it_was_made_of(s3: Any) -> None:
     etag = put(s3, KEY, CATEGORY)
     handler(notified(KEY, sequencer="0A1B"), None)
@@ -286,7 +174,6 @@ def test_an_object_says_what_it_was_made_of(s3: Any) -> None:
     assert metadata.row_group(0).column(0).compression == "SNAPPY"  # AWS's layer cannot write zstd
 
 
-@pytest.mark.services
 def test_the_newest_bytes_win_when_the_source_is_replaced_meanwhile(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     put(s3, KEY, CATEGORY)
     newest = CATEGORY + "3,Animation,2006-02-15 04:46:27\n"
@@ -305,7 +192,6 @@ def test_the_newest_bytes_win_when_the_source_is_replaced_meanwhile(s3: Any, mon
     assert s3.head_object(Bucket=CLEAN, Key=PARQUET)["Metadata"]["source-etag"] == etags[0]
 
 
-@pytest.mark.services
 def test_a_source_that_never_rests_is_given_back_to_the_queue(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     put(s3, KEY, CATEGORY)
     write = csv_to_parquet._write
@@ -320,7 +206,6 @@ def test_a_source_that_never_rests_is_given_back_to_the_queue(s3: Any, monkeypat
     assert handler(queued(notified(KEY)), None) == {"batchItemFailures": [{"itemIdentifier": "m0"}]}
 
 
-@pytest.mark.services
 def test_versions_and_repeats_in_any_order_at_once_end_with_the_newest(s3: Any) -> None:
     texts = [CATEGORY + f"{number},x,2006-02-15 04:46:27\n" * number for number in range(1, 7)]
     with ThreadPoolExecutor(4) as pool:
@@ -333,10 +218,6 @@ def test_versions_and_repeats_in_any_order_at_once_end_with_the_newest(s3: Any) 
     assert read(s3, PARQUET).num_rows == 8
 
 
-# catalog
-
-
-@pytest.mark.services
 def test_l5_the_table_is_declared_once_and_as_schemas_say(s3: Any, emulator: Emulator) -> None:
     put(s3, KEY, CATEGORY)
     handler(notified(KEY), None)
@@ -352,7 +233,6 @@ def test_l5_the_table_is_declared_once_and_as_schemas_say(s3: Any, emulator: Emu
     assert again["UpdateTime"] == table["UpdateTime"]
 
 
-@pytest.mark.services
 def test_workers_may_declare_database_and_table_at_the_same_time(s3: Any, emulator: Emulator) -> None:
     barrier = threading.Barrier(6)
     location = f"s3://{CLEAN}/sakila/category/"
@@ -369,9 +249,6 @@ def test_workers_may_declare_database_and_table_at_the_same_time(s3: Any, emulat
     ]
 
 
-# deployed
-
-
 def function_zip() -> bytes:
     """What the deployment uploads: the modules of the function's folder, and the package datalake."""
     packed = io.BytesIO()
@@ -383,7 +260,6 @@ def function_zip() -> bytes:
     return packed.getvalue()
 
 
-@pytest.mark.services
 def test_the_deployed_function_needs_these_rights_and_no_others_where_the_database_exists(
     s3: Any, emulator: Emulator
 ) -> None:
