@@ -41,6 +41,7 @@ def spark(aws_environment: dict[str, str]) -> Iterator[Any]:
     settings = {
         "spark.master": "local[2]",
         "spark.ui.enabled": "false",
+        "spark.sql.ui.retainedExecutions": "10",  # of all the tests that share the session
         # Tests run each plan once on a few rows: compiling it well costs more than running it.
         "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ReservedCodeCacheSize=240m",
         "spark.sql.codegen.wholeStage": "false",
@@ -91,4 +92,5 @@ def lake(
     lake = TestLake(spark, emulator.client("s3"))
     lake.create()
     yield lake
+    assert spark.sparkContext._jsc.getPersistentRDDs().isEmpty(), "a run left frames in memory"
     lake.clear()

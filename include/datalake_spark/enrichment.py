@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Any
@@ -38,6 +39,7 @@ from datalake_spark.redelivery import COPY, WINDOW_SECONDS, judge, shared_copies
 from datalake_spark.report import Report, Tally
 
 WINDOW = timedelta(seconds=WINDOW_SECONDS)
+Keep = Callable[[DataFrame], DataFrame]
 _log = logging.getLogger(__name__)
 
 
@@ -47,6 +49,18 @@ class UnusableFilms(Exception):
 
 class LandingIncomplete(Exception):
     """Objects whose rows the tables hold are gone from the landing zone: a month written anew would lose those rows."""
+
+
+@contextmanager
+def keeping() -> Iterator[Keep]:
+    """Frames that are worked out once and held in memory until the step ends, however it does."""
+    with ExitStack() as kept:
+
+        def keep(frame: DataFrame) -> DataFrame:
+            kept.callback(frame.unpersist)
+            return frame.persist()
+
+        yield keep
 
 
 class Enrichment:
@@ -136,24 +150,23 @@ class Enrichment:
         self, month: str, objects: Sequence[LandedObject], held: Held, anew: set[str], fresh: Collection[str]
     ) -> bool:
         """Commit these objects beside the month's rows; False, and nothing done, if it must be written anew."""
-        landed = read_objects(self._spark, self._bucket, objects, fresh).persist()
-        # What this run has committed since is compared with, too; the commit is still validated from ``held`` on.
-        copies = (Held(self._spark) if self.report.months else held).copies(objects, WINDOW)
-        settled, displaced = self._settle(lines_of(landed), copies)
-        if month in displaced:
-            landed.unpersist()
-            return False
-        # Before the older copies are committed: should the run break off here, the next one still finds them new.
-        for other in sorted(displaced - anew):
-            self._write_anew(other, fresh, anew)
-        conditions = {
-            table.name: in_month(month) & of_objects(landed.key for landed in objects)
-            if held.has_files(table, month)
-            else in_month(month)
-            for table in (STREAMING_FILMS, QUARANTINE)
-        }
-        self._commit(month, objects, settled, landed_counts(landed), held, conditions, self._properties)
-        landed.unpersist()
+        with keeping() as keep:
+            landed = keep(read_objects(self._spark, self._bucket, objects, fresh))
+            # What this run has committed since is compared with, too; the commit is still validated from ``held`` on.
+            copies = (Held(self._spark) if self.report.months else held).copies(objects, WINDOW)
+            settled, displaced = self._settle(lines_of(landed), copies, keep)
+            if month in displaced:
+                return False
+            # Before the older copies are committed: should the run break off here, the next one still finds them new.
+            for other in sorted(displaced - anew):
+                self._write_anew(other, fresh, anew)
+            conditions = {
+                table.name: in_month(month) & of_objects(landed.key for landed in objects)
+                if held.has_files(table, month)
+                else in_month(month)
+                for table in (STREAMING_FILMS, QUARANTINE)
+            }
+            self._commit(month, objects, settled, landed_counts(landed), held, conditions, self._properties)
         return True
 
     def _write_anew(self, month: str, fresh: Collection[str], anew: set[str] | None) -> None:
@@ -169,21 +182,21 @@ class Enrichment:
                 f"{month}: {len(gone)} objects of the tables are not in {self._bucket} any more, e.g. {min(gone)}"
             )
         _log.info("%s is written anew from %d objects", month, len(objects))
-        landed = read_objects(self._spark, self._bucket, objects, fresh).persist()
-        lines = _repaired(objects, landed)
-        settled, displaced = self._settle(lines, self._neighbour_copies(month, objects, fresh))
-        displaced.discard(month)
-        if anew is None:
-            self.report.stale_months |= displaced
-        else:
-            anew.add(month)
-            for other in sorted(displaced - anew):
-                self._write_anew(other, fresh, anew)
-        conditions = dict.fromkeys((STREAMING_FILMS.name, QUARANTINE.name), in_month(month))
-        properties = self._properties | {"replaced-month": month, "step-id": uuid.uuid4().hex}
-        self._commit(month, objects, settled, landed_counts(landed), held, conditions, properties)
+        with keeping() as keep:
+            landed = keep(read_objects(self._spark, self._bucket, objects, fresh))
+            lines = _repaired(objects, landed)
+            settled, displaced = self._settle(lines, self._neighbour_copies(month, objects, fresh), keep)
+            displaced.discard(month)
+            if anew is None:
+                self.report.stale_months |= displaced
+            else:
+                anew.add(month)
+                for other in sorted(displaced - anew):
+                    self._write_anew(other, fresh, anew)
+            conditions = dict.fromkeys((STREAMING_FILMS.name, QUARANTINE.name), in_month(month))
+            properties = self._properties | {"replaced-month": month, "step-id": uuid.uuid4().hex}
+            self._commit(month, objects, settled, landed_counts(landed), held, conditions, properties)
         self._doubtful.discard(month)
-        landed.unpersist()
 
     def _neighbour_copies(
         self, month: str, objects: Sequence[LandedObject], fresh: Collection[str]
@@ -199,20 +212,17 @@ class Enrichment:
         lines = lines.where("reason IS NULL AND event_id IS NOT NULL")
         return lines.withColumn("mine", fn.lit(False)).select(*COPY)
 
-    def _settle(self, lines: DataFrame, others: DataFrame | None) -> tuple[DataFrame, set[str]]:
+    def _settle(self, lines: DataFrame, others: DataFrame | None, keep: Keep) -> tuple[DataFrame, set[str]]:
         """Lines with the reasons that other copies give them, and the months in which a copy counts no longer."""
         mine = lines.where("reason IS NULL").withColumn("mine", fn.lit(True)).select(*COPY)
-        judged = judge(shared_copies(mine, others)).where("verdict IS NOT NULL OR displaced").persist()
+        judged = keep(judge(shared_copies(mine, others)).where("verdict IS NOT NULL OR displaced"))
         verdicts = judged.where("mine AND verdict IS NOT NULL").select(*settling.LINE, "verdict")
         found = judged.selectExpr(
             "count_if(mine AND verdict IS NOT NULL) AS verdicts",
             "collect_set(CASE WHEN displaced AND NOT mine THEN source_file END) AS displaced",
         ).collect()[0]
         displaced = {parse_key(key).month for key in found.displaced}
-        if found.verdicts:
-            return settling.settle(lines, verdicts), displaced
-        judged.unpersist()
-        return lines, displaced
+        return (settling.settle(lines, verdicts) if found.verdicts else lines), displaced
 
     def _commit(
         self,
