@@ -1,9 +1,10 @@
 """Installs what the home needs and this machine lacks, and nothing else. Standard library only: it runs first.
 
 ``python3 -m local.setup``: Debian packages by apt-get (as root or by passwordless sudo, else it prints the command and
-stops); then, side by side, the two locked Python environments, Spark's jars, Trino and the Sakila scripts into
-``.local/tools``. Each has a stamp, the hash of what it is made from, so a second run needs no network and no second.
-With names of steps or packages as arguments it is these alone; some are for the tests alone, and wait to be named.
+stops); then, side by side, the two locked Python environments, Spark's jars and an archive of their classes, Trino and
+the Sakila scripts into ``.local/tools``. Each has a stamp, the hash of what it is made from, so a second run needs no
+network and no second. With names of steps or packages as arguments it is these alone; some are for the tests alone, and
+wait to be named.
 What the steps print is in ``.local/logs/setup-<step>.log``.
 """
 
