@@ -92,5 +92,5 @@ def lake(
     lake = TestLake(spark, emulator.client("s3"))
     lake.create()
     yield lake
-    assert spark.sparkContext._jsc.getPersistentRDDs().isEmpty(), "a run left frames in memory"
     lake.clear()
+    assert spark.sparkContext._jsc.getPersistentRDDs().isEmpty(), "a run left frames in memory"
