@@ -13,7 +13,7 @@ import boto3
 import pytest
 
 from datalake.names import Lake
-from datalake.tables import FILM_CATEGORY, SAKILA, STREAMING_FILMS
+from datalake.tables import FILM_CATEGORY, LANDED_EVENTS, SAKILA, STREAMING_FILMS
 from infrastructure.iam import unproven, used
 from infrastructure.iam.grants import statements
 from infrastructure.package import parse_template, render_template
@@ -185,6 +185,28 @@ def test_the_operator_starts_and_stops_jobs(roles: Roles, job: str) -> None:
     while (state := glue.get_job_run(JobName=job, RunId=run)["JobRun"]["JobRunState"]) != "STOPPED":
         assert time.monotonic() < deadline, state
         time.sleep(0.2)
+
+
+def test_the_operator_crawls_again_what_is_known(roles: Roles) -> None:
+    glue = roles("operator").client("glue")
+
+    def columns() -> list[dict[str, str]]:
+        table = glue.get_table(DatabaseName=LANDED_EVENTS.database, Name=LANDED_EVENTS.name)["Table"]
+        return [*table["StorageDescriptor"]["Columns"], *table["PartitionKeys"]]
+
+    def last_start() -> Any:
+        crawler = glue.get_crawler(Name=LAKE.crawler)["Crawler"]
+        return crawler["LastCrawl"]["StartTime"] if crawler["State"] == "READY" else None
+
+    before, started_before = columns(), last_start()
+    glue.start_crawler(Name=LAKE.crawler)
+    deadline = time.monotonic() + 120
+    while last_start() in (None, started_before):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert glue.get_crawler(Name=LAKE.crawler)["Crawler"]["LastCrawl"]["Status"] == "SUCCEEDED"
+    after = columns()
+    assert [column for column in before if column not in after] == []
 
 
 def test_the_developer_is_an_operator() -> None:
