@@ -21,14 +21,15 @@ def python(name: str, code: str) -> Check:
 
 
 def test_each_runs_whole_and_says_how_it_ended(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    """The first waits for the third, which begins when the second has failed: two run at a time, in their order."""
+    """The first waits for the last, which begins when another has ended: LANES run at a time, in their order."""
     there = f"import pathlib, time\nsign = pathlib.Path({str(tmp_path / 'sign')!r})\n"
     waits = python("waits", there + "print('what it says')\nwhile not sign.exists(): time.sleep(0.05)")
-    fails = python("fails", "raise SystemExit(3)")
     signs = python("signs", there + "sign.touch()")
-    ended = list(checks.beside_each_other([waits, fails, signs]))
-    assert {check.name: check.passed for check in ended} == {"waits": True, "fails": False, "signs": True}
-    assert ended[0].name == "fails"
+    begun = [waits, *(python(f"fails {n}", "raise SystemExit(3)") for n in range(1, checks.LANES)), signs]
+    ended = list(checks.beside_each_other(begun))
+    assert {check.name for check in ended if check.passed} == {"waits", "signs"}
+    assert len(ended) == len(begun)
+    assert ended[0].name.startswith("fails")
     assert all(check.seconds > 0 for check in ended)
     printed = capfdbinary.readouterr().out.decode().splitlines()
     assert printed.index("what it says") == printed.index("== waits") + 1
@@ -39,13 +40,13 @@ def test_an_interrupt_ends_what_runs(tmp_path: Path) -> None:
     code = (
         "import sys\nfrom local.checks import Check, beside_each_other\n"
         f"one = ['python', '-c', {body!r}, sys.argv[1]]\n"
-        "list(beside_each_other([Check('first', one), Check('second', one), Check('third', one)]))"
+        f"list(beside_each_other([Check(str(n), one) for n in range({checks.LANES + 1})]))"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = ["env", "--default-signal=INT", sys.executable, "-c", code, str(tmp_path)]
     with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL) as running:
-        wait_until(lambda: len(list(tmp_path.iterdir())) == 2, what="two checks at work")
+        wait_until(lambda: len(list(tmp_path.iterdir())) == checks.LANES, what="checks at work")
         running.send_signal(signal.SIGINT)
         assert running.wait(30) != 0
     assert [one.name for one in tmp_path.iterdir() if Path("/proc", one.name).exists()] == []
-    assert len(list(tmp_path.iterdir())) == 2, "the third began after the interrupt"
+    assert len(list(tmp_path.iterdir())) == checks.LANES, "one more began after the interrupt"
