@@ -190,9 +190,10 @@ def test_the_operator_starts_and_stops_jobs(roles: Roles, job: str) -> None:
 def test_the_operator_crawls_again_what_is_known(roles: Roles) -> None:
     glue = roles("operator").client("glue")
 
-    def columns() -> list[dict[str, str]]:
+    def columns() -> set[str]:
+        """Names: a line that was bad may have widened a type, as on AWS."""
         table = glue.get_table(DatabaseName=LANDED_EVENTS.database, Name=LANDED_EVENTS.name)["Table"]
-        return [*table["StorageDescriptor"]["Columns"], *table["PartitionKeys"]]
+        return {column["Name"] for column in (*table["StorageDescriptor"]["Columns"], *table["PartitionKeys"])}
 
     def last_start() -> Any:
         crawler = glue.get_crawler(Name=LAKE.crawler)["Crawler"]
@@ -205,8 +206,7 @@ def test_the_operator_crawls_again_what_is_known(roles: Roles) -> None:
         assert time.monotonic() < deadline
         time.sleep(0.2)
     assert glue.get_crawler(Name=LAKE.crawler)["Crawler"]["LastCrawl"]["Status"] == "SUCCEEDED"
-    after = columns()
-    assert [column for column in before if column not in after] == []
+    assert columns() >= before
 
 
 def test_the_developer_is_an_operator() -> None:
