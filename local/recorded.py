@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from infrastructure.iam import used
-from infrastructure.iam.grants import STACK, statements
+from infrastructure.iam.grants import STACK, granted
 from infrastructure.iam.used import Call
 from infrastructure.package import parse_template, render_template
 from local.calls import Decision, read
@@ -50,12 +50,10 @@ def main(arguments: list[str]) -> int:
     """Take them in; 2 for a wrong call."""
     match arguments:
         case [tier, *files] if tier in used.TIERS and files:
-            granted = {
-                grant for statement in statements(parse_template(render_template())) for grant in statement.grants
-            }
-            found = used.uses(granted, calls(read(map(Path, files))))
-            used.write(used.merged(used.read(), tier, found, granted))
-            print(f"{tier}: {len(found)} of {len(granted)} grants used")
+            grants = granted(parse_template(render_template()))
+            found = used.uses(grants, calls(read(map(Path, files))))
+            used.write(used.merged(used.read(), tier, found, grants))
+            print(f"{tier}: {len(found)} of {len(grants)} grants used")
             return 0
         case _:
             print(__doc__, file=sys.stderr)

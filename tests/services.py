@@ -26,6 +26,7 @@ import pytest
 import uvicorn
 
 from local.emulator import command as emulator_command
+from local.environment import endpoints
 from local.executors.credentials import SESSION_SECONDS
 from local.executors.protocol import Executor, Services
 from local.executors.server import EXECUTORS, Server, application
@@ -155,17 +156,29 @@ class LakeServer:
 
     def role(self, name: str, *statements: dict[str, Any], trusted: str = f"arn:aws:iam::{ACCOUNT}:root") -> str:
         """Make (or replace) a role with these policy statements and return its ARN."""
-        iam = self.emulator.client("iam")
-        trust = {"Effect": "Allow", "Principal": {"AWS": trusted}, "Action": "sts:AssumeRole"}
-        policy = {"Version": "2012-10-17", "Statement": list(statements)}
-        with suppress(iam.exceptions.EntityAlreadyExistsException):
-            iam.create_role(RoleName=name, AssumeRolePolicyDocument=_document(trust))
-        iam.put_role_policy(RoleName=name, PolicyName="test", PolicyDocument=json.dumps(policy))
-        return f"arn:aws:iam::{ACCOUNT}:role/{name}"
+        return make_role(self.emulator, name, {"AWS": trusted}, *statements)
 
 
-def _document(statement: dict[str, Any]) -> str:
-    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+def make_role(emulator: Emulator, name: str, trusted: dict[str, str], *statements: dict[str, Any]) -> str:
+    """Make (or replace) a role that this principal may take, with these policy statements, and return its ARN."""
+    iam = emulator.client("iam")
+    trust = {"Effect": "Allow", "Principal": trusted, "Action": "sts:AssumeRole"}
+    with suppress(iam.exceptions.EntityAlreadyExistsException):
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=_document(trust))
+    iam.put_role_policy(RoleName=name, PolicyName="test", PolicyDocument=_document(*statements))
+    return f"arn:aws:iam::{ACCOUNT}:role/{name}"
+
+
+def _document(*statements: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})
+
+
+def point_clients_at(settings: Settings, patch: pytest.MonkeyPatch) -> None:
+    """Let clients of this process, Airflow's operators among them, reach a home as root."""
+    for variable, value in endpoints(settings).items():
+        patch.setenv(variable, value)
+    patch.setenv("AWS_ACCESS_KEY_ID", ROOT_ACCESS_KEY)
+    patch.setenv("AWS_SECRET_ACCESS_KEY", ROOT_ACCESS_KEY)
 
 
 @contextmanager

@@ -81,6 +81,11 @@ def statements(template: Json) -> list[Statement]:
     ]
 
 
+def granted(template: Json) -> set[Grant]:
+    """Every grant of a parsed template; raises as ``statements``."""
+    return {grant for statement in statements(template) for grant in statement.grants}
+
+
 def _statement(role: str, where: str, document: Json) -> Statement:
     if document["Effect"] != "Allow" or not {"Sid", "Effect", "Action", "Resource", "Condition"} >= document.keys():
         raise ValueError(f"{where}: a statement {document} that is no plain Allow")

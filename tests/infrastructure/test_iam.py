@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from infrastructure.iam import document, unproven, used
+from infrastructure.iam import document, grants, unproven, used
 from infrastructure.iam.grants import Grant, Statement, statements
 from infrastructure.package import Json, parse_template, render_template
 from local.settings import TOOLS
@@ -47,8 +47,8 @@ def stated(template: Json) -> list[Statement]:
 
 
 @pytest.fixture(scope="module")
-def granted(stated: list[Statement]) -> set[Grant]:
-    return {grant for statement in stated for grant in statement.grants}
+def granted(template: Json) -> set[Grant]:
+    return grants.granted(template)
 
 
 def test_every_grant_is_used_or_unproven_with_a_reason(granted: set[Grant]) -> None:

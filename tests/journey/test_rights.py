@@ -15,7 +15,7 @@ import pytest
 from datalake.names import Lake
 from datalake.tables import FILM_CATEGORY, LANDED_EVENTS, SAKILA, STREAMING_FILMS
 from infrastructure.iam import unproven, used
-from infrastructure.iam.grants import statements
+from infrastructure.iam.grants import granted
 from infrastructure.package import parse_template, render_template
 from local import calls, recorded
 from local.settings import ACCOUNT, DEVELOPER, ENVIRONMENT, ROOT_ACCESS_KEY, SUFFIX
@@ -219,11 +219,9 @@ def test_the_developer_is_an_operator() -> None:
 
 
 def test_what_the_journey_used_is_what_is_written_down(home: Home) -> None:
-    stated = statements(parse_template(render_template()))
-    granted = {grant for statement in stated for grant in statement.grants}
     made = recorded.calls(calls.read([home.settings.calls]))
     assert [call for call in sorted(made) if not call.allowed] == [], "denied"
-    found = used.uses(granted, made).keys()
+    found = used.uses(granted(parse_template(render_template())), made).keys()
     written = used.read()
     # a journey may by chance need what no test needs on purpose: Iceberg cleans up after a commit that was refused
     by_chance = {grant for group in unproven.read() if group.enforced for grant in group.grants}

@@ -21,7 +21,7 @@ from botocore.exceptions import ClientError
 
 from local.executors.apart import CALLER, TOKEN
 from local.settings import ACCOUNT, ROOT, ROOT_ACCESS_KEY, Settings
-from tests.services import answers, root_client, running_emulator, wait_until
+from tests.services import answers, make_role, root_client, running_emulator, wait_until
 
 pytestmark = pytest.mark.services
 
@@ -64,11 +64,9 @@ def code(error: pytest.ExceptionInfo[ClientError]) -> str:
 def test_a_kill_of_dms_and_firehose_takes_nothing_else_and_loses_nothing(tmp_path: Path) -> None:
     with running_emulator(tmp_path) as emulator:
         settings = emulator.settings
-        iam, s3 = emulator.client("iam"), emulator.client("s3")
-        trust = {"Effect": "Allow", "Principal": {"Service": "firehose.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        s3 = emulator.client("s3")
         grant = {"Effect": "Allow", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::landed/*"}
-        iam.create_role(RoleName="firehose", AssumeRolePolicyDocument=json.dumps({"Statement": [trust]}))
-        iam.put_role_policy(RoleName="firehose", PolicyName="p", PolicyDocument=json.dumps({"Statement": [grant]}))
+        make_role(emulator, "firehose", {"Service": "firehose.amazonaws.com"}, grant)
         s3.create_bucket(Bucket="landed")
         with part(settings, "front", settings.server_url):
             firehose = root_client(settings.server_url, "firehose", config=ONCE)

@@ -31,6 +31,7 @@ from tests.services import (  # noqa: F401
     answers,
     emulator,
     lake_server,
+    make_role,
     root_client,
     running_emulator,
     wait_until,
@@ -163,11 +164,9 @@ def home(path: Path) -> Iterator[tuple[Emulator, Server]]:
 def test_kills_of_server_and_emulator_lose_no_acknowledged_event(tmp_path: Path) -> None:
     """A generator sends all the while; every id in its ledger is in S3 and no line is torn."""
     with home(tmp_path) as (emulator, server):  # noqa: F811
-        iam, s3 = emulator.client("iam"), emulator.client("s3")
-        trust = {"Effect": "Allow", "Principal": {"Service": "firehose.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        s3 = emulator.client("s3")
         grant = {"Effect": "Allow", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::landing-zone/*"}
-        iam.create_role(RoleName="firehose", AssumeRolePolicyDocument=json.dumps({"Statement": [trust]}))
-        iam.put_role_policy(RoleName="firehose", PolicyName="p", PolicyDocument=json.dumps({"Statement": [grant]}))
+        make_role(emulator, "firehose", {"Service": "firehose.amazonaws.com"}, grant)
         s3.create_bucket(Bucket="landing-zone")
         emulator.stop()  # what a kill falls back to
         emulator.start()

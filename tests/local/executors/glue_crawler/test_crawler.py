@@ -26,7 +26,7 @@ from tests.local.executors.glue_crawler.crawls import (
     role,
     table,
 )
-from tests.services import Emulator, LakeServer, running_emulator, running_server, wait_until
+from tests.services import Emulator, LakeServer, point_clients_at, running_emulator, running_server, wait_until
 
 pytestmark = pytest.mark.services
 
@@ -231,12 +231,7 @@ def test_operator_runs_the_crawler(
 ) -> None:
     from airflow.providers.amazon.aws.operators.glue_crawler import GlueCrawlerRunOperator
 
-    from local.environment import endpoints
-
-    for variable, value in endpoints(lake.settings).items():
-        monkeypatch.setenv(variable, value)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    point_clients_at(lake.settings, monkeypatch)
     name = crawler()
     land(lake, name, "2026/08/a", EVENT)
     run = GlueCrawlerRunOperator(task_id="run", crawler_name=name, poll_interval=1)

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from local.executors.glue_catalog import GlueCatalog
 from local.executors.glue_jobs import GlueJobs
 from tests.local.executors.glue_jobs.jobs import GLUE, ICEBERG, descendants, ended, furnish, make_job
-from tests.services import Emulator, LakeServer, running_emulator, running_server, wait_until
+from tests.services import Emulator, LakeServer, point_clients_at, running_emulator, running_server, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -171,12 +171,7 @@ def test_operator_shows_the_log_and_fails_with_the_job(
     from airflow.providers.amazon.aws.hooks.glue import GlueJobHook
     from airflow.providers.amazon.aws.operators.glue import GlueJobOperator
 
-    from local.environment import endpoints
-
-    for variable, value in endpoints(lake.settings).items():
-        monkeypatch.setenv(variable, value)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    point_clients_at(lake.settings, monkeypatch)
     name = job()
     run = GlueJobOperator(task_id="run", job_name=name, verbose=True, job_poll_interval=1)
     run_id = run.execute({"ti": MagicMock()})
