@@ -12,15 +12,14 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from local import java
+from local import java, settings
+from local.settings import HOST, REGION, ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
-TOOLS = (ROOT / ".local" / "tools").resolve()
+TOOLS = settings.TOOLS.resolve()  # an archive is good for the places that its jars were read from
 JARS = TOOLS / "spark-jars"
-SUBMIT = TOOLS / "airflow" / "bin" / "spark-submit"
 ARCHIVE = TOOLS / "spark-classes" / "classes.jsa"
 _STAMP = ARCHIVE.with_name("stamp")
 # For two cores and short runs. A small job that writes Iceberg, CPU seconds (two busy cores, one run each): default
@@ -30,28 +29,30 @@ _STAMP = ARCHIVE.with_name("stamp")
 _OPTIONS = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m"
 # Without an archive, or with an unfit one, neither an error nor a word.
 JAVA_OPTIONS = f"{_OPTIONS} -XX:SharedArchiveFile={ARCHIVE} -Xshare:auto -Xlog:cds*=off -Xlog:class+path=off"
+ICEBERG_CATALOG = "org.apache.iceberg.spark.SparkCatalog"
+LOCAL = {
+    "spark.master": "local[2]",
+    "spark.driver.memory": "1g",
+    "spark.driver.bindAddress": HOST,
+    "spark.driver.host": HOST,
+    "spark.sql.shuffle.partitions": "4",  # two cores: the default of 200 is 200 tiny tasks
+    "spark.ui.enabled": "false",
+}  # Spark's own settings of every job
 
 _JOB = ROOT / "local" / "executors" / "glue_jobs" / "training.py"
 _SECONDS = 600
-_REFUSED = "http://127.0.0.1:9"  # nobody listens there
-_CATALOG = "org.apache.iceberg.spark.SparkCatalog"
+_REFUSED = f"http://{HOST}:9"  # nobody listens there
 _SETTINGS = {
-    "spark.master": "local[2]",
-    "spark.driver.memory": "1g",
-    "spark.driver.bindAddress": "127.0.0.1",
-    "spark.driver.host": "127.0.0.1",
-    "spark.sql.shuffle.partitions": "2",
-    "spark.ui.enabled": "false",
     "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
-    "spark.sql.catalog.trained": _CATALOG,
+    "spark.sql.catalog.trained": ICEBERG_CATALOG,
     "spark.sql.catalog.trained.type": "hadoop",
-    "spark.sql.catalog.refused": _CATALOG,
+    "spark.sql.catalog.refused": ICEBERG_CATALOG,
     "spark.sql.catalog.refused.type": "glue",
     "spark.sql.catalog.refused.warehouse": "s3://none/",
     "spark.sql.catalog.refused.io-impl": "org.apache.iceberg.aws.s3.S3FileIO",
     "spark.sql.catalog.refused.glue.endpoint": _REFUSED,
     "spark.sql.catalog.refused.s3.endpoint": _REFUSED,
-    "spark.sql.catalog.refused.client.region": "us-east-1",
+    "spark.sql.catalog.refused.client.region": REGION,
 }
 
 
@@ -66,9 +67,15 @@ def environment(path: Iterable[Path]) -> dict[str, str]:
         **java.environment(),
         "PYSPARK_PYTHON": str(TOOLS / "airflow" / "bin" / "python"),
         "SPARK_DIST_CLASSPATH": os.pathsep.join(map(str, path)),  # read where they are, without a copy a run
-        "SPARK_LOCAL_IP": "127.0.0.1",
+        "SPARK_LOCAL_IP": HOST,
         "TZ": "UTC",
     }
+
+
+def submit(properties: Path, given: Mapping[str, object]) -> list[str]:
+    """How a command begins that submits a job with these settings, which it finds in the file ``properties``."""
+    properties.write_text("".join(f"{name} {value}\n" for name, value in given.items()))
+    return [str(TOOLS / "airflow" / "bin" / "spark-submit"), "--properties-file", str(properties)]
 
 
 def run_noted_job(folder: Path, options: str, log: Path) -> None:
@@ -76,19 +83,18 @@ def run_noted_job(folder: Path, options: str, log: Path) -> None:
 
     Raises subprocess.CalledProcessError; what it printed is in ``log``.
     """
-    settings = {
+    given = {
+        **LOCAL,
         **_SETTINGS,
         "spark.driver.extraJavaOptions": f"{options} -Djava.io.tmpdir={folder}",
         "spark.local.dir": folder,
         "spark.sql.warehouse.dir": folder / "warehouse",
         "spark.sql.catalog.trained.warehouse": folder / "trained",
     }
-    properties = folder / "spark.properties"
-    properties.write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
     keys = {"AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none", "TMPDIR": str(folder)}
     with log.open("ab") as output:
         subprocess.run(
-            [SUBMIT, "--properties-file", properties, _JOB, folder],
+            [*submit(folder / "spark.properties", given), _JOB, folder],
             env={**os.environ, **environment(jars()), **keys},
             stdout=output,
             stderr=output,

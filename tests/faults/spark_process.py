@@ -32,14 +32,10 @@ _SETTINGS = (
 @contextmanager
 def running_job(lake: TestLake, work: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     """spark-submit of the job's script with the settings of the test's own session; log: ``work``/job.log."""
-    properties = work / "spark.properties"
-    settings = [
-        (name, value) for name, value in lake.spark.sparkContext.getConf().getAll() if name.startswith(_SETTINGS)
-    ]
+    settings = {name: value for name, value in lake.spark.sparkContext.getConf().getAll() if name.startswith(_SETTINGS)}
     # What a killed process leaves behind goes with the folder.
-    settings.append(("spark.driver.extraJavaOptions", f"{spark.JAVA_OPTIONS} -Djava.io.tmpdir={work}"))
-    settings.append(("spark.local.dir", str(work)))
-    properties.write_text("".join(f"{name} {value}\n" for name, value in settings))
+    settings["spark.driver.extraJavaOptions"] = f"{spark.JAVA_OPTIONS} -Djava.io.tmpdir={work}"
+    settings["spark.local.dir"] = str(work)
     script = ROOT / "include/glue/streaming_films.py"
     places = ["--landing_bucket", lake.landing, "--curated_bucket", lake.curated, "--JOB_RUN_ID", "jr_killed"]
     environment = {
@@ -48,7 +44,7 @@ def running_job(lake: TestLake, work: Path, *arguments: str) -> Iterator[subproc
         "PYTHONPATH": str(ROOT / "include"),
         "TMPDIR": str(work),
     }
-    submit = [str(spark.SUBMIT), "--properties-file", str(properties)]
+    submit = spark.submit(work / "spark.properties", settings)
     with (work / "job.log").open("wb") as log:
         process = subprocess.Popen(
             [*submit, str(script), *places, *arguments], env=environment, stdout=log, stderr=log, start_new_session=True

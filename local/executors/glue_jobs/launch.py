@@ -16,10 +16,7 @@ from local import spark
 from local.environment import endpoints
 from local.executors.glue_jobs import arguments as args
 from local.executors.glue_jobs.runs import Run
-from local.settings import HOST, REGION, Settings
-
-DRIVER_MEMORY = "1g"
-ICEBERG_CATALOG = "org.apache.iceberg.spark.SparkCatalog"
+from local.settings import REGION, Settings
 
 
 class Unstartable(Exception):
@@ -39,10 +36,8 @@ def prepare(run: Run, settings: Settings, session: boto3.Session, work: Path) ->
     (work / "tmp").mkdir(parents=True)
     script = _fetch(s3, run.script, work)
     python_files = [str(_fetch(s3, address, work)) for address in args.python_files(run.arguments)]
-    properties = work / "spark.properties"
     settings_of_run = {**_local_settings(run.arguments, settings, work), **args.spark_settings(run.arguments)}
-    properties.write_text("".join(f"{name} {value}\n" for name, value in settings_of_run.items()))
-    command = [str(spark.SUBMIT), "--properties-file", str(properties)]
+    command = spark.submit(work / "spark.properties", settings_of_run)
     if python_files:
         command += ["--py-files", ",".join(python_files)]
     return [*command, str(script), *args.for_script(run.arguments)]
@@ -71,20 +66,15 @@ def _local_settings(arguments: Mapping[str, str], settings: Settings, work: Path
     catalogs = [
         name
         for name, value in args.spark_settings(arguments).items()
-        if value == ICEBERG_CATALOG and name.count(".") == 3 and name.startswith("spark.sql.catalog.")
+        if value == spark.ICEBERG_CATALOG and name.count(".") == 3 and name.startswith("spark.sql.catalog.")
     ]
     local = {
-        "spark.master": "local[2]",
-        "spark.driver.memory": DRIVER_MEMORY,
+        **spark.LOCAL,
         "spark.driver.extraJavaOptions": (
             f"{spark.JAVA_OPTIONS} -Dlog4j2.configurationFile=file:{logging} -Djava.io.tmpdir={work / 'tmp'}"
         ),
-        "spark.driver.bindAddress": HOST,
-        "spark.driver.host": HOST,
         "spark.local.dir": str(work / "tmp"),
         "spark.sql.warehouse.dir": str(work / "warehouse"),
-        "spark.sql.shuffle.partitions": "4",  # two cores: the default of 200 is 200 tiny tasks
-        "spark.ui.enabled": "false",
         "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",
         "spark.hadoop.fs.s3a.endpoint": settings.emulator_url,
         "spark.hadoop.fs.s3a.endpoint.region": REGION,
