@@ -13,7 +13,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import Column, DataFrame, DataFrameWriterV2, SparkSession
@@ -71,9 +71,22 @@ def create_table(spark: SparkSession, table: Table, bucket: str) -> None:
 
 def current_snapshot(spark: SparkSession, table: Table) -> int | None:
     """The table's current snapshot as the catalog has it now, None while nothing was ever committed."""
-    spark.catalog.refreshTable(identifier(table))
-    main = spark.table(f"{identifier(table)}.refs").where("name = 'main'").select("snapshot_id").first()
-    return main["snapshot_id"] if main else None
+    snapshot = _as_of_now(spark, table).currentSnapshot()
+    return snapshot.snapshotId() if snapshot else None
+
+
+def _as_of_now(spark: SparkSession, table: Table) -> Any:
+    """The session's own ``org.apache.iceberg.Table``, refreshed.
+
+    That asks the catalog, and opens the table's metadata only if they have changed; ``REFRESH TABLE`` reads them anew
+    each time, and a query of a metadata table is a plan more.
+    """
+    jvm: Any = spark._jvm
+    # Spark takes the settings of a catalog that is used for the first time from the thread's active session.
+    jvm.org.apache.spark.sql.SparkSession.setActiveSession(spark._jsparkSession)
+    loaded = jvm.org.apache.iceberg.spark.Spark3Util.loadIcebergTable(spark._jsparkSession, identifier(table))
+    loaded.refresh()
+    return loaded
 
 
 def read_snapshot(spark: SparkSession, table: Table, snapshot: int | None, metadata: str = "") -> DataFrame:
@@ -149,10 +162,13 @@ def _committed(spark: SparkSession, table: Table, commit: str, write: Callable[[
 
 
 def _find_commit(spark: SparkSession, table: Table, commit: str) -> int | None:
-    spark.catalog.refreshTable(identifier(table))
-    snapshots = spark.table(f"{identifier(table)}.snapshots")
-    made = snapshots.where(fn.col("summary")["commit-id"] == commit).select("snapshot_id").first()
-    return int(made["snapshot_id"]) if made else None
+    """The snapshot that bears this id, among the current one and those before it, as long as they are kept."""
+    loaded = _as_of_now(spark, table)
+    snapshot = loaded.currentSnapshot()
+    while snapshot and snapshot.summary().get("commit-id") != commit:
+        parent = snapshot.parentId()
+        snapshot = loaded.snapshot(parent) if parent is not None else None
+    return int(snapshot.snapshotId()) if snapshot else None
 
 
 @contextmanager
