@@ -335,13 +335,16 @@ def test_s3_is_down_for_more_than_a_day(home: Home, seed: int, tmp_path: Path) -
         home.executor.reporter.tell()
 
     home.proxy.plan = Plan(rng, DOWN)
+    began = time.time()
     partners_send()
     seconds = 0.0
     while (alarmed := alarm.state() == "ALARM") is False and seconds < 1200:
         pass_time(step := rng.uniform(30, 60))
         seconds += step
     assert alarmed
-    assert 900 < seconds <= 960, "alarmed after 15 minutes, give or take the minute between two reports"
+    # Firehose's clock goes on by itself, too, while the test works
+    assert seconds + time.time() - began > 900, "not before 15 minutes"
+    assert seconds <= 960, "15 minutes, give or take the minute between two reports"
     assert alarm.told()
     day = RETRY_FOR + 3600
     while seconds < day:
