@@ -71,12 +71,12 @@ def create_table(spark: SparkSession, table: Table, bucket: str) -> None:
 
 def current_snapshot(spark: SparkSession, table: Table) -> int | None:
     """The table's current snapshot as the catalog has it now, None while nothing was ever committed."""
-    snapshot = _as_of_now(spark, table).currentSnapshot()
+    snapshot = refreshed(spark, table).currentSnapshot()
     return snapshot.snapshotId() if snapshot else None
 
 
-def _as_of_now(spark: SparkSession, table: Table) -> Any:
-    """The session's own ``org.apache.iceberg.Table``, refreshed.
+def refreshed(spark: SparkSession, table: Table) -> Any:
+    """The session's own ``org.apache.iceberg.Table``, as the catalog has it now; so are its metadata tables then.
 
     That asks the catalog, and opens the table's metadata only if they have changed; ``REFRESH TABLE`` reads them anew
     each time, and a query of a metadata table is a plan more.
@@ -163,7 +163,7 @@ def _committed(spark: SparkSession, table: Table, commit: str, write: Callable[[
 
 def _find_commit(spark: SparkSession, table: Table, commit: str) -> int | None:
     """The snapshot that bears this id, among the current one and those before it, as long as they are kept."""
-    loaded = _as_of_now(spark, table)
+    loaded = refreshed(spark, table)
     snapshot = loaded.currentSnapshot()
     while snapshot and snapshot.summary().get("commit-id") != commit:
         parent = snapshot.parentId()

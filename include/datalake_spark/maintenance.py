@@ -20,7 +20,15 @@ from pyspark.sql import functions as fn
 from datalake.landing import key_at, parse_key, watermark
 from datalake.schemas import Table
 from datalake_spark.held import Held
-from datalake_spark.iceberg import CATALOG, current_snapshot, identifier, read_snapshot, refused_as_conflict, retried
+from datalake_spark.iceberg import (
+    CATALOG,
+    current_snapshot,
+    identifier,
+    read_snapshot,
+    refreshed,
+    refused_as_conflict,
+    retried,
+)
 from datalake_spark.redelivery import WINDOW_SECONDS
 
 TARGET_BYTES = 512 * 2**20
@@ -232,7 +240,7 @@ def _data_files(spark: SparkSession, table: Table) -> list[DataFile]:
 
 
 def _snapshots(spark: SparkSession, table: Table) -> list[Row]:
-    spark.catalog.refreshTable(identifier(table))
+    refreshed(spark, table)
     return spark.table(f"{identifier(table)}.snapshots").collect()
 
 
