@@ -24,7 +24,7 @@ from tests.faults.catalogue import Fault, fault
 from tests.faults.disk import full_disk
 from tests.local.executors.dms.maker import BUCKET, SETTINGS, Maker, rule
 from tests.mariadb import MariaDb, mariadb
-from tests.services import Emulator, ServerProcess, running_emulator, server_process, wait_until
+from tests.services import Emulator, ServerProcess, make_role, running_emulator, server_process, wait_until
 
 pytestmark = pytest.mark.services
 ROWS = {"actor": 300, "film": 100_000, "language": 6}  # film takes a good part of a second
@@ -84,16 +84,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
         emulator.client("s3").create_bucket(Bucket=BUCKET)
         secret = json.dumps(mysql.secret)
         emulator.client("secretsmanager").create_secret(Name="shop-login", SecretString=secret)
-        iam = emulator.client("iam")
-        for name, statement in (
-            ("AssumeRolePolicyDocument", {"Principal": {"Service": "dms.amazonaws.com"}, "Action": "sts:AssumeRole"}),
-            ("PolicyDocument", {"Action": ["s3:*", "secretsmanager:GetSecretValue"], "Resource": "*"}),
-        ):
-            document = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **statement}]})
-            if name == "PolicyDocument":
-                iam.put_role_policy(RoleName="dms-role", PolicyName="dms", PolicyDocument=document)
-            else:
-                role = iam.create_role(RoleName="dms-role", AssumeRolePolicyDocument=document)["Role"]["Arn"]
+        rights = {"Effect": "Allow", "Action": ["s3:*", "secretsmanager:GetSecretValue"], "Resource": "*"}
+        role = make_role(emulator, "dms-role", {"Service": "dms.amazonaws.com"}, rights)
         yield Home(mysql, emulator, server, Maker(server.client("dms"), role, mysql.ca))
 
 

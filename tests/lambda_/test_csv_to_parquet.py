@@ -26,7 +26,7 @@ from csv_to_parquet import handler
 from datalake.tables import SAKILA
 from local.settings import ACCOUNT
 from tests.lambda_.buckets import CATEGORY, CLEAN, KEY, LANDING, PARQUET, keys, notified, put, queued, read
-from tests.services import Emulator, running_emulator, wait_until
+from tests.services import Emulator, make_role, running_emulator, wait_until
 
 pytestmark = pytest.mark.services
 ROOT = Path(__file__).resolve().parents[2]
@@ -263,8 +263,7 @@ def function_zip() -> bytes:
 def test_the_deployed_function_needs_these_rights_and_no_others_where_the_database_exists(
     s3: Any, emulator: Emulator
 ) -> None:
-    iam, functions = emulator.client("iam"), emulator.client("lambda")
-    trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    functions = emulator.client("lambda")
     catalog = [f"arn:aws:glue:us-east-1:{ACCOUNT}:{name}" for name in ("catalog", "database/sakila", "table/sakila/*")]
     rights = [
         (["s3:GetObject"], f"arn:aws:s3:::{LANDING}/dms/*"),
@@ -273,14 +272,10 @@ def test_the_deployed_function_needs_these_rights_and_no_others_where_the_databa
         (["glue:GetTable", "glue:CreateTable"], catalog),
     ]
     statements = [{"Effect": "Allow", "Action": actions, "Resource": resource} for actions, resource in rights]
-    document = {"Version": "2012-10-17", "Statement": [trust]}
-    iam.create_role(RoleName="csv-function", AssumeRolePolicyDocument=json.dumps(document))
-    policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
-    iam.put_role_policy(RoleName="csv-function", PolicyName="p", PolicyDocument=policy)
     functions.create_function(
         FunctionName="csv-to-parquet",
         Runtime="python3.11",
-        Role=f"arn:aws:iam::{ACCOUNT}:role/csv-function",
+        Role=make_role(emulator, "csv-function", {"Service": "lambda.amazonaws.com"}, *statements),
         Handler="csv_to_parquet.handler",
         Code={"ZipFile": function_zip()},
         Timeout=60,

@@ -16,7 +16,7 @@ from lake_airflow.mysql import run_script
 from local.settings import ACCOUNT, REGION
 from tests.local.executors.dms.maker import BUCKET, ROOT, Maker, error_of, rule
 from tests.mariadb import MariaDb
-from tests.services import LakeServer, answers, root_client, running_emulator, wait_until
+from tests.services import LakeServer, answers, make_role, root_client, running_emulator, wait_until
 
 pytestmark = pytest.mark.services
 
@@ -207,16 +207,6 @@ def test_each_action_is_authorised(make: Maker, lake: LakeServer) -> None:
     assert "iam:PassRole" in message
 
 
-def full_access(iam: Any) -> str:
-    """ARN of a new role that may do everything."""
-    trust = {"Effect": "Allow", "Principal": {"Service": "dms.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    rights = {"Effect": "Allow", "Action": "*", "Resource": "*"}
-    documents = [json.dumps({"Version": "2012-10-17", "Statement": [statement]}) for statement in (trust, rights)]
-    made = iam.create_role(RoleName="dms-role", AssumeRolePolicyDocument=documents[0])
-    iam.put_role_policy(RoleName="dms-role", PolicyName="all", PolicyDocument=documents[1])
-    return str(made["Role"]["Arn"])
-
-
 def test_a_kill_fails_the_running_task_and_loses_nothing_else(mysql: MariaDb, tmp_path: Path) -> None:
     script = b"""CREATE SCHEMA IF NOT EXISTS killed; USE killed;
     CREATE OR REPLACE TABLE a_long AS SELECT seq, REPEAT('x', 200) AS filler FROM seq_1_to_300000;"""
@@ -228,7 +218,8 @@ def test_a_kill_fails_the_running_task_and_loses_nothing_else(mysql: MariaDb, tm
         command = [sys.executable, "-m", "local.executors.server"]
         emulator.client("s3").create_bucket(Bucket=BUCKET)
         emulator.client("secretsmanager").create_secret(Name="shop-login", SecretString=json.dumps(mysql.secret))
-        role = full_access(emulator.client("iam"))
+        everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+        role = make_role(emulator, "dms-role", {"Service": "dms.amazonaws.com"}, everything)
         servers: list[subprocess.Popen[bytes]] = []
 
         def serve() -> None:
