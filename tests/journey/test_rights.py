@@ -20,6 +20,7 @@ from infrastructure.package import parse_template, render_template
 from local import calls, recorded
 from local.settings import ACCOUNT, DEVELOPER, ENVIRONMENT, ROOT_ACCESS_KEY, SUFFIX
 from tests.home import Home
+from tests.services import wait_until
 
 pytestmark = pytest.mark.journey
 LAKE = Lake(ENVIRONMENT, SUFFIX)
@@ -181,10 +182,11 @@ def test_the_operator_starts_and_stops_jobs(roles: Roles, job: str) -> None:
     run = glue.start_job_run(JobName=job)["JobRunId"]
     assert run in {one["Id"] for one in glue.get_job_runs(JobName=job)["JobRuns"]}
     assert glue.batch_stop_job_run(JobName=job, JobRunIds=[run])["Errors"] == []
-    deadline = time.monotonic() + 60
-    while (state := glue.get_job_run(JobName=job, RunId=run)["JobRun"]["JobRunState"]) != "STOPPED":
-        assert time.monotonic() < deadline, state
-        time.sleep(0.2)
+
+    def state() -> str:
+        return str(glue.get_job_run(JobName=job, RunId=run)["JobRun"]["JobRunState"])
+
+    wait_until(lambda: state() == "STOPPED", 60, "the end of the run")
 
 
 def test_the_operator_crawls_again_what_is_known(roles: Roles) -> None:
@@ -199,12 +201,10 @@ def test_the_operator_crawls_again_what_is_known(roles: Roles) -> None:
         crawler = glue.get_crawler(Name=LAKE.crawler)["Crawler"]
         return crawler["LastCrawl"]["StartTime"] if crawler["State"] == "READY" else None
 
+    wait_until(lambda: last_start() is not None, 120, "the end of a crawl that Airflow began")
     before, started_before = columns(), last_start()
     glue.start_crawler(Name=LAKE.crawler)
-    deadline = time.monotonic() + 120
-    while last_start() in (None, started_before):
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    wait_until(lambda: last_start() not in (None, started_before), 120, "the end of the crawl")
     assert glue.get_crawler(Name=LAKE.crawler)["Crawler"]["LastCrawl"]["Status"] == "SUCCEEDED"
     assert columns() >= before
 
