@@ -30,6 +30,7 @@ _OPTIONS = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=2
 # Without an archive, or with an unfit one, neither an error nor a word.
 JAVA_OPTIONS = f"{_OPTIONS} -XX:SharedArchiveFile={ARCHIVE} -Xshare:auto -Xlog:cds*=off -Xlog:class+path=off"
 ICEBERG_CATALOG = "org.apache.iceberg.spark.SparkCatalog"
+# Spark's own settings of every job
 LOCAL = {
     "spark.master": "local[2]",
     "spark.driver.memory": "1g",
@@ -37,7 +38,7 @@ LOCAL = {
     "spark.driver.host": HOST,
     "spark.sql.shuffle.partitions": "4",  # two cores: the default of 200 is 200 tiny tasks
     "spark.ui.enabled": "false",
-}  # Spark's own settings of every job
+}
 
 _JOB = ROOT / "local" / "executors" / "glue_jobs" / "training.py"
 _SECONDS = 600

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from local.settings import REGION, ROOT, ROOT_ACCESS_KEY, TOOLS
+from local.settings import REGION, ROOT, ROOT_ACCESS_KEY
+from local.spark import ICEBERG_CATALOG, LOCAL, jars
 from tests.services import Emulator
 
 if TYPE_CHECKING:
@@ -39,18 +40,15 @@ def spark(aws_environment: dict[str, str]) -> Iterator[Any]:
     url = aws_environment["AWS_ENDPOINT_URL"]
     catalog = "spark.sql.catalog.glue_catalog"
     settings = {
-        "spark.master": "local[2]",
-        "spark.ui.enabled": "false",
+        **LOCAL,
+        "spark.sql.shuffle.partitions": "2",
         "spark.sql.ui.retainedExecutions": "10",  # of all the tests that share the session
         # Tests run each plan once on a few rows: compiling it well costs more than running it.
         "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ReservedCodeCacheSize=240m",
         "spark.sql.codegen.wholeStage": "false",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.driver.host": "127.0.0.1",
-        "spark.sql.shuffle.partitions": "2",
-        "spark.jars": ",".join(str(jar) for jar in sorted((TOOLS / "spark-jars").glob("*.jar"))),
+        "spark.jars": ",".join(map(str, jars())),
         "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
-        catalog: "org.apache.iceberg.spark.SparkCatalog",
+        catalog: ICEBERG_CATALOG,
         f"{catalog}.type": "glue",
         f"{catalog}.warehouse": "s3://unused/",
         f"{catalog}.io-impl": "org.apache.iceberg.aws.s3.S3FileIO",
