@@ -20,14 +20,13 @@ FROM base AS tools
 RUN apt-get -q update \
     && apt-get -q -y --no-install-recommends install maven python3-venv \
     && rm -rf /var/lib/apt/lists/*
-COPY include/datalake/__init__.py include/datalake/names.py include/datalake/
-COPY local/jars local/jars
-COPY local/emulator/requirements.txt local/emulator/
-COPY local/__init__.py local/java.py local/parallel.py local/processes.py local/python_environments.py \
-    local/reaper.py local/requirements.txt local/sakila.py local/settings.py local/setup.py local/spark.py \
-    local/stamp.py local/trino.py local/
-COPY local/executors/glue_jobs/training.py local/executors/glue_jobs/
-RUN python3 -B -m local.setup uv airflow emulator spark-jars spark-classes trino sakila
+COPY include/datalake include/datalake
+COPY local/aws/emulator/requirements.txt local/aws/emulator/
+COPY local/__init__.py local/environment.py local/requirements.txt local/settings.py local/
+COPY local/engines local/engines
+COPY local/supervision local/supervision
+COPY local/installation local/installation
+RUN python3 -B -m local.installation.setup uv airflow emulator spark-jars spark-classes trino sakila
 
 FROM base AS home
 # The folders are there for the volumes that are mounted on them, which take over their owner.
@@ -56,4 +55,4 @@ ENV LAKE_HOME=/lake \
 USER 10001:10001
 # Each service has its own health check, in docker-compose.yaml.
 HEALTHCHECK NONE
-CMD ["python", "-m", "local.run"]
+CMD ["python", "-m", "local.supervision.run"]

@@ -4,9 +4,9 @@ MAKEFLAGS += --no-print-directory
 PYTHON := $(shell command -v python3.11 || command -v python3)
 UV := .local/tools/airflow/bin/uv
 LAKE := .local/tools/airflow/bin/python -m local
-# A command of infrastructure/; for ENV=local by way of local.provision, which knows the running home's addresses.
+# A command of infrastructure/; for ENV=local by way of local.commands.provision, which knows the running home's addresses.
 INFRASTRUCTURE = PYTHONPATH=.:include .local/tools/airflow/bin/python -m \
-  $(if $(filter local,$(ENV)),local.provision $(1),infrastructure.$(1) --environment $(ENV))
+  $(if $(filter local,$(ENV)),local.commands.provision $(1),infrastructure.$(1) --environment $(ENV))
 
 # LAKE_HOME and LAKE_PORT choose another home; SAKILA_DIR a folder with Sakila's two scripts.
 RATE ?= 100
@@ -23,10 +23,10 @@ help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
 
 setup:  ## install what is missing (Debian packages, Python environments, jars, Sakila)
-	@$(if $(PYTHON),,$(error Python 3.11 is needed: there is neither python3.11 nor python3 on the PATH))$(PYTHON) -B -m local.setup
+	@$(if $(PYTHON),,$(error Python 3.11 is needed: there is neither python3.11 nor python3 on the PATH))$(PYTHON) -B -m local.installation.setup
 
 setup-tests: setup  # the security scanner, and what reads Dockerfile and docker-compose.yaml
-	@$(PYTHON) -B -m local.setup docker-compose containers scanners
+	@$(PYTHON) -B -m local.installation.setup docker-compose containers scanners
 
 demo: setup  ## start, deploy, load, stream, enrich, query: the whole journey, then its results
 	@$(LAKE) demo
@@ -63,7 +63,7 @@ plan: tools  ## what `make deploy ENV=` would do: checks, limits, parameters, co
 	@$(call INFRASTRUCTURE,plan)
 
 tools:  # what deploying needs; nothing of the local home
-	@$(if $(ENV),,$(error ENV= is missing: dev, prod, or local for the running home))$(PYTHON) -B -m local.setup uv airflow sakila
+	@$(if $(ENV),,$(error ENV= is missing: dev, prod, or local for the running home))$(PYTHON) -B -m local.installation.setup uv airflow sakila
 
 verify: setup  ## recount a MONTH= (yyyy-MM; else all) from what landed; LEDGER= file or folder of event ids
 	@exports=$$(test -n "$$LAKE_SUFFIX" || $(PYTHON) -B -m local env) && eval "$$exports" && \
@@ -94,14 +94,14 @@ format: setup  ## format the Python files
 	@.local/tools/airflow/bin/ruff check --fix-only --quiet . && .local/tools/airflow/bin/ruff format .
 
 docs: setup  ## write anew: docs/DAGS.md, docs/iam.md, docs/cost.md, the template's tables in docs/deploy.md, the faults' in docs/reliability.md
-	@PYTHONPATH=include:plugins .local/tools/airflow/bin/python -m local.dag_docs
+	@PYTHONPATH=include:plugins .local/tools/airflow/bin/python -m local.commands.dag_docs
 	@PYTHONPATH=.:include .local/tools/airflow/bin/python -m infrastructure.reference
 	@PYTHONPATH=include .local/tools/airflow/bin/python -m infrastructure.iam
 	@PYTHONPATH=.:include .local/tools/airflow/bin/python -m infrastructure.cost
 	@.local/tools/airflow/bin/python -m tests.faults.report
 
 lock: setup  ## compile the requirements anew (production's and the local ones together)
-	@for lock in local/requirements requirements local/emulator/requirements tests/containers/requirements infrastructure/scanners/requirements; do \
+	@for lock in local/requirements requirements local/aws/emulator/requirements tests/containers/requirements infrastructure/scanners/requirements; do \
 	  constraint=$$(test $$lock = requirements && echo "--constraint local/requirements.txt"); \
 	  $(UV) pip compile --quiet --no-header --generate-hashes --python-version 3.11 $$constraint \
 	    --output-file $$lock.txt $$lock.in || exit; done

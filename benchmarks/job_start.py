@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from local import spark
+from local.engines import spark
 
 ROUNDS = 5
 WAYS = {

@@ -21,10 +21,10 @@ from typing import Any
 import boto3
 
 from datalake.names import STREAMING_PREFIX, Lake
-from local.airflow_api import AirflowApi, now
+from local.commands.airflow_api import AirflowApi, now
 from local.settings import ENVIRONMENT, HOST, ROOT, SUFFIX
 from oracle.lake import Recount
-from tests.home import Home, own_home
+from tests.support.own_home import Home, own_home
 
 LAKE = Lake(ENVIRONMENT, SUFFIX)
 FAULTS = ("--duplicate", "0.02", "--malformed", "0.01", "--unknown-film", "0.01")

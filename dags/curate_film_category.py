@@ -26,7 +26,7 @@ from lake_airflow import run_reports
 from lake_airflow.assets import CLEAN_TABLES, FILM_CATEGORY
 from lake_airflow.athena import ATHENA
 from lake_airflow.defaults import DEFAULT_ARGS, GLUE_JOB, LAKE, SQL_PATH, START_DATE, Tag
-from lake_operators.glue import GlueJobRunOperator
+from lake_airflow.operators.glue import GlueJobRunOperator
 
 
 @dag(

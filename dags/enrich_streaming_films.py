@@ -32,7 +32,7 @@ from lake_airflow import new_events, run_reports
 from lake_airflow.assets import STREAMING_FILMS
 from lake_airflow.athena import ATHENA
 from lake_airflow.defaults import DEFAULT_ARGS, GLUE_JOB, LAKE, SQL_PATH, START_DATE, STREAMING_FILMS_POOL, Tag
-from lake_operators.glue import GlueJobRunOperator
+from lake_airflow.operators.glue import GlueJobRunOperator
 
 
 @dag(

@@ -28,7 +28,7 @@ from airflow.providers.amazon.aws.sensors.s3 import S3KeySensor
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import chain, dag
 
-from lake_airflow import source
+from lake_airflow import sakila_source as source
 from lake_airflow.assets import MYSQL_SAKILA
 from lake_airflow.defaults import DEFAULT_ARGS, LAKE, START_DATE, Tag, poll_seconds
 

@@ -27,9 +27,9 @@ from __future__ import annotations
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import CronTriggerTimetable, chain, dag
 
-from lake_airflow import upkeep
+from lake_airflow import maintenance as upkeep
 from lake_airflow.defaults import DEFAULT_ARGS, GLUE_JOB, LAKE, START_DATE, STREAMING_FILMS_POOL, Tag
-from lake_operators.glue import GlueJobRunOperator
+from lake_airflow.operators.glue import GlueJobRunOperator
 
 
 @dag(

@@ -31,12 +31,13 @@ from airflow.providers.amazon.aws.operators.athena import AthenaOperator
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import chain, dag
 
-from lake_airflow import replication, source
+from lake_airflow import replication
+from lake_airflow import sakila_source as source
 from lake_airflow.assets import CLEAN_TABLES, MYSQL_SAKILA
 from lake_airflow.athena import ATHENA
 from lake_airflow.defaults import DEFAULT_ARGS, LAKE, SQL_PATH, START_DATE, Tag, poll_seconds
-from lake_operators.dms import DmsFullLoadOperator
-from lake_operators.s3 import CsvConvertedSensor
+from lake_airflow.operators.dms import DmsFullLoadOperator
+from lake_airflow.operators.s3 import CsvConvertedSensor
 
 LOAD_STARTED = "{{ ti.xcom_pull(task_ids='run_full_load')['started'] }}"
 

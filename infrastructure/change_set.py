@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from infrastructure import stack_policy
+from infrastructure.cfn import stack_policy
 from infrastructure.stack import IN_REVIEW, DeployError, Json, describe
 
 # How CloudFormation says that there is nothing to do ("Troubleshooting CloudFormation": No updates to perform).

@@ -20,8 +20,9 @@ import boto3
 
 from datalake.names import SAKILA_SCRIPTS_PREFIX, Lake
 from infrastructure import change_set as change_sets
-from infrastructure import limits, stack_policy, upload
+from infrastructure import limits, upload
 from infrastructure import stack as stacks
+from infrastructure.cfn import stack_policy
 from infrastructure.change_set import ChangeSet
 from infrastructure.console import Console, arguments_of, lake, run, signed_in
 from infrastructure.layer import with_layer

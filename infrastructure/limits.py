@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from infrastructure.intrinsics import Resolver
+from infrastructure.cfn.intrinsics import Resolver
 from infrastructure.package import Json
 
 TEMPLATE_BYTES = 1_000_000  # of a template that is read from S3

@@ -18,7 +18,8 @@ import boto3
 
 from datalake.names import Lake
 from infrastructure import change_set as change_sets
-from infrastructure import cost, limits, stack_policy, upload
+from infrastructure import cost, limits, upload
+from infrastructure.cfn import stack_policy
 from infrastructure.console import arguments_of, lake, run
 from infrastructure.deploy import KEPT, all_parameters, refusal, stack_request
 from infrastructure.layer import with_layer

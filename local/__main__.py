@@ -5,6 +5,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "include"))
 
-from local.cli import main
+from local.commands.cli import main
 
 sys.exit(main(sys.argv[1:]))

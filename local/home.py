@@ -1,193 +1,191 @@
-"""One home seen from outside: start it, wait for it, ask how it is, stop it, remove it. Standard library only."""
+"""The home's services: what each one runs, what it needs first, and how it shows that it works."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import shutil
-import signal
-import subprocess
+import sys
 import time
+import urllib.request
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
-from local import accounts, processes
-from local.reaper import GRACE_SECONDS
-from local.services import ports
-from local.settings import ROOT, TOOLS, Settings
-from local.supervisor import lock
-from local.units import BLOCKED, FAILED, SETTLED, taken
+from local.aws import emulator
+from local.engines import accounts, airflow, java, mysql, postgres, trino
+from local.environment import home_token_path
+from local.settings import ROOT, Settings
 
-PYTHON = TOOLS / "airflow" / "bin" / "python"
-SUPERVISOR = [str(PYTHON), "-m", "local.supervisor"]
-LONGEST_PATH = 80  # of a home: the socket below it may have 107 characters
-# What tools leave in the checkout outside .local
-LEFT_BEHIND = (
-    ".hypothesis",
-    ".mypy_cache",
-    ".pytest_cache",
-    ".ruff_cache",
-    "spark-warehouse",
-    "metastore_db",
-    "derby.log",
-)
-
-State = dict[str, Any]
+Environment = Callable[[], dict[str, str]]
+KEPT = (
+    "HOME",
+    "LAKE_LISTEN",
+    "LANG",
+    "LC_ALL",
+    "PATH",
+    "SSL_CERT_FILE",
+    "TZ",
+    "USER",
+)  # of the caller's own environment
 
 
-class HomeError(Exception):
-    """The home cannot do what was asked; the message is for the user."""
+@dataclass(frozen=True)
+class Service:
+    """A process that runs for good, or (``once``) to its end.
 
-
-def supervisor(settings: Settings) -> int | None:
-    """The running supervisor's pid; None when there is none."""
-    if not (settings.home / "lock").exists():
-        return None
-    deadline = time.monotonic() + 10  # it writes its pid just after it has taken the lock
-    while not (held := lock(settings)):
-        if state := read_state(settings):
-            return int(state["pid"])
-        if time.monotonic() > deadline:
-            raise HomeError(f"the supervisor of {settings.home} says nothing; see {settings.logs}/supervisor.log")
-        time.sleep(0.05)
-    held.close()
-    return None
-
-
-def read_state(settings: Settings) -> State | None:
-    """What the supervisor last wrote; None when there is no supervisor."""
-    with contextlib.suppress(FileNotFoundError):
-        state: State = json.loads((settings.home / "state.json").read_text())
-        return state
-    return None
-
-
-def begin(settings: Settings) -> bool:
-    """Start the supervisor, or have the running one try again; True when it was started.
-
-    Raises HomeError when a port is taken or the tools are not installed.
+    ``command`` and ``environment`` are asked at each start, after everything in ``after`` is ready. ``ready`` gets the
+    time of the start; it may raise OSError or ValueError while there is no answer.
     """
-    if pid := supervisor(settings):
-        before = _state_of(settings)["round"]
-        os.kill(pid, signal.SIGUSR1)
-        _wait(lambda: _state_of(settings)["round"] > before, 10, "the supervisor does not answer")
-        return False
-    if not PYTHON.exists():
-        raise HomeError(f"{PYTHON} is missing: run `make up`, which installs it")
-    if len(str(settings.home)) > LONGEST_PATH:
-        raise HomeError(f"LAKE_HOME={settings.home} is too long for a socket in it: {LONGEST_PATH} characters at most")
-    sweep(settings)
-    for port, service in ports(settings).items():
-        if holder := processes.holder(port):
-            raise HomeError(taken(port, service, holder))
-    _keep_old_logs(settings)
-    (settings.home / "state.json").unlink(missing_ok=True)
-    log = settings.logs / "supervisor.log"
-    environment = {**os.environ, "LAKE_HOME": str(settings.home), "LAKE_PORT": str(settings.port)}
-    environment["PYTHONPATH"] = f"{ROOT}{os.pathsep}{ROOT / 'include'}"
-    with log.open("ab") as output:
-        child = subprocess.Popen(
-            SUPERVISOR,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            env=environment,
-            cwd=ROOT,
-            start_new_session=True,
+
+    name: str
+    command: Callable[[], list[str]]
+    after: tuple[str, ...] = ()
+    port: int | None = None  # on which the service itself, and no other process, must listen
+    prepare: list[str] | None = None  # run to its end before each start
+    environment: Environment = dict
+    ready: Callable[[datetime], bool] = lambda _: True
+    seconds: float = 90  # until it must be ready (or at its end)
+    user: str | None = None
+    stop: str = "TERM"
+    once: bool = False
+
+
+def base_environment(settings: Settings) -> dict[str, str]:
+    """What every service gets: a little of the caller's environment, and which home it belongs to."""
+    return {
+        **{name: os.environ[name] for name in KEPT if name in os.environ},
+        "LAKE_HOME": str(settings.home),
+        "LAKE_PORT": str(settings.port),
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'include'}",
+        "PYTHONUNBUFFERED": "1",
+        "TMPDIR": str(settings.home / "tmp"),
+    }
+
+
+def services(settings: Settings) -> tuple[Service, ...]:
+    """All of them, in the order in which a table shows them."""
+    account = accounts.unprivileged()
+
+    def module(name: str, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", name, *arguments]
+
+    def part(name: str) -> Service:
+        served = name == "api-server"
+        return Service(
+            f"airflow-{name}",
+            lambda: airflow.command(name),
+            after=("migrate", "server"),
+            port=settings.airflow_port if served else None,
+            environment=lambda: airflow.airflow_environment(settings),
+            ready=lambda since: airflow.answers(settings) if served else airflow.beats(settings, name, since),
+            seconds=180,
         )
-    try:
-        _wait(lambda: bool(read_state(settings)) or child.poll() is not None, 20, "the supervisor does not start")
-    except BaseException:
-        child.terminate()
-        child.wait()
-        raise
-    if child.poll() is not None:
-        raise HomeError(f"the supervisor ended at once; see {log}")
-    return True
+
+    return (
+        Service(
+            "mysql",
+            lambda: mysql.command(settings),
+            port=settings.mysql_port,
+            prepare=module("local.engines.mysql"),
+            ready=lambda _: mysql.answers(settings),
+            user=account,
+        ),
+        Service(
+            "postgres",
+            lambda: postgres.command(settings),
+            port=settings.postgres_port,
+            prepare=module("local.engines.postgres"),
+            ready=lambda _: postgres.answers(settings),
+            user=account,
+            stop="INT",  # at once, without waiting for clients to leave
+        ),
+        Service(
+            "emulator",
+            emulator.command,
+            port=settings.emulator_port,
+            environment=lambda: emulator.environment(settings),
+            ready=lambda _: emulator.answers(settings),
+        ),
+        Service(
+            "server",
+            lambda: module("local.aws.server", "front"),
+            after=("emulator", "mysql"),
+            port=settings.server_port,
+            environment=java.environment,  # Glue jobs start Spark
+            ready=lambda _: _get(f"{settings.server_url}/health")["home"] == str(settings.home),
+        ),
+        Service(
+            "ingestion",
+            lambda: module("local.aws.server", "ingestion"),
+            after=("server",),  # which makes the home's token
+            port=settings.ingestion_port,
+            ready=lambda _: _get(f"{settings.ingestion_url}/health")["home"] == str(settings.home),
+        ),
+        Service(
+            "trino",
+            lambda: trino.command(settings),
+            after=("server",),
+            port=settings.trino_port,
+            prepare=module("local.commands.provision", "prepare"),
+            environment=java.environment,
+            ready=lambda _: trino.started(settings),
+            seconds=180,
+        ),
+        Service(
+            "migrate",
+            lambda: module("local.engines.airflow"),
+            after=("postgres",),
+            environment=lambda: airflow.database_environment(settings),
+            once=True,
+            seconds=180,
+        ),
+        *(part(name) for name in airflow.PARTS),
+        Service(
+            "airflow-logs",
+            lambda: airflow.log_server(settings),
+            after=("migrate", "server"),
+            port=settings.airflow_port + 1,
+            environment=lambda: airflow.airflow_environment(settings),
+            seconds=180,
+        ),
+        Service(
+            "deploy",
+            lambda: module("local.commands.provision", "deploy"),
+            after=("server", "ingestion", "mysql"),
+            once=True,
+            seconds=300,
+        ),
+    )
 
 
-def wait(settings: Settings, look: Callable[[State], None]) -> None:
-    """Until every service is ready; ``look`` gets each state seen. Raises HomeError as soon as one has failed."""
+def ports(settings: Settings) -> dict[int, str]:
+    """Every port that the home takes, and for what."""
+    return {service.port: service.name for service in services(settings) if service.port}
+
+
+def replay_catalog(settings: Settings) -> None:
+    """Have the server tell a restarted emulator what the catalog's journal holds; raises OSError."""
+    deadline = time.monotonic() + 30
+    token = home_token_path(settings).read_text()
+    request = urllib.request.Request(  # noqa: S310
+        f"{settings.server_url}/internal/replay", method="POST", headers={"Authorization": token}
+    )
     while True:
-        if not (state := read_state(settings)):
-            raise HomeError(f"the supervisor is gone; see {settings.logs}/supervisor.log")
-        look(state)
-        if failed := [s for s in state["services"] if s["state"] == FAILED]:
-            blocked = [s["service"] for s in state["services"] if s["state"] == BLOCKED]
-            text = "\n".join(f"{s['service']}: {s['message']}" for s in failed)
-            raise HomeError(text + (f"\nnot started for that reason: {', '.join(blocked)}" if blocked else ""))
-        if all(service["state"] in SETTLED for service in state["services"]):
-            return
-        time.sleep(0.1)
+        try:
+            with urllib.request.urlopen(request, timeout=60):  # noqa: S310
+                return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
 
 
-def stop(settings: Settings) -> bool:
-    """Stop everything of this home and wait for the end; True when something was running."""
-    found = supervisor(settings)
-    if found:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(found, signal.SIGTERM)
-        _wait(lambda: not supervisor(settings), 3 * GRACE_SECONDS, "the supervisor does not stop")
-    left = sweep(settings)
-    (settings.home / "state.json").unlink(missing_ok=True)
-    return left or bool(found)
+def _get(url: str) -> dict[str, object]:
+    with urllib.request.urlopen(url, timeout=5) as reply:  # noqa: S310
+        answer: dict[str, object] = json.load(reply)
+        return answer
 
 
-def sweep(settings: Settings) -> bool:
-    """Wait for what a killed supervisor left: its reapers end it in good order. Then end the rest, by force."""
-    if not (left := processes.of_home(str(settings.home))):
-        return False
-    deadline = time.monotonic() + GRACE_SECONDS
-    while left and time.monotonic() < deadline:
-        time.sleep(0.1)
-        left = processes.of_home(str(settings.home))
-    processes.end(left)
-    return True
-
-
-def clean(settings: Settings) -> list[Path]:
-    """Stop the home and remove it, the tools and the caches; returns what was removed. Raises HomeError."""
-    stop(settings)
-    users = [pid for pid in processes.all_pids() if processes.command_line(pid).startswith(f"{ROOT}/.local/tools/")]
-    if users := [pid for pid in users if pid != os.getpid()]:
-        raise HomeError(
-            f"still running from {TOOLS}, of another home perhaps: "
-            + ", ".join(f"pid {pid} ({processes.command_line(pid)})" for pid in users)
-        )
-    targets = [accounts.outside(settings), ROOT / ".local", *(ROOT / name for name in LEFT_BEHIND)]
-    if (settings.home / "lock").exists():  # it is a home and not, say, the user's own folder
-        targets.insert(0, settings.home)
-    targets += [path for path in ROOT.rglob("__pycache__") if ".local" not in path.relative_to(ROOT).parts]
-    removed = []
-    for target in targets:
-        if target.is_dir() and not target.is_symlink():
-            shutil.rmtree(target)
-        elif target.exists() or target.is_symlink():
-            target.unlink()
-        else:
-            continue
-        removed.append(target)
-    with contextlib.suppress(OSError):
-        accounts.OUTSIDE.rmdir()  # if no other home needs it
-    return removed
-
-
-def _state_of(settings: Settings) -> State:
-    return read_state(settings) or {"round": 0, "services": []}
-
-
-def _keep_old_logs(settings: Settings) -> None:
-    """Each start has its own logs; those of the start before keep the ending ``.1``."""
-    settings.logs.mkdir(parents=True, exist_ok=True)
-    for path in settings.logs.glob("*.log"):
-        path.replace(f"{path}.1")
-
-
-def _wait(done: Callable[[], bool], seconds: float, otherwise: str) -> None:
-    deadline = time.monotonic() + seconds
-    while not done():
-        if time.monotonic() > deadline:
-            raise HomeError(f"{otherwise} within {seconds:.0f} s")
-        time.sleep(0.05)
+def now() -> datetime:
+    """The present, with its zone."""
+    return datetime.now(UTC)

@@ -102,7 +102,7 @@ class Settings:
 
     @property
     def calls(self) -> Path:
-        """Every decision of IAM, one JSON line each (``local.calls``)."""
+        """Every decision of IAM, one JSON line each (``local.aws.iam_decisions``)."""
         return self.home / "calls.jsonl"
 
     @property

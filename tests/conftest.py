@@ -14,14 +14,20 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from tests import kept_calls
+from tests.support import kept_decisions as kept_calls
 
 # An example that is slow tells of a busy machine, not of the code.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 # fixtures emulator, lake_server; lake_services, aws_calls; spark, lake; zone, deployed; trino_home
-pytest_plugins = ["tests.services", "tests.aws", "tests.spark_lake", "tests.clean_zone", "tests.athena_home"]
+pytest_plugins = [
+    "tests.support.aws_services",
+    "tests.support.dag_services",
+    "tests.support.spark_session",
+    "tests.support.clean_zone",
+    "tests.support.athena_home",
+]
 
 # Set before any test module is imported: Airflow and boto3 read the environment at import time.
 _AIRFLOW_HOME = Path(tempfile.mkdtemp(prefix="airflow-home-"))
@@ -56,7 +62,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Options of the tests in tests/faults, and of all that run on the template's roles."""
     parser.addoption("--seeds", type=int, default=1, help="how often each fault is tried, each time otherwise")
     parser.addoption("--fault-results", metavar="FILE", help="write how each fault's tests ended")
-    parser.addoption("--calls", type=Path, metavar="FOLDER", help="keep what IAM was asked: local.recorded")
+    parser.addoption(
+        "--calls", type=Path, metavar="FOLDER", help="keep what IAM was asked: infrastructure.iam.decisions"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -19,7 +19,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from datalake import tables
 from datalake.names import DMS_PREFIX, SAKILA_SCHEMA
-from lake_airflow import source
+from lake_airflow import sakila_source as source
 from lake_airflow.athena import query_rows
 from lake_airflow.defaults import LAKE
 

@@ -6,9 +6,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from infrastructure.cfn.intrinsics import outline
 from infrastructure.cost.resources import Resource
 from infrastructure.cost.usage import HOURS_A_MONTH, Buffer, Load, Usage
-from infrastructure.intrinsics import outline
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from infrastructure.intrinsics import PLACEHOLDERS, Resolver, outline
+from infrastructure.cfn.intrinsics import PLACEHOLDERS, Resolver, outline
 from infrastructure.package import Json
 
 

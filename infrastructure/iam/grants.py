@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from infrastructure.intrinsics import PLACEHOLDERS, Resolver, parameter_values
+from infrastructure.cfn.intrinsics import PLACEHOLDERS, Resolver, parameter_values
 from infrastructure.package import Json
 
 STACK = "sakila-streams-${Environment}"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from infrastructure.intrinsics import references
+from infrastructure.cfn.intrinsics import references
 from infrastructure.package import Json, parse_template, render_template
 
 NO_VALUE = {"Ref": "AWS::NoValue"}

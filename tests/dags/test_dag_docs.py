@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from airflow.dag_processing.dagbag import DagBag
 
-from local.dag_docs import TARGET, render
+from local.commands.dag_docs import TARGET, render
 
 
 def test_dags_md_is_fresh(dagbag: DagBag) -> None:

@@ -18,8 +18,8 @@ from sqlalchemy import delete, select, text, update
 
 from lake_airflow import run_reports
 from lake_airflow.defaults import DEFAULT_ARGS, LAKE
-from tests.aws import FakeAthena, Handler, client_error
-from tests.services import Emulator
+from tests.support.aws_services import Emulator
+from tests.support.dag_services import FakeAthena, Handler, client_error
 
 pytestmark = [pytest.mark.services, pytest.mark.usefixtures("airflow_db", "lake_services")]
 

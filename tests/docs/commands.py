@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
-from local.cli import COMMANDS as LOCAL_COMMANDS
+from local.commands.cli import COMMANDS as LOCAL_COMMANDS
 from local.settings import ROOT
 from tests.docs import aws_cli, docker, known
 from tests.docs.shell import assignments, commands

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from functools import cache
 
-from tests.compose_file import PROGRAMS, services
+from tests.support.compose_file import PROGRAMS, services
 
 Check = Callable[[list[str]], Iterator[str]]
 

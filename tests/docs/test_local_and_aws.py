@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from infrastructure.package import TEMPLATE, parse_template
-from local.executors.cloudformation.types import RECORDED
-from local.executors.server import Server
+from local.aws.cloudformation.types import RECORDED
+from local.aws.server import Server
 from local.settings import ROOT, Settings
 from tests.docs.guides import TABLES
 

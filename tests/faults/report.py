@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from local import java
+from local.engines import java
 from local.settings import ROOT
 from tests.faults.catalogue import Fault
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import boto3
 
-from local import spark
+from local.engines import spark
 from local.settings import ROOT
 from oracle.tables import read
 from tests.glue.lake import TestLake

@@ -15,15 +15,15 @@ import httpx
 import pytest
 
 from datalake.names import Lake
-from local.airflow_api import FINISHED, AirflowApi, now
+from local.commands.airflow_api import FINISHED, AirflowApi, now
 from local.settings import ENVIRONMENT, HOST, SUFFIX
 from oracle.lake import verdict
 from oracle.model import Verdict
 from tests.faults import worlds
 from tests.faults.catalogue import Fault, fault
-from tests.home import Home, own_home
 from tests.kill_loop.targets import Targets
-from tests.services import root_client, wait_until
+from tests.support.aws_services import root_client, wait_until
+from tests.support.own_home import Home, own_home
 
 pytestmark = pytest.mark.journey
 

@@ -16,9 +16,12 @@ import pytest
 
 import csv_to_parquet
 from lake_airflow import replication
-from lake_operators.s3 import CsvConvertedSensor
-from local import redrive
-from tests.clean_zone import (
+from lake_airflow.operators.s3 import CsvConvertedSensor
+from local.commands import redrive
+from tests.faults.catalogue import Fault, fault
+from tests.faults.workers import AFTER_PUBLISH, BEFORE_PUBLISH, BEFORE_READ, Worker, worker
+from tests.support.aws_services import Emulator, wait_until
+from tests.support.clean_zone import (
     KEY,
     LAKE,
     PARQUET,
@@ -30,9 +33,6 @@ from tests.clean_zone import (
     notification,
     sequencers,
 )
-from tests.faults.catalogue import Fault, fault
-from tests.faults.workers import AFTER_PUBLISH, BEFORE_PUBLISH, BEFORE_READ, Worker, worker
-from tests.services import Emulator, wait_until
 
 pytestmark = pytest.mark.services
 

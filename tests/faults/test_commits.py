@@ -19,7 +19,7 @@ from tests.faults.commits import PowerCut, commits
 from tests.faults.judging import exact, sweep, take_all
 from tests.faults.spark_process import kill, reading, running_job, state
 from tests.glue.lake import TestLake
-from tests.services import wait_until
+from tests.support.aws_services import wait_until
 
 pytestmark = [pytest.mark.spark, pytest.mark.services]
 

@@ -21,10 +21,10 @@ from botocore.exceptions import WaiterError
 from datalake.tables import LANDED_EVENTS
 from lake_airflow import crawls
 from lake_airflow.defaults import LAKE
-from tests.athena_home import LAKE as HOME
-from tests.athena_home import AthenaHome, allow, rows
 from tests.faults.catalogue import Fault, fault
 from tests.glue.lake import at, event, key, lines
+from tests.support.athena_home import LAKE as HOME
+from tests.support.athena_home import AthenaHome, allow, rows
 
 pytestmark = [pytest.mark.trino, pytest.mark.services]
 DATABASE = LANDED_EVENTS.database

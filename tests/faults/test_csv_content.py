@@ -19,10 +19,15 @@ from airflow.sdk.exceptions import AirflowFailException
 
 import csv_to_parquet
 from datalake.tables import SAKILA
-from lake_airflow import mysql, replication, source
-from lake_operators.dms import DmsFullLoadOperator
+from lake_airflow import mysql, replication
+from lake_airflow import sakila_source as source
+from lake_airflow.operators.dms import DmsFullLoadOperator
 from local.settings import TOOLS
-from tests.clean_zone import (
+from tests.faults.catalogue import Fault, fault
+from tests.faults.test_clean_zone import ALL_CONVERTED, queued, sweep
+from tests.faults.workers import worker
+from tests.support.aws_services import Emulator, wait_until
+from tests.support.clean_zone import (
     LAKE,
     MOMENT,
     Deployed,
@@ -32,10 +37,6 @@ from tests.clean_zone import (
     next_second,
     notification,
 )
-from tests.faults.catalogue import Fault, fault
-from tests.faults.test_clean_zone import ALL_CONVERTED, queued, sweep
-from tests.faults.workers import worker
-from tests.services import Emulator, wait_until
 
 pytestmark = pytest.mark.services
 

@@ -19,12 +19,12 @@ from airflow.sdk.exceptions import AirflowException
 from botocore.exceptions import EndpointConnectionError
 
 from lake_airflow.mysql import run_script
-from lake_operators.dms import DmsFullLoadOperator
+from lake_airflow.operators.dms import DmsFullLoadOperator
 from tests.faults.catalogue import Fault, fault
 from tests.faults.disk import full_disk
-from tests.local.executors.dms.maker import BUCKET, SETTINGS, Maker, rule
-from tests.mariadb import MariaDb, mariadb
-from tests.services import Emulator, ServerProcess, make_role, running_emulator, server_process, wait_until
+from tests.local.aws.dms.maker import BUCKET, SETTINGS, Maker, rule
+from tests.support.aws_services import Emulator, ServerProcess, make_role, running_emulator, server_process, wait_until
+from tests.support.mariadb import MariaDb, mariadb
 
 pytestmark = pytest.mark.services
 ROWS = {"actor": 300, "film": 100_000, "language": 6}  # film takes a good part of a second

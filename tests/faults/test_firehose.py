@@ -23,14 +23,14 @@ from infrastructure.package import parse_template, render_template
 from kdg.generator import Event, Generator
 from kdg.sender import Ledger, Sender, Summary
 from kdg.template import EVENTS, Template
-from local.executors.firehose import Firehose
-from local.executors.firehose.stream import RETRY_FOR, Stream
-from local.executors.protocol import Services
+from local.aws.firehose import Firehose
+from local.aws.firehose.stream import RETRY_FOR, Stream
+from local.aws.protocol import Services
 from tests.faults.catalogue import Fault, fault
 from tests.faults.disk import full_disk
-from tests.faulty_proxy import CUT, REPLY_LOST, UNAVAILABLE, Plan, Proxy, faulty_proxy
 from tests.glue.lake import TestLake
-from tests.services import LakeServer, root_client, running_emulator, running_server, wait_until
+from tests.support.aws_services import LakeServer, root_client, running_emulator, running_server, wait_until
+from tests.support.faulty_proxy import CUT, REPLY_LOST, UNAVAILABLE, Plan, Proxy, faulty_proxy
 
 pytestmark = pytest.mark.services
 FAILURES = ("ServiceUnavailableException", "InternalFailure")

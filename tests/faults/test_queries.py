@@ -17,9 +17,9 @@ from airflow.sdk.exceptions import AirflowException
 
 from lake_airflow.athena import ATHENA
 from lake_airflow.defaults import DEFAULT_ARGS
-from tests.athena_home import DATA, DATABASE, RESULTS, WORKGROUP, AthenaHome
 from tests.faults.catalogue import Fault, fault
-from tests.services import wait_until
+from tests.support.athena_home import DATA, DATABASE, RESULTS, WORKGROUP, AthenaHome
+from tests.support.aws_services import wait_until
 
 pytestmark = [pytest.mark.trino, pytest.mark.services]
 CUTOFF = 10_000_000  # bytes, the least that AWS allows

@@ -26,18 +26,18 @@ import csv_to_parquet
 from datalake_spark import iceberg
 from infrastructure.package import parse_template, render_template
 from lake_airflow.new_events import landed_months
-from local.executors.glue_catalog import GlueCatalog
-from local.services import replay_catalog
+from local.aws.glue_catalog import GlueCatalog
+from local.home import replay_catalog
 from oracle.tables import read
-from tests.clean_zone import Zone, categories, notification
 from tests.faults.catalogue import Fault, fault
 from tests.faults.disk import full_disk
 from tests.faults.judging import exact
 from tests.faults.spark_process import running_job
 from tests.faults.worlds import FILMS
-from tests.faulty_proxy import CONFLICT, CUT, REPLY_LOST, THROTTLED, UNAVAILABLE, Plan, Proxy, faulty_proxy
 from tests.glue.lake import TestLake, at, event
-from tests.services import Emulator, root_client, running_emulator, running_server
+from tests.support.aws_services import Emulator, root_client, running_emulator, running_server
+from tests.support.clean_zone import Zone, categories, notification
+from tests.support.faulty_proxy import CONFLICT, CUT, REPLY_LOST, THROTTLED, UNAVAILABLE, Plan, Proxy, faulty_proxy
 
 pytestmark = pytest.mark.services
 CATALOG = "spark.sql.catalog.glue_catalog."

@@ -10,9 +10,9 @@ import pytest
 
 from datalake.tables import QUARANTINE, RECONCILIATION, STREAMING_FILMS
 from datalake_spark.report import Report
-from tests.faulty_proxy import Exchange, faulty_proxy
 from tests.glue.history import add_days
 from tests.glue.lake import TestLake, at, event, key, lines
+from tests.support.faulty_proxy import Exchange, faulty_proxy
 
 pytestmark = [pytest.mark.spark, pytest.mark.services]
 

@@ -10,8 +10,8 @@ from datalake.schemas import Table
 from datalake.tables import RECONCILIATION
 from datalake_spark import iceberg
 from datalake_spark.iceberg import Conflict
-from tests.faulty_proxy import CUT, REPLY_LOST, faulty_proxy
 from tests.glue.lake import TestLake, at
+from tests.support.faulty_proxy import CUT, REPLY_LOST, faulty_proxy
 
 NOON = at("2026-11-10 12:00:00")
 

@@ -35,9 +35,9 @@ from datalake_spark.maintenance import (
 from glue import maintain_lake
 from local.settings import ROOT
 from oracle.lake import verdict
-from tests.faulty_proxy import CUT, Plan, faulty_proxy
 from tests.glue.lake import STREAM, TestLake, at, event, key, lines
-from tests.services import wait_until
+from tests.support.aws_services import wait_until
+from tests.support.faulty_proxy import CUT, Plan, faulty_proxy
 
 NOON = at("2026-11-10 12:00:00")
 LONG_AGO = NOON - timedelta(days=5)

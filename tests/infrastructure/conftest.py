@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.lake_home import LakeHome, lake_home
+from tests.support.lake_home import LakeHome, lake_home
 
 
 @pytest.fixture(scope="module")

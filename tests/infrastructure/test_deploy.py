@@ -18,10 +18,10 @@ from infrastructure import deploy as deployment
 from infrastructure import package
 from infrastructure.destroy import destroy
 from infrastructure.stack import DeployError
-from local import mysql
+from local.engines import mysql
 from local.settings import ACCOUNT
-from tests.lake_home import LAKE, LakeHome
-from tests.services import wait_until
+from tests.support.aws_services import wait_until
+from tests.support.lake_home import LAKE, LakeHome
 
 pytestmark = pytest.mark.services
 

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from datalake.names import Lake
 from infrastructure.leftovers import Leftovers
-from tests.services import LakeServer
+from tests.support.aws_services import LakeServer
 
 LAKE = Lake("dev", "1")
 

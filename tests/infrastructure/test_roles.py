@@ -14,11 +14,13 @@ import pytest
 from botocore.exceptions import ClientError
 
 from datalake.tables import SAKILA
+from infrastructure.iam import decisions
 from infrastructure.package import parse_template, render_template
-from local import calls, mysql, recorded, redrive
+from local.commands import redrive
+from local.engines import mysql
 from local.settings import ACCOUNT
-from tests.lake_home import LAKE, LakeHome
-from tests.services import wait_until as wait_for
+from tests.support.aws_services import wait_until as wait_for
+from tests.support.lake_home import LAKE, LakeHome
 
 pytestmark = pytest.mark.services
 wait_until = partial(wait_for, seconds=180)  # the home takes seconds; a busy machine more
@@ -210,7 +212,7 @@ def test_the_operator_reads_every_zone_and_uploads_repairs(
 
 
 def test_no_component_was_denied_anything(home: LakeHome, outputs: dict[str, str]) -> None:
-    made = recorded.calls(calls.read([home.settings.calls]))
+    made = decisions.calls(decisions.read([home.settings.calls]))
     components = {"lambda", "firehose", "dms", "crawler", "producer"}
     assert components <= {call.role for call in made}
     assert [call for call in sorted(made) if call.role in components and not call.allowed] == []

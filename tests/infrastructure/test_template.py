@@ -16,11 +16,11 @@ from datalake import names
 from datalake.names import Lake
 from datalake.tables import FILM_CATEGORY, LANDED_EVENTS, QUARANTINE, RECONCILIATION, SAKILA, STREAMING_FILMS
 from infrastructure import package
+from infrastructure.cfn.intrinsics import Resolver, parameter_values
 from infrastructure.deploy import parameters_of
-from infrastructure.intrinsics import Resolver, parameter_values
 from infrastructure.package import parse_template, render_template
-from local.executors.cloudformation.plan import pseudo_parameters
-from local.executors.cloudformation.reduced import output_name
+from local.aws.cloudformation.plan import pseudo_parameters
+from local.aws.cloudformation.reduced import output_name
 from local.settings import ROOT
 
 COMPONENTS = ("lambda", "firehose", "dms", "crawler", "jobs", "maintenance", "airflow", "analyst", "producer")

@@ -17,14 +17,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from datalake.names import LAMBDA_PREFIX
 from infrastructure import deploy as deployment
-from infrastructure import package, plan, stack_policy
+from infrastructure import package, plan
+from infrastructure.cfn import stack_policy
 from infrastructure.console import Console
 from infrastructure.destroy import destroy
 from infrastructure.package import Artifact, Code, build_code
 from infrastructure.stack import Refused
-from local import mysql
-from tests.lake_home import LAKE, LakeHome, lake_home
-from tests.services import wait_until
+from local.engines import mysql
+from tests.support.aws_services import wait_until
+from tests.support.lake_home import LAKE, LakeHome, lake_home
 
 pytestmark = pytest.mark.services
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import boto3
 import pytest
 
-from tests.home import Home, own_home
+from tests.support.own_home import Home, own_home
 
 
 @pytest.fixture(scope="session")

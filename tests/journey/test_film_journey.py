@@ -19,7 +19,7 @@ import pytest
 
 from datalake.names import Lake
 from local.settings import ENVIRONMENT, SUFFIX
-from tests.home import Home
+from tests.support.own_home import Home
 
 pytestmark = pytest.mark.journey
 LAKE = Lake(ENVIRONMENT, SUFFIX)
@@ -99,7 +99,7 @@ def test_saved_queries_equal_a_recount_of_the_raw_events(
 
 
 def test_every_run_that_enriched_says_in_its_note_what_it_counted(home: Home) -> None:
-    from local.airflow_api import AirflowApi
+    from local.commands.airflow_api import AirflowApi
 
     api = AirflowApi(f"http://127.0.0.1:{home.settings.airflow_port}")
     rebuilt = [run["note"] for run in api.runs("rebuild_streaming_films") if run["state"] == "success"]
@@ -200,6 +200,6 @@ def test_a_killed_service_comes_back_with_nothing_lost(home: Home, session: boto
 
 
 def test_airflow_has_no_import_errors(home: Home) -> None:
-    from local.airflow_api import AirflowApi
+    from local.commands.airflow_api import AirflowApi
 
     assert AirflowApi(f"http://127.0.0.1:{home.settings.airflow_port}").import_errors() == []

@@ -9,8 +9,8 @@ import pytest
 
 from local.settings import ROOT
 from tests.docs.guides import Guide
-from tests.home import Home
 from tests.journey.test_film_journey import query
+from tests.support.own_home import Home
 
 pytestmark = pytest.mark.journey
 STEPS = [fence for fence in Guide(ROOT / "docs" / "deploy.md").fences if fence.info == "bash local"]

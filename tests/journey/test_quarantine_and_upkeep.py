@@ -11,9 +11,9 @@ import boto3
 import pytest
 
 from datalake.names import Lake
-from local.airflow_api import AirflowApi
+from local.commands.airflow_api import AirflowApi
 from local.settings import ENVIRONMENT, ROOT_ACCESS_KEY, SUFFIX
-from tests.home import Home
+from tests.support.own_home import Home
 
 pytestmark = pytest.mark.journey
 LAKE = Lake(ENVIRONMENT, SUFFIX)

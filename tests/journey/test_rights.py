@@ -14,13 +14,12 @@ import pytest
 
 from datalake.names import Lake
 from datalake.tables import FILM_CATEGORY, LANDED_EVENTS, SAKILA, STREAMING_FILMS
-from infrastructure.iam import unproven, used
+from infrastructure.iam import decisions, unproven, used
 from infrastructure.iam.grants import granted
 from infrastructure.package import parse_template, render_template
-from local import calls, recorded
 from local.settings import ACCOUNT, DEVELOPER, ENVIRONMENT, ROOT_ACCESS_KEY, SUFFIX
-from tests.home import Home
-from tests.services import wait_until
+from tests.support.aws_services import wait_until
+from tests.support.own_home import Home
 
 pytestmark = pytest.mark.journey
 LAKE = Lake(ENVIRONMENT, SUFFIX)
@@ -219,12 +218,12 @@ def test_the_developer_is_an_operator() -> None:
 
 
 def test_what_the_journey_used_is_what_is_written_down(home: Home) -> None:
-    made = recorded.calls(calls.read([home.settings.calls]))
+    made = decisions.calls(decisions.read([home.settings.calls]))
     assert [call for call in sorted(made) if not call.allowed] == [], "denied"
     found = used.uses(granted(parse_template(render_template())), made).keys()
     written = used.read()
     # a journey may by chance need what no test needs on purpose: Iceberg cleans up after a commit that was refused
     by_chance = {grant for group in unproven.read() if group.enforced for grant in group.grants}
     unwritten = found - {use.grant for use in written} - by_chance
-    assert sorted(unwritten) == [], "used, but not in used.json: local.recorded"
+    assert sorted(unwritten) == [], "used, but not in used.json: infrastructure.iam.decisions"
     assert sorted({use.grant for use in written if "journey" in use.tiers} - found) == [], "not used by this run"

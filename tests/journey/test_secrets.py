@@ -17,13 +17,13 @@ import boto3
 import pytest
 
 from datalake.names import Lake
-from local import postgres
-from local.airflow_api import FINISHED, AirflowApi
+from local.commands.airflow_api import FINISHED, AirflowApi
+from local.engines import postgres
 from local.environment import endpoints
 from local.settings import ENVIRONMENT, ROOT_ACCESS_KEY, SUFFIX, Settings
-from tests import secret_search
 from tests.dags.conftest import DAG_IDS
-from tests.home import Home
+from tests.support import secret_search
+from tests.support.own_home import Home
 
 pytestmark = pytest.mark.journey
 LAKE = Lake(ENVIRONMENT, SUFFIX)

@@ -27,7 +27,6 @@ from local.settings import ROOT
 from oracle import clean
 from oracle.lake import verdict
 from oracle.model import FAULTS
-from tests.home import Home
 from tests.kill_loop import reruns
 from tests.kill_loop.killer import Killer
 from tests.kill_loop.result import Result
@@ -36,6 +35,7 @@ from tests.kill_loop.targets import Targets
 from tests.kill_loop.versions import connect
 from tests.kill_loop.watch import ReaderProcess
 from tests.kill_loop.workload import Dags, Workload
+from tests.support.own_home import Home
 
 PAUSE = 14.0  # seconds between kills, on average; who is next may need some seconds more until it is at work
 REPORT_SECONDS = 30.0

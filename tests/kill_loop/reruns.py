@@ -16,8 +16,8 @@ from typing import Any
 import boto3
 
 from datalake.names import Lake
-from tests.home import Home
 from tests.kill_loop.workload import Dags, answered
+from tests.support.own_home import Home
 
 PAGE = 100
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from local import home as homes
-from tests.home import Home
+from local.supervision import control as homes
 from tests.kill_loop.workload import Dags, Workload
-from tests.services import wait_until
+from tests.support.aws_services import wait_until
+from tests.support.own_home import Home
 
 BUFFERED_SECONDS = 240  # Firehose's interval, and its attempts after the last kill
 RUN_SECONDS = 1200  # a run that a kill has left must be found by Airflow's heartbeats, and its job run again

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import psutil
 
-from local.reaper import children_of, descendants_of
 from local.settings import Settings
-from local.units import FAILED, READY, STEADY_SECONDS
+from local.supervision.reaper import children_of, descendants_of
+from local.supervision.units import FAILED, READY, STEADY_SECONDS
 
 IN_A_ROW = 3  # kills of a service without STEADY_SECONDS between them; the supervisor gives up at its seventh end
 RECENT_SECONDS = 0.3  # between two looks at a Lambda worker that say whether it works

@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 
 from local.settings import Settings
-from local.units import FAILED, READY, STEADY_SECONDS
+from local.supervision.units import FAILED, READY, STEADY_SECONDS
 from tests.kill_loop import killer
 from tests.kill_loop.killer import SHARES, deck
 from tests.kill_loop.targets import IN_A_ROW, GivenUp, Targets, Victim
-from tests.services import wait_until
+from tests.support.aws_services import wait_until
 
 START = "import subprocess, sys, time; print('up', flush=True); time.sleep(600)"
 # A parent whose children look like what the targets look for, as far as their command lines go

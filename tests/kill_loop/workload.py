@@ -16,11 +16,11 @@ from typing import Any, TypeVar
 import httpx
 import pymysql
 
-from local.airflow_api import FINISHED, AirflowApi
-from local.home import HomeError
+from local.commands.airflow_api import FINISHED, AirflowApi
 from local.settings import HOST, ROOT
-from tests.home import Home
+from local.supervision.control import HomeError
 from tests.kill_loop import versions
+from tests.support.own_home import Home
 
 RATE = 100  # events a second
 FAULTS = ("--duplicate", "0.02", "--malformed", "0.01", "--unknown-film", "0.01")

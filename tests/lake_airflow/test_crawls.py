@@ -9,8 +9,8 @@ from airflow.sdk.exceptions import AirflowException
 from datalake.tables import LANDED_EVENTS
 from lake_airflow import crawls
 from lake_airflow.defaults import LAKE
-from tests.aws import Handler
-from tests.services import Emulator
+from tests.support.aws_services import Emulator
+from tests.support.dag_services import Handler
 
 OCTOBER, NOVEMBER = ("2026", "10"), ("2026", "11")
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -11,7 +11,7 @@ import pytest
 from datalake.mysql_script import ScriptError
 from lake_airflow import mysql
 from lake_airflow.mysql import SakilaError, connect, count_rows, find_null_token, run_script, verify_sakila
-from tests.mariadb import MariaDb, mariadb
+from tests.support.mariadb import MariaDb, mariadb
 
 SCRIPT = rb"""-- a small schema in the manner of Sakila
 DROP SCHEMA IF EXISTS sakila;

@@ -16,8 +16,8 @@ from datalake.landing import parse_key
 from datalake.tables import RECONCILIATION
 from lake_airflow import new_events
 from lake_airflow.defaults import LAKE
-from tests.aws import FakeAthena, Handler
-from tests.services import Emulator
+from tests.support.aws_services import Emulator
+from tests.support.dag_services import FakeAthena, Handler
 
 STREAM = "events-1-"
 

@@ -18,7 +18,7 @@ from datalake.landing import parse_key
 from lake_airflow import repairs
 from lake_airflow.defaults import SQL_PATH
 from tests.glue.lake import TestLake, at, event, key, lines
-from tests.services import Emulator
+from tests.support.aws_services import Emulator
 
 NOON = at("2026-11-20 12:00:00")
 FILE = "streaming/2026/11/events-1-2026-11-20-12-00-00-00000000-0000-4000-8000-000000000001"

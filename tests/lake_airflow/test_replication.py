@@ -12,7 +12,7 @@ import csv_to_parquet
 from datalake.tables import SAKILA
 from lake_airflow import replication
 from lake_airflow.defaults import LAKE
-from tests.services import Emulator, wait_until
+from tests.support.aws_services import Emulator, wait_until
 
 LONG_AGO = "2020-01-01T00:00:00+00:00"
 ROWS = dict.fromkeys(SAKILA, 10)

@@ -26,7 +26,7 @@ from csv_to_parquet import handler
 from datalake.tables import SAKILA
 from local.settings import ACCOUNT
 from tests.lambda_.buckets import CATEGORY, CLEAN, KEY, LANDING, PARQUET, keys, notified, put, queued, read
-from tests.services import Emulator, make_role, running_emulator, wait_until
+from tests.support.aws_services import Emulator, make_role, running_emulator, wait_until
 
 pytestmark = pytest.mark.services
 ROOT = Path(__file__).resolve().parents[2]

@@ -17,10 +17,10 @@ import pytest
 
 from datalake.tables import SAKILA
 from lake_airflow.mysql import run_script, verify_sakila
-from local.executors.dms import Dms
+from local.aws.dms import Dms
 from local.settings import ROOT, TOOLS
-from tests.mariadb import mariadb
-from tests.services import running_emulator, running_server, wait_until
+from tests.support.aws_services import running_emulator, running_server, wait_until
+from tests.support.mariadb import mariadb
 
 log = logging.getLogger(__name__)
 # The copy that set-up has fetched, or another one

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 import typed_csv
 from datalake.schemas import Column, Table
 from datalake.tables import SAKILA
-from local.executors.dms.csv_files import TableFiles
-from local.executors.dms.endpoints import S3Target
+from local.aws.dms.csv_files import TableFiles
+from local.aws.dms.endpoints import S3Target
 from local.settings import ROOT
 from typed_csv import NULL_TOKEN, CsvError, arrow_schema, buffered, read_batches
 

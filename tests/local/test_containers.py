@@ -1,4 +1,4 @@
-"""Dockerfile and docker-compose.yaml: valid, safe, and the same home as local/services.py. Nothing is built."""
+"""Dockerfile and docker-compose.yaml: valid, safe, and the same home as local/home.py. Nothing is built."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from local import accounts, cli, java, mysql, python_environments, secret_files, setup
-from local.reaper import GRACE_SECONDS
-from local.run import find
-from local.services import Service
-from local.services import services as home_services
+from local.commands import cli
+from local.engines import accounts, java, mysql, secret_files
+from local.engines.trino import JARS
+from local.home import Service
+from local.home import services as home_services
+from local.installation import python_environments, setup
 from local.settings import ROOT, Settings
-from local.trino import JARS
-from tests.compose_file import (
+from local.supervision.reaper import GRACE_SECONDS
+from local.supervision.run import find
+from tests.support.compose_file import (
     CODE,
     FILE,
     HOME,
@@ -71,11 +73,11 @@ def test_every_service_of_the_home_is_there_and_no_other() -> None:
 def test_a_service_runs_and_is_checked_as_at_home(name: str) -> None:
     here = services()[name]
     assert find(SETTINGS, name).name == name
-    assert here["command"] == ["python", "-m", "local.run", name]
+    assert here["command"] == ["python", "-m", "local.supervision.run", name]
     assert here.get("entrypoint") is None
     assert here.get("stop_signal", "SIGTERM") == f"SIG{OWN[name].stop}"
     if not OWN[name].once:
-        assert here["healthcheck"]["test"] == ["CMD", "python", "-m", "local.run", "--ready", name]
+        assert here["healthcheck"]["test"] == ["CMD", "python", "-m", "local.supervision.run", "--ready", name]
 
 
 @pytest.mark.parametrize("name", sorted(OWN))
@@ -244,14 +246,15 @@ def test_the_image_has_every_tool_of_set_up() -> None:
 
 def test_set_up_makes_every_tool_from_no_more_than_the_image_gives_it(tmp_path: Path) -> None:
     _copy(copied("tools"), tmp_path)
-    run = next(one.words for one in dockerfile() if one.value.startswith("python3 -B -m local.setup"))
+    run = next(one.words for one in dockerfile() if one.value.startswith("python3 -B -m local.installation.setup"))
     names = run[4:]
     assert set(names) == {step.name for step in setup.steps()} - {*setup.FOR_TESTS}
     for name in ("airflow", "emulator"):
         assert (tmp_path / python_environments.LOCKS[name]).exists()
-    assert {path.name for path in (tmp_path / "local/jars").iterdir()} == {path.name for path in JARS.iterdir()}
+    assert {path.name for path in (tmp_path / "local/engines/jars").iterdir()} == {path.name for path in JARS.iterdir()}
     code = (
-        f"import sys; sys.path.insert(0, 'include')\nfrom local.setup import steps\nassert len(steps()) > {len(names)}"
+        "import sys; sys.path.insert(0, 'include')\n"
+        f"from local.installation.setup import steps\nassert len(steps()) > {len(names)}"
     )
     subprocess.run([sys.executable, "-B", "-c", code], check=True, cwd=tmp_path, env={"PATH": os.environ["PATH"]})
 

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from local import java
+from local.engines import java
 from local.settings import ROOT
 from tests.mutants.catalogue import MUTANTS, Mutant
 

@@ -43,10 +43,10 @@ MUTANTS = [
     ),
     Mutant(
         "a load is DMS's fresh end, not yesterday's",
-        "plugins/lake_operators/dms.py",
+        "include/lake_airflow/operators/dms.py",
         'if task["Status"] in ENDED and _is_fresh(task, since) and _fresh_start(task) != before:',
         'if task["Status"] in ENDED:',
-        "tests/plugins/test_dms.py::test_yesterdays_end_is_no_end",
+        "tests/lake_airflow/operators/test_dms.py::test_yesterdays_end_is_no_end",
     ),
     Mutant(
         "only what Firehose refused is sent again",
@@ -57,10 +57,10 @@ MUTANTS = [
     ),
     Mutant(
         "Firehose acknowledges what is on disk",
-        "local/executors/firehose/stream.py",
+        "local/aws/firehose/stream.py",
         "        for segment, position in written:\n            segment.sync(position)\n",
         "",
-        "tests/local/executors/firehose/test_durability.py::TestDurability::test_what_is_acknowledged_is_on_disk",
+        "tests/local/aws/firehose/test_durability.py::TestDurability::test_what_is_acknowledged_is_on_disk",
     ),
     Mutant(
         "a line's film_id is a number, not something like one",
@@ -127,10 +127,10 @@ MUTANTS = [
     ),
     Mutant(
         "a retry after a lost worker finds its Glue run",
-        "plugins/lake_operators/glue.py",
+        "include/lake_airflow/operators/glue.py",
         "            if run_id := self._own_run():\n",
         '            if run_id := "":\n',
-        "tests/plugins/test_glue.py::test_a_run_whose_start_nobody_could_note_is_found_by_its_tasks_name",
+        "tests/lake_airflow/operators/test_glue.py::test_a_run_whose_start_nobody_could_note_is_found_by_its_tasks_name",
     ),
     Mutant(
         "a month that the catalog lacks is crawled",

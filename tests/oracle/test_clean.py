@@ -15,8 +15,8 @@ import pytest
 
 from local.settings import REGION, ROOT_ACCESS_KEY
 from oracle import clean
-from tests.mariadb import mariadb
-from tests.services import Emulator
+from tests.support.aws_services import Emulator
+from tests.support.mariadb import mariadb
 
 BUCKET = "oracle-clean"
 TABLES = """

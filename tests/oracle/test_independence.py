@@ -13,7 +13,7 @@ from local.settings import ROOT
 
 LAKE = {
     "csv_to_parquet", "dags", "datalake", "datalake_spark", "glue", "infrastructure", "kdg", "lake_airflow",
-    "lake_operators", "local", "plugins", "tests", "typed_csv",
+    "lake_airflow.operators", "local", "plugins", "tests", "typed_csv",
 }  # fmt: skip
 MODULE = re.compile(r"[a-z_]+(\.[a-z_]+)+")
 ENGINES = {"pyspark", "trino", "awswrangler"}
@@ -27,7 +27,9 @@ def imported(file: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, f"{file}: a relative import"
             yield str(node.module).partition(".")[0]
-        elif isinstance(node, ast.Constant) and MODULE.fullmatch(str(node.value)):  # import_module("local.demo")
+        elif isinstance(node, ast.Constant) and MODULE.fullmatch(
+            str(node.value)
+        ):  # import_module("local.commands.demo")
             yield str(node.value).partition(".")[0]
 
 

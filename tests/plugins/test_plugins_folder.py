@@ -23,13 +23,6 @@ def test_only_plugins_are_executed() -> None:
     assert [path.name for path in executed() if not path.name.endswith("_plugin.py")] == []
 
 
-def test_operators_are_not_plugins_but_importable() -> None:
-    files = {path.name for path in (PLUGINS / "lake_operators").glob("*.py")}
-    assert {"dms.py", "glue.py", "s3.py"} <= files
-    assert not any("lake_operators" in path.parts for path in executed())
-    __import__("lake_operators.dms")
-
-
 def test_the_folder_loads_under_the_real_plugin_manager() -> None:
     _get_plugins.cache_clear()
     plugins, errors = _get_plugins()

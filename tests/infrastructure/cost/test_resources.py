@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from infrastructure.cfn.intrinsics import TemplateError
 from infrastructure.cost.resources import Environment
-from infrastructure.intrinsics import TemplateError
 
 TEMPLATE: dict[str, Any] = {
     "Parameters": {

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from infrastructure.mwaa.package import MWAA, build
-from local.python_environments import python
+from local.installation.python_environments import python
 from local.settings import TOOLS
 
 CONSTRAINTS = MWAA / "constraints.txt"

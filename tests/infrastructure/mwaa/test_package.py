@@ -39,7 +39,7 @@ home = pathlib.Path(os.environ["AIRFLOW_HOME"])
 bag = BundleDagBag(dag_folder=home / "dags", bundle_path=home / "dags", bundle_name="dags-folder")
 plugins, plugin_errors = _get_plugins()
 modules = {}
-for name in ("datalake", "lake_airflow", "lake_operators"):
+for name in ("datalake", "lake_airflow", "lake_airflow.operators"):
     for found in pkgutil.iter_modules(importlib.import_module(name).__path__):
         modules[f"{name}.{found.name}"] = importlib.import_module(f"{name}.{found.name}").__file__
 print(json.dumps({
@@ -117,7 +117,7 @@ def test_the_archive_holds_what_dags_import_and_nothing_else() -> None:
     plugins = zipfile.ZipFile(io.BytesIO(build()[0].body))
     wheels = {path.name for path in (MWAA / "wheels").iterdir()}
     assert {name.split("/")[0] for name in plugins.namelist()} == wheels | {
-        ".airflowignore", "datalake", "lake_airflow", "lake_operators", "run_note_plugin.py", "sql",
+        ".airflowignore", "datalake", "lake_airflow", "run_note_plugin.py", "sql",
     }  # fmt: skip
 
 

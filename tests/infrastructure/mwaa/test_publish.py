@@ -15,10 +15,10 @@ from infrastructure.mwaa import publish
 from infrastructure.mwaa.package import build
 from infrastructure.package import Artifact
 from lake_airflow.defaults import STREAMING_FILMS_POOL
-from local.airflow import POOL
+from local.engines.airflow import POOL
 from tests.infrastructure.mwaa.test_package import LAKE
 from tests.infrastructure.test_template import Resolved
-from tests.services import running_emulator
+from tests.support.aws_services import running_emulator
 
 BUCKET = "airflow-code"
 

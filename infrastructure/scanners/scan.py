@@ -1,0 +1,126 @@
+"""``make scan``: checkov, cfn-lint and our own rules over the template, and over the naive set-up, which must fail.
+
+Ours must give no finding that is not suppressed with a reason, in the template itself, at most MOST_SUPPRESSED times;
+the naive template at least LEAST_NAIVE. checkov is told to fetch nothing from its maker, so all of it runs offline.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from infrastructure.package import ROOT, TEMPLATE, render_template
+from infrastructure.rules import RULES, View, check
+
+NAIVE = ROOT / "tests" / "infrastructure" / "naive.yaml"
+MOST_SUPPRESSED, LEAST_NAIVE = 10, 40
+# checkov has an environment of its own, which set-up makes; cfn-lint stands beside the Python that runs this.
+CHECKOV = ROOT / ".local" / "tools" / "scanners" / "bin" / "checkov"
+CFN_LINT = Path(sys.executable).with_name("cfn-lint")
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What a scanner said of a template; ``suppressed`` are pairs of check and resource."""
+
+    scanner: str
+    findings: tuple[str, ...]
+    suppressed: tuple[tuple[str, str, str], ...] = ()
+
+
+def checkov(template: Path) -> Scan:
+    """Each finding is a check's id, its resource and its title; each suppression a check, a resource and the reason."""
+    options = ["--framework", "cloudformation", "--skip-download", "--output", "json"]
+    done = subprocess.run([CHECKOV, "--file", template, *options], capture_output=True, text=True, check=False)
+    report: dict[str, Any] = json.loads(done.stdout)
+    results = report["results"]
+    if results["parsing_errors"]:
+        raise ValueError(f"checkov cannot read {template}")
+    return Scan(
+        "checkov",
+        tuple(f"{one['check_id']} {one['resource']}: {one['check_name']}" for one in results["failed_checks"]),
+        tuple(
+            (one["check_id"], one["resource"].rpartition(".")[2], one["check_result"]["suppress_comment"])
+            for one in results["skipped_checks"]
+        ),
+    )
+
+
+def cfn_lint(*templates: Path) -> Scan:
+    """Each finding is a rule's id, the path into the template and the message."""
+    done = subprocess.run([CFN_LINT, "--format", "json", *templates], capture_output=True, text=True, check=False)
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    return Scan(
+        "cfn-lint",
+        tuple(
+            f"{one['Rule']['Id']} {'.'.join(map(str, one['Location']['Path'] or []))}: {one['Message']}"
+            for one in found
+        ),
+    )
+
+
+def own_rules(view: View) -> Scan:
+    """Our rules' findings."""
+    return Scan("own rules", tuple(map(str, check(view))))
+
+
+def of_lake() -> Iterator[Scan]:
+    """Every scanner over our template as it is deployed, cfn-lint also over its source."""
+    with tempfile.TemporaryDirectory() as folder:
+        rendered, everything = Path(folder) / "template.json", Path(folder) / "everything.json"
+        rendered.write_text(render_template())
+        template = json.loads(rendered.read_text())
+        for resource in template["Resources"].values():
+            resource.pop("Condition", None)  # checkov leaves out what the parameters' defaults do
+        everything.write_text(json.dumps(template))
+        yield checkov(everything)
+        yield cfn_lint(rendered, TEMPLATE)
+    yield own_rules(View.of_lake())
+
+
+def of_naive() -> Iterator[Scan]:
+    """Every scanner over the naive set-up."""
+    yield checkov(NAIVE)
+    yield cfn_lint(NAIVE)
+    yield own_rules(View.of_file(NAIVE))
+
+
+def main(argv: list[str]) -> int:
+    """Print what was found and suppressed, and the counts; 0 when they are as they must be."""
+    if argv:
+        print("usage: python -m infrastructure.scanners.scan", file=sys.stderr)
+        return 2
+    ours, naive = list(of_lake()), list(of_naive())
+    for scan in ours:
+        for finding in scan.findings:
+            print(f"{scan.scanner}: {finding}")
+        for rule, resource, reason in scan.suppressed:
+            print(f"suppressed: {rule} {resource}: {reason}")
+    print(f"\n{'findings':12}{'ours':>6}{'naive':>8}")
+    for here, there in zip(ours, naive, strict=True):
+        print(f"{here.scanner:12}{len(here.findings):>6}{len(there.findings):>8}")
+    found = sum(len(scan.findings) for scan in ours)
+    expected = sum(len(scan.findings) for scan in naive)
+    suppressed = sum(len(scan.suppressed) for scan in ours)
+    print(f"{'together':12}{found:>6}{expected:>8}")
+    print(f"{suppressed} suppressed, {len(RULES)} rules of our own")
+    wrong = []
+    if found:
+        wrong.append(f"{found} findings in our template")
+    if suppressed > MOST_SUPPRESSED:
+        wrong.append(f"{suppressed} suppressions, more than {MOST_SUPPRESSED}")
+    if expected < LEAST_NAIVE:
+        wrong.append(f"only {expected} findings in {NAIVE.name}, fewer than {LEAST_NAIVE}: a scanner sees nothing")
+    for text in wrong:
+        print(f"error: {text}", file=sys.stderr)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,198 @@
+"""ALTER TABLE: in the Glue catalog for Hive tables, statements for Trino for the columns of Iceberg tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from local.aws.athena import hive_ddl
+from local.aws.athena.access import split_location
+from local.aws.athena.lake_types import is_iceberg
+from local.aws.athena.rights import Rights
+from local.aws.athena.show import StatementFailed
+from local.aws.athena.tokens import Cursor, quote
+
+# What a table read from Glue holds beyond a TableInput.
+_TABLE_INPUT = (
+    "Name", "Description", "Owner", "LastAccessTime", "LastAnalyzedTime", "Retention", "StorageDescriptor",
+    "PartitionKeys", "ViewOriginalText", "ViewExpandedText", "TableType", "Parameters",
+)  # fmt: skip
+_PARTITION_BATCH = 100  # Glue's limit for one call is 100 partitions (25 when deleting)
+_DELETE_BATCH = 25
+
+
+def table_input(table: dict[str, Any]) -> dict[str, Any]:
+    """The TableInput that keeps a table as Glue returned it."""
+    return {name: table[name] for name in _TABLE_INPUT if name in table}
+
+
+class AlterTable:
+    """One ALTER TABLE on a table as Glue returned it; ``glue`` is a client."""
+
+    def __init__(self, glue: Any, rights: Rights, database: str, table: dict[str, Any]) -> None:
+        self._glue, self._rights, self._database, self._table = glue, rights, database, table
+        self._name = str(table["Name"])
+        self._iceberg = is_iceberg(table)
+
+    def run(self, cursor: Cursor) -> tuple[str, ...]:
+        """Read and do what follows the table's name; statements that Trino must do instead, if any."""
+        if cursor.accept("ADD", "COLUMNS"):
+            return self._add_columns(cursor)
+        if cursor.accept("REPLACE", "COLUMNS"):
+            self._hive_only("REPLACE COLUMNS")
+            self._table["StorageDescriptor"]["Columns"] = hive_ddl.parse_columns(cursor)
+        elif cursor.accept("CHANGE"):
+            cursor.accept("COLUMN")
+            return self._change_column(cursor)
+        elif cursor.accept("DROP", "COLUMN"):
+            if not self._iceberg:
+                raise StatementFailed("NOT_SUPPORTED: DROP COLUMN needs an Iceberg table; use REPLACE COLUMNS")
+            statement = f"{self._alter} DROP COLUMN {quote(cursor.expect_name())}"
+            cursor.expect_end()
+            return (statement,)
+        elif cursor.accept("SET", "TBLPROPERTIES"):
+            self._hive_only("SET TBLPROPERTIES")
+            self._table["Parameters"] = {**self._table.get("Parameters", {}), **hive_ddl.parse_properties(cursor)}
+        elif cursor.accept("SET", "LOCATION"):
+            self._hive_only("SET LOCATION")
+            self._table["StorageDescriptor"]["Location"] = self._location(cursor)
+        else:
+            self._hive_only("PARTITION clauses")
+            self._partitions(cursor)
+            return ()
+        cursor.expect_end()
+        self._save()
+        return ()
+
+    @property
+    def _alter(self) -> str:
+        return f"ALTER TABLE iceberg.{quote(self._database)}.{quote(self._name)}"
+
+    def _hive_only(self, clause: str) -> None:
+        if self._iceberg:
+            raise StatementFailed(f"NOT_SUPPORTED: ALTER TABLE {clause} is not supported for Iceberg tables here")
+
+    def _location(self, cursor: Cursor) -> str:
+        location = cursor.expect_string()
+        split_location(location)
+        return location
+
+    def _save(self) -> None:
+        self._glue.update_table(DatabaseName=self._database, TableInput=table_input(self._table))
+
+    def _add_columns(self, cursor: Cursor) -> tuple[str, ...]:
+        added = hive_ddl.parse_columns(cursor)
+        cursor.expect_end()
+        if self._iceberg:
+            return tuple(
+                f"{self._alter} ADD COLUMN {quote(item['Name'])} {hive_ddl.trino_type(item['Type'])}" for item in added
+            )
+        columns = self._table["StorageDescriptor"]["Columns"]
+        taken = {item["Name"] for item in [*columns, *self._table.get("PartitionKeys", [])]}
+        if double := taken.intersection(item["Name"] for item in added):
+            raise StatementFailed(f"FAILED: SemanticException Duplicate column name: {', '.join(sorted(double))}")
+        columns += added
+        self._save()
+        return ()
+
+    def _change_column(self, cursor: Cursor) -> tuple[str, ...]:
+        old, new = cursor.expect_name(), cursor.expect_name()
+        kind = cursor.until("COMMENT").lower()
+        comment = {"Comment": cursor.expect_string()} if cursor.accept("COMMENT") else {}
+        cursor.expect_end()
+        found = [item for item in self._table["StorageDescriptor"]["Columns"] if item["Name"] == old]
+        if not found:
+            raise StatementFailed(f"FAILED: SemanticException [Error 10002]: Invalid column reference {old}")
+        if self._iceberg:
+            statements = []
+            if kind != found[0]["Type"]:
+                statements.append(f"{self._alter} ALTER COLUMN {quote(old)} SET DATA TYPE {hive_ddl.trino_type(kind)}")
+            if new != old:
+                statements.append(f"{self._alter} RENAME COLUMN {quote(old)} TO {quote(new)}")
+            return tuple(statements)
+        found[0].update({"Name": new, "Type": kind, **comment})
+        self._save()
+        return ()
+
+    # partitions
+
+    def _partitions(self, cursor: Cursor) -> None:
+        if cursor.accept("ADD"):
+            self._add_partitions(cursor, cursor.accept("IF", "NOT", "EXISTS"))
+        elif cursor.accept("DROP"):
+            self._drop_partitions(cursor, cursor.accept("IF", "EXISTS"))
+        else:
+            values = self._values(cursor)
+            partition = self._glue.get_partition(
+                DatabaseName=self._database, TableName=self._name, PartitionValues=values
+            )["Partition"]
+            if cursor.accept("SET", "LOCATION"):
+                storage = {**partition["StorageDescriptor"], "Location": self._location(cursor)}
+                changed = {"Values": values, "StorageDescriptor": storage}
+            else:
+                cursor.expect("RENAME", "TO")
+                changed = {"Values": self._values(cursor), "StorageDescriptor": partition["StorageDescriptor"]}
+            cursor.expect_end()
+            self._rights.glue("UpdatePartition", self._database, self._name)
+            self._glue.update_partition(
+                DatabaseName=self._database,
+                TableName=self._name,
+                PartitionValueList=values,
+                PartitionInput={**changed, "Parameters": partition.get("Parameters", {})},
+            )
+
+    def _values(self, cursor: Cursor) -> list[str]:
+        """``PARTITION (key = 'value', ...)`` in the order of the table's keys."""
+        cursor.expect("PARTITION", "(")
+        given: dict[str, str] = {}
+        while True:
+            name = cursor.expect_name()
+            cursor.expect("=")
+            number = cursor.token and cursor.token.kind == "number"
+            given[name] = str(cursor.until(",", ")")) if number else cursor.expect_string()
+            if not cursor.accept(","):
+                break
+        cursor.expect(")")
+        keys = [key["Name"] for key in self._table.get("PartitionKeys", [])]
+        if sorted(given) != sorted(keys):
+            raise StatementFailed(
+                f"FAILED: SemanticException partition spec {given} doesn't contain all (or only) the keys {keys}"
+            )
+        return [given[key] for key in keys]
+
+    def _add_partitions(self, cursor: Cursor, if_not_exists: bool) -> None:
+        self._rights.glue("BatchCreatePartition", self._database, self._name)
+        storage, inputs = self._table["StorageDescriptor"], []
+        keys = [key["Name"] for key in self._table.get("PartitionKeys", [])]
+        while cursor.token:
+            values = self._values(cursor)
+            folder = "/".join(f"{key}={value}" for key, value in zip(keys, values, strict=True))
+            location = (
+                self._location(cursor) if cursor.accept("LOCATION") else f"{storage['Location'].rstrip('/')}/{folder}/"
+            )
+            inputs.append({"Values": values, "StorageDescriptor": {**storage, "Location": location}})
+        for start in range(0, len(inputs), _PARTITION_BATCH):
+            reply = self._glue.batch_create_partition(
+                DatabaseName=self._database,
+                TableName=self._name,
+                PartitionInputList=inputs[start : start + _PARTITION_BATCH],
+            )
+            for error in reply.get("Errors", []):
+                detail = error["ErrorDetail"]
+                if not (if_not_exists and detail["ErrorCode"] == "AlreadyExistsException"):
+                    raise StatementFailed(f"FAILED: {detail['ErrorCode']}: partition {error['PartitionValues']}")
+
+    def _drop_partitions(self, cursor: Cursor, if_exists: bool) -> None:
+        self._rights.glue("BatchDeletePartition", self._database, self._name)
+        wanted = [self._values(cursor)]
+        while cursor.accept(","):
+            wanted.append(self._values(cursor))
+        cursor.expect_end()
+        for start in range(0, len(wanted), _DELETE_BATCH):
+            reply = self._glue.batch_delete_partition(
+                DatabaseName=self._database,
+                TableName=self._name,
+                PartitionsToDelete=[{"Values": values} for values in wanted[start : start + _DELETE_BATCH]],
+            )
+            for error in reply.get("Errors", []):
+                if not (if_exists and error["ErrorDetail"]["ErrorCode"] == "EntityNotFoundException"):
+                    raise StatementFailed(f"FAILED: {error['ErrorDetail']['ErrorCode']}: {error['PartitionValues']}")

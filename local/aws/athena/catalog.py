@@ -1,0 +1,305 @@
+"""Hive's half of Athena: statements that the Glue catalog answers, and what Iceberg tables need Trino for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from local.aws.athena import hive_ddl, lake_types, show
+from local.aws.athena.access import split_location
+from local.aws.athena.alter import AlterTable
+from local.aws.athena.rights import Rights
+from local.aws.athena.show import Answer, StatementFailed
+from local.aws.athena.statements import Statement
+from local.aws.athena.tokens import Cursor, literal, quote
+from local.aws.athena.translate import optimize, vacuum
+
+VACUUM_AGE_SECONDS = 432_000  # Athena's default of vacuum_max_snapshot_age_seconds
+_DDL_TASK = "FAILED: Execution Error, return code 1 from org.apache.hadoop.hive.ql.exec.DDLTask."
+Table = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """The statement is left to Trino: these, in order. ``answer`` makes the result of the rows of the last one."""
+
+    statements: tuple[str, ...]
+    answer: Callable[[list[list[Any]]], Answer] = field(default=lambda rows: Answer())  # noqa: ARG005
+
+
+class Catalog:
+    """Runs one caller's statements; ``glue`` and ``s3`` are clients of the analysts' role."""
+
+    def __init__(self, glue: Any, s3: Any, rights: Rights, database: str) -> None:
+        self._glue, self._s3, self._rights, self._database = glue, s3, rights, database
+
+    def run(self, statement: Statement) -> Answer | Engine:
+        """Do it; raises StatementFailed, Denied or SqlError."""
+        handler: Callable[[str], Answer | Engine] = getattr(self, f"_{statement.kind.lower()}")
+        try:
+            return handler(statement.sql)
+        except ClientError as error:
+            code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
+            raise StatementFailed(f"{_DDL_TASK} {code}(message:{message})") from error
+
+    def _table(self, database: str, name: str, action: str = "GetTable") -> Table:
+        self._rights.glue(action, database, name)
+        try:
+            table = self._glue.get_table(DatabaseName=database, Name=name)["Table"]
+        except self._glue.exceptions.EntityNotFoundException as error:
+            raise StatementFailed(
+                f"FAILED: SemanticException [Error 10001]: Table not found {database}.{name}"
+            ) from error
+        return lake_types.completed(table, self._s3)
+
+    # databases
+
+    def _create_database(self, sql: str) -> Answer:
+        cursor = Cursor(sql, hive=True)
+        cursor.at = 2
+        if_not_exists = cursor.accept("IF", "NOT", "EXISTS")
+        name = cursor.expect_name()
+        database: dict[str, Any] = {"Name": name}
+        while cursor.token:
+            if cursor.accept("COMMENT"):
+                database["Description"] = cursor.expect_string()
+            elif cursor.accept("LOCATION"):
+                database["LocationUri"] = cursor.expect_string()
+            else:
+                cursor.expect("WITH", "DBPROPERTIES")
+                database["Parameters"] = hive_ddl.parse_properties(cursor)
+        self._rights.glue("CreateDatabase", name)
+        try:
+            self._glue.create_database(DatabaseInput=database)
+        except self._glue.exceptions.AlreadyExistsException:
+            if not if_not_exists:
+                raise
+        return Answer()
+
+    def _drop_database(self, sql: str) -> Answer:
+        cursor = Cursor(sql, hive=True)
+        cursor.at = 2
+        if_exists = cursor.accept("IF", "EXISTS")
+        name = cursor.expect_name()
+        cascade = cursor.accept("CASCADE")
+        if not cascade:
+            cursor.accept("RESTRICT")
+        cursor.expect_end()
+        self._rights.glue("DeleteDatabase", name)
+        try:
+            tables = [table["Name"] for table in self._tables(name)]
+            if tables and not cascade:
+                message = f"Database {name} is not empty. One or more tables exist."
+                raise StatementFailed(f"{_DDL_TASK} InvalidOperationException(message:{message})")
+            for table in tables:
+                self._rights.glue("DeleteTable", name, table)
+                self._glue.delete_table(DatabaseName=name, Name=table)
+            self._glue.delete_database(Name=name)
+        except self._glue.exceptions.EntityNotFoundException as error:
+            if not if_exists:
+                raise StatementFailed(_no_database(name)) from error
+        return Answer()
+
+    def _show_databases(self, sql: str) -> Answer:
+        cursor = Cursor(sql, hive=True)
+        cursor.at = 2
+        cursor.accept("LIKE")
+        pattern = show.pattern(cursor)
+        self._rights.glue("GetDatabases")
+        pages = self._glue.get_paginator("get_databases").paginate()
+        names = (database["Name"] for page in pages for database in page["DatabaseList"])
+        return Answer.lines("database_name", filter(pattern, sorted(names)))
+
+    # tables
+
+    def _tables(self, database: str) -> Iterable[Table]:
+        pages = self._glue.get_paginator("get_tables").paginate(DatabaseName=database)
+        return sorted((table for page in pages for table in page["TableList"]), key=lambda table: str(table["Name"]))
+
+    def _listed(self, sql: str, column: str, wanted: Callable[[Table], bool]) -> Answer:
+        cursor = Cursor(sql, hive=True)
+        cursor.at = 2
+        database = cursor.expect_name() if cursor.accept("IN") or cursor.accept("FROM") else self._database
+        cursor.accept("LIKE")
+        pattern = show.pattern(cursor)
+        self._rights.glue("GetTables", database, "*")
+        try:
+            names = [table["Name"] for table in self._tables(database) if wanted(table)]
+        except self._glue.exceptions.EntityNotFoundException as error:
+            raise StatementFailed(_no_database(database)) from error
+        return Answer.lines(column, filter(pattern, names))
+
+    def _show_tables(self, sql: str) -> Answer:
+        return self._listed(sql, "tab_name", bool)
+
+    def _show_views(self, sql: str) -> Answer:
+        return self._listed(sql, "views", lambda table: table.get("TableType") == "VIRTUAL_VIEW")
+
+    def _create_table(self, sql: str) -> Answer | Engine:
+        ddl = hive_ddl.parse_create_table(sql, self._database)
+        self._rights.glue("CreateTable", ddl.database, ddl.table)
+        if ddl.is_iceberg:
+            self._rights.objects("PutObject", ddl.location)
+            return Engine((ddl.iceberg_sql(),))
+        split_location(ddl.location)
+        try:
+            self._glue.create_table(DatabaseName=ddl.database, TableInput=ddl.table_input())
+        except self._glue.exceptions.AlreadyExistsException:
+            if not ddl.if_not_exists:
+                raise
+        return Answer()
+
+    def _drop_table(self, sql: str) -> Answer | Engine:
+        return self._drop(sql, view=False)
+
+    def _drop_view(self, sql: str) -> Answer | Engine:
+        return self._drop(sql, view=True)
+
+    def _drop(self, sql: str, view: bool) -> Answer | Engine:
+        cursor = Cursor(sql, hive=True)
+        cursor.at = 2
+        if_exists = cursor.accept("IF", "EXISTS")
+        database, name = cursor.expect_table(self._database)
+        cursor.expect_end()
+        try:
+            table = self._table(database, name, "DeleteTable")
+        except StatementFailed:
+            if if_exists:
+                return Answer()
+            raise
+        if (table.get("TableType") == "VIRTUAL_VIEW") != view:
+            raise StatementFailed(f"FAILED: SemanticException {database}.{name} is {'not ' if view else ''}a view")
+        if lake_types.is_iceberg(table):  # Athena deletes the data of an Iceberg table, never that of another
+            self._rights.objects("DeleteObject", table["StorageDescriptor"]["Location"])
+            return Engine((f"DROP TABLE iceberg.{quote(database)}.{quote(name)}",))
+        self._glue.delete_table(DatabaseName=database, Name=name)
+        return Answer()
+
+    def _alter_table(self, sql: str) -> Answer | Engine:
+        cursor = Cursor(sql, hive=True)
+        cursor.at = 2
+        database, name = cursor.expect_table(self._database)
+        table = self._table(database, name, "UpdateTable")
+        statements = AlterTable(self._glue, self._rights, database, table).run(cursor)
+        return Engine(statements) if statements else Answer()
+
+    # partitions
+
+    def _partitioned(self, sql: str, words: int) -> tuple[str, str, Table]:
+        """Database, name and definition of the partitioned table that alone follows a statement's first words."""
+        cursor = Cursor(sql, hive=True)
+        cursor.at = words
+        database, name = cursor.expect_table(self._database)
+        cursor.expect_end()
+        table = self._table(database, name)
+        if not table.get("PartitionKeys"):
+            raise StatementFailed(f"FAILED: SemanticException table {name} is not partitioned")
+        return database, name, table
+
+    def _msck_repair_table(self, sql: str) -> Engine:
+        database, name, table = self._partitioned(sql, 3)
+        self._rights.glue("BatchCreatePartition", database, name)
+        self._rights.objects("GetObject", table["StorageDescriptor"]["Location"])
+        return Engine(
+            (f"CALL awsdatacatalog.system.sync_partition_metadata({literal(database)}, {literal(name)}, 'ADD')",)
+        )
+
+    def _show_partitions(self, sql: str) -> Answer:
+        database, name, table = self._partitioned(sql, 2)
+        self._rights.glue("GetPartitions", database, name)
+        pages = self._glue.get_paginator("get_partitions").paginate(DatabaseName=database, TableName=name)
+        keys = [key["Name"] for key in table["PartitionKeys"]]
+        found = (partition["Values"] for page in pages for partition in page["Partitions"])
+        lines = ("/".join(f"{key}={value}" for key, value in zip(keys, values, strict=True)) for values in found)
+        return Answer.lines("partition", sorted(lines))
+
+    # descriptions
+
+    def _described(self, sql: str, skip: int) -> tuple[Cursor, str, Table]:
+        cursor = Cursor(sql, hive=True)
+        cursor.at = skip
+        database, name = cursor.expect_table(self._database)
+        return cursor, database, self._table(database, name)
+
+    def _describe(self, sql: str) -> Answer:
+        words = Cursor(sql, hive=True)
+        words.at = 1
+        full = words.accept("FORMATTED") or words.accept("EXTENDED")
+        cursor, database, table = self._described(sql, words.at)
+        cursor.expect_end()
+        return show.describe(database, table, full)
+
+    def _show_columns(self, sql: str) -> Answer:
+        cursor = Cursor(sql, hive=True)
+        cursor.at = 2
+        if not cursor.accept("IN"):
+            cursor.expect("FROM")
+        database, name = cursor.expect_table(self._database)
+        if cursor.accept("IN") or cursor.accept("FROM"):
+            database = cursor.expect_name()
+        cursor.expect_end()
+        return Answer.lines("field", (f"{item['Name']:<20}" for item in show.columns(self._table(database, name))))
+
+    def _show_tblproperties(self, sql: str) -> Answer:
+        cursor, _, table = self._described(sql, 2)
+        properties = table.get("Parameters", {})
+        if cursor.token:
+            cursor.expect("(")
+            wanted = cursor.expect_string()
+            cursor.expect(")")
+            missing = f"Table {table['Name']} does not have property: {wanted}"
+            properties = {wanted: properties.get(wanted, missing)}
+        cursor.expect_end()
+        return Answer(
+            ("prpt_name", "prpt_value"), tuple(f"{name}\t{value}" for name, value in sorted(properties.items()))
+        )
+
+    def _show_create_table(self, sql: str) -> Answer:
+        cursor, database, table = self._described(sql, 3)
+        cursor.expect_end()
+        if table.get("TableType") == "VIRTUAL_VIEW":
+            raise StatementFailed(f"FAILED: SemanticException {table['Name']} is a view: use SHOW CREATE VIEW")
+        return Answer.lines("createtab_stmt", show.show_create_table(database, table).split("\n"))
+
+    def _show_create_view(self, sql: str) -> Engine:
+        cursor, database, table = self._described(sql, 3)
+        cursor.expect_end()
+        return Engine(
+            (f"SHOW CREATE VIEW awsdatacatalog.{quote(database)}.{quote(table['Name'])}",),
+            lambda rows: Answer.lines("Create View", str(rows[0][0]).split("\n")),
+        )
+
+    # upkeep of Iceberg tables
+
+    def _iceberg(self, database: str, name: str, what: str) -> Table:
+        table = self._table(database, name, "UpdateTable")
+        if not lake_types.is_iceberg(table):
+            raise StatementFailed(f"NOT_SUPPORTED: {what} needs an Iceberg table: {database}.{name}")
+        self._rights.objects("GetObject", table["StorageDescriptor"]["Location"])
+        return table
+
+    def _optimize(self, sql: str) -> Engine:
+        statement, database, name = optimize(sql, self._database)
+        table = self._iceberg(database, name, "OPTIMIZE")
+        self._rights.objects("PutObject", table["StorageDescriptor"]["Location"])
+        return Engine((statement,))
+
+    def _vacuum(self, sql: str) -> Engine:
+        database, name = vacuum(sql, self._database)
+        table = self._iceberg(database, name, "VACUUM")
+        self._rights.objects("DeleteObject", table["StorageDescriptor"]["Location"])
+        properties = lake_types.metadata(table, self._s3).get("properties", {})
+        age = properties.get("vacuum_max_snapshot_age_seconds", str(VACUUM_AGE_SECONDS))
+        if not re.fullmatch(r"\d+", age):
+            raise StatementFailed(f"INVALID_TABLE_PROPERTY: vacuum_max_snapshot_age_seconds = {age}")
+        alter = f"ALTER TABLE iceberg.{quote(database)}.{quote(name)} EXECUTE"
+        steps = ("expire_snapshots", "remove_orphan_files")
+        return Engine(tuple(f"{alter} {step}(retention_threshold => '{age}s')" for step in steps))
+
+
+def _no_database(name: str) -> str:
+    return f"FAILED: SemanticException [Error 10072]: Database does not exist: {name}"

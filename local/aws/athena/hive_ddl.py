@@ -1,0 +1,283 @@
+"""Hive's CREATE TABLE, as Athena takes it: read into Glue's TableInput."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from local.aws.athena.lake_types import split_types
+from local.aws.athena.tokens import Cursor, SqlError, literal, quote, tokenize, unquote
+
+_HADOOP = "org.apache.hadoop"
+TEXT_INPUT = f"{_HADOOP}.mapred.TextInputFormat"
+TEXT_OUTPUT = f"{_HADOOP}.hive.ql.io.HiveIgnoreKeyTextOutputFormat"
+LAZY_SIMPLE = f"{_HADOOP}.hive.serde2.lazy.LazySimpleSerDe"
+
+# STORED AS name: (input format, output format, SerDe)
+FORMATS = {
+    "TEXTFILE": (TEXT_INPUT, TEXT_OUTPUT, LAZY_SIMPLE),
+    "JSONFILE": (TEXT_INPUT, TEXT_OUTPUT, "org.apache.hive.hcatalog.data.JsonSerDe"),
+    "PARQUET": (
+        f"{_HADOOP}.hive.ql.io.parquet.MapredParquetInputFormat",
+        f"{_HADOOP}.hive.ql.io.parquet.MapredParquetOutputFormat",
+        f"{_HADOOP}.hive.ql.io.parquet.serde.ParquetHiveSerDe",
+    ),
+    "ORC": (
+        f"{_HADOOP}.hive.ql.io.orc.OrcInputFormat",
+        f"{_HADOOP}.hive.ql.io.orc.OrcOutputFormat",
+        f"{_HADOOP}.hive.ql.io.orc.OrcSerde",
+    ),
+    "AVRO": (
+        f"{_HADOOP}.hive.ql.io.avro.AvroContainerInputFormat",
+        f"{_HADOOP}.hive.ql.io.avro.AvroContainerOutputFormat",
+        f"{_HADOOP}.hive.serde2.avro.AvroSerDe",
+    ),
+    "RCFILE": (
+        f"{_HADOOP}.hive.ql.io.RCFileInputFormat",
+        f"{_HADOOP}.hive.ql.io.RCFileOutputFormat",
+        f"{_HADOOP}.hive.serde2.columnar.LazyBinaryColumnarSerDe",
+    ),
+    "SEQUENCEFILE": (
+        f"{_HADOOP}.mapred.SequenceFileInputFormat",
+        f"{_HADOOP}.hive.ql.io.HiveSequenceFileOutputFormat",
+        LAZY_SIMPLE,
+    ),
+}
+# ROW FORMAT DELIMITED clause: SerDe parameter
+_DELIMITERS = {
+    ("FIELDS", "TERMINATED", "BY"): "field.delim",
+    ("ESCAPED", "BY"): "escape.delim",
+    ("COLLECTION", "ITEMS", "TERMINATED", "BY"): "collection.delim",
+    ("MAP", "KEYS", "TERMINATED", "BY"): "mapkey.delim",
+    ("LINES", "TERMINATED", "BY"): "line.delim",
+    ("NULL", "DEFINED", "AS"): "serialization.null.format",
+}
+# Hive type: Trino type, where they differ
+_TRINO_TYPES = {
+    "string": "varchar",
+    "int": "integer",
+    "float": "real",
+    "binary": "varbinary",
+    "timestamp": "timestamp(6)",
+    "timestamptz": "timestamp(6) with time zone",
+}
+
+Column = dict[str, str]  # Glue's Name, Type, Comment
+
+
+@dataclass
+class CreateTable:
+    """A CREATE TABLE with a list of columns. ``partition_by`` holds Iceberg's transforms, ``partition_keys`` Hive's."""
+
+    database: str
+    table: str
+    external: bool
+    if_not_exists: bool
+    columns: list[Column]
+    comment: str = ""
+    partition_keys: list[Column] = field(default_factory=list)
+    partition_by: list[str] = field(default_factory=list)
+    bucket_columns: list[str] = field(default_factory=list)
+    buckets: int = -1
+    input_format: str = TEXT_INPUT
+    output_format: str = TEXT_OUTPUT
+    serde: str = LAZY_SIMPLE
+    serde_properties: dict[str, str] = field(default_factory=dict)
+    location: str = ""
+    properties: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def is_iceberg(self) -> bool:
+        """Whether TBLPROPERTIES ask for an Iceberg table."""
+        return self.properties.get("table_type", "").upper() == "ICEBERG"
+
+    def table_input(self) -> dict[str, Any]:
+        """Glue's TableInput."""
+        comment = {"comment": self.comment} if self.comment else {}
+        return {
+            "Name": self.table,
+            "Owner": "hadoop",
+            "TableType": "EXTERNAL_TABLE",
+            "Parameters": {"EXTERNAL": "TRUE", **self.properties, **comment},
+            "PartitionKeys": self.partition_keys,
+            "StorageDescriptor": {
+                "Columns": self.columns,
+                "Location": self.location,
+                "InputFormat": self.input_format,
+                "OutputFormat": self.output_format,
+                "Compressed": False,
+                "NumberOfBuckets": self.buckets,
+                "SerdeInfo": {"SerializationLibrary": self.serde, "Parameters": self.serde_properties},
+                "BucketColumns": self.bucket_columns,
+                "SortColumns": [],
+                "StoredAsSubDirectories": False,
+            },
+        }
+
+    def iceberg_sql(self) -> str:
+        """The statement that makes Trino create the Iceberg table."""
+        columns = ", ".join(
+            f"{quote(column['Name'])} {trino_type(column['Type'])}"
+            + (f" COMMENT {literal(column['Comment'])}" if column.get("Comment") else "")
+            for column in self.columns
+        )
+        wanted = {"location": literal(self.location.rstrip("/")), "format": literal(self._iceberg_format())}
+        if self.partition_by:
+            wanted["partitioning"] = f"ARRAY[{', '.join(literal(transform(item)) for item in self.partition_by)}]"
+        settings = ", ".join(f"{name} = {value}" for name, value in wanted.items())
+        exists = "IF NOT EXISTS " if self.if_not_exists else ""
+        comment = f" COMMENT {literal(self.comment)}" if self.comment else ""
+        name = f"iceberg.{quote(self.database)}.{quote(self.table)}"
+        return f"CREATE TABLE {exists}{name} ({columns}){comment} WITH ({settings})"
+
+    def _iceberg_format(self) -> str:
+        return self.properties.get("format", "parquet").upper()
+
+
+def parse_create_table(sql: str, database: str) -> CreateTable:
+    """Read ``CREATE [EXTERNAL] TABLE [IF NOT EXISTS] name (columns) ...``; raises SqlError."""
+    cursor = Cursor(sql, hive=True)
+    cursor.expect("CREATE")
+    external = cursor.accept("EXTERNAL")
+    cursor.expect("TABLE")
+    if_not_exists = cursor.accept("IF", "NOT", "EXISTS")
+    database, table = cursor.expect_table(database)
+    ddl = CreateTable(database, table, external, if_not_exists, parse_columns(cursor) if cursor.peek("(") else [])
+    while cursor.token:
+        _clause(cursor, ddl)
+    if not ddl.location:
+        raise SqlError("FAILED: ParseException: missing LOCATION: Athena tables need one")
+    if ddl.is_iceberg and (not ddl.columns or ddl.external):
+        raise SqlError("Iceberg tables need a list of columns and no EXTERNAL keyword")
+    if not ddl.is_iceberg and not ddl.external:
+        raise SqlError("External keyword required for table type HIVE")
+    return ddl
+
+
+def _clause(cursor: Cursor, ddl: CreateTable) -> None:
+    if cursor.accept("COMMENT"):
+        ddl.comment = cursor.expect_string()
+    elif cursor.accept("PARTITIONED", "BY"):
+        _partitions(cursor, ddl)
+    elif cursor.accept("CLUSTERED", "BY"):
+        ddl.bucket_columns = parse_names(cursor)
+        cursor.expect("INTO")
+        ddl.buckets = cursor.expect_number()
+        cursor.expect("BUCKETS")
+    elif cursor.accept("ROW", "FORMAT", "DELIMITED"):
+        _delimited(cursor, ddl)
+    elif cursor.accept("ROW", "FORMAT", "SERDE"):
+        ddl.serde = cursor.expect_string()
+    elif cursor.accept("WITH", "SERDEPROPERTIES"):
+        ddl.serde_properties = parse_properties(cursor)
+    elif cursor.accept("STORED", "AS", "INPUTFORMAT"):
+        ddl.input_format = cursor.expect_string()
+        cursor.expect("OUTPUTFORMAT")
+        ddl.output_format = cursor.expect_string()
+    elif cursor.accept("STORED", "AS"):
+        name = cursor.expect_name().upper()
+        if name not in FORMATS:
+            raise SqlError(f"FAILED: SemanticException Unrecognized file format in STORED AS clause: '{name}'")
+        ddl.input_format, ddl.output_format, default_serde = FORMATS[name]
+        if ddl.serde == LAZY_SIMPLE:
+            ddl.serde = default_serde
+    elif cursor.accept("LOCATION"):
+        ddl.location = cursor.expect_string()
+    elif cursor.accept("TBLPROPERTIES"):
+        ddl.properties = parse_properties(cursor)
+    else:
+        raise cursor.error("TBLPROPERTIES")
+
+
+def parse_columns(cursor: Cursor) -> list[Column]:
+    """``(name type [COMMENT 'x'], ...)``."""
+    columns = []
+    cursor.expect("(")
+    while True:
+        name = cursor.expect_name()
+        columns.append(_column(cursor, name))
+        if not cursor.accept(","):
+            break
+    cursor.expect(")")
+    return columns
+
+
+def _column(cursor: Cursor, name: str) -> Column:
+    kind = "".join(token.text for token in tokenize(cursor.until("COMMENT", ",", ")"))).lower().replace("`", "")
+    comment = {"Comment": cursor.expect_string()} if cursor.accept("COMMENT") else {}
+    return {"Name": name, "Type": kind, **comment}
+
+
+def _partitions(cursor: Cursor, ddl: CreateTable) -> None:
+    """Hive declares new columns, Iceberg names columns or transforms of them."""
+    cursor.expect("(")
+    while True:
+        item = Cursor(cursor.until(",", ")"), hive=True)
+        name = item.expect_name()
+        if item.token and not item.peek("("):
+            ddl.partition_keys.append(_column(item, name))
+            item.expect_end()
+        else:
+            ddl.partition_by.append(item.sql)
+        if not cursor.accept(","):
+            break
+    cursor.expect(")")
+
+
+def parse_names(cursor: Cursor) -> list[str]:
+    """``(name, ...)``."""
+    cursor.expect("(")
+    names = [cursor.expect_name()]
+    while cursor.accept(","):
+        names.append(cursor.expect_name())
+    cursor.expect(")")
+    return names
+
+
+def parse_properties(cursor: Cursor) -> dict[str, str]:
+    """``('name' = 'value', ...)``."""
+    properties: dict[str, str] = {}
+    cursor.expect("(")
+    while True:
+        name = cursor.expect_string()
+        cursor.expect("=")
+        properties[name] = cursor.expect_string()
+        if not cursor.accept(","):
+            break
+    cursor.expect(")")
+    return properties
+
+
+def _delimited(cursor: Cursor, ddl: CreateTable) -> None:
+    while True:
+        for words, parameter in _DELIMITERS.items():
+            if cursor.accept(*words):
+                ddl.serde_properties[parameter] = cursor.expect_string()
+                break
+        else:
+            break
+    if delimiter := ddl.serde_properties.get("field.delim"):
+        ddl.serde_properties.setdefault("serialization.format", delimiter)
+
+
+def transform(item: str) -> str:
+    """An Iceberg partition in Trino's order of arguments: ``bucket(16, id)`` becomes ``bucket(id, 16)``."""
+    cursor = Cursor(item, hive=True)
+    name = cursor.expect_name()
+    if not cursor.peek("("):
+        return name
+    arguments = [token for token in tokenize(cursor.expect_group()) if token.text != ","]
+    arguments.sort(key=lambda token: token.kind == "number")
+    return f"{name}({', '.join(unquote(token).lower() for token in arguments)})"
+
+
+def trino_type(hive: str) -> str:
+    """``struct<a:array<int>>`` becomes ``row("a" array(integer))``."""
+    outer, _, rest = hive.strip().partition("<")
+    if not rest:
+        return _TRINO_TYPES.get(outer, outer)
+    inner = split_types(rest[: rest.rindex(">")])
+    if outer == "struct":
+        fields = (item.partition(":") for item in inner)
+        return f"row({', '.join(f'{quote(name)} {trino_type(kind)}' for name, _, kind in fields)})"
+    return f"{outer}({', '.join(trino_type(item) for item in inner)})"

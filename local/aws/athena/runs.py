@@ -1,0 +1,126 @@
+"""The life of a query: QUEUED, RUNNING, then SUCCEEDED, FAILED or CANCELLED, its result in S3 before SUCCEEDED."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from local.aws.athena import engine
+from local.aws.athena.engine import EngineError
+from local.aws.athena.rights import ANALYST, Denied, Rights
+from local.aws.athena.show import StatementFailed
+from local.aws.athena.store import Document, Store
+from local.aws.athena.task import CANCELLED_BY_USER, Cancelled, Job, Task, millis
+from local.aws.athena.tokens import SqlError
+from local.aws.protocol import AwsError, Services
+
+log = logging.getLogger("athena")
+
+AT_ONCE = 4  # queries that run together; Trino has 300 MB for all of them
+# Categories and types of https://docs.aws.amazon.com/athena/latest/ug/error-reference.html
+SYSTEM, USER = 1, 2
+INTERNAL, ENGINE_FAILED, USER_ERROR, DDL_FAILED, SYNTAX = 100, 200, 1000, 1003, 1006
+
+
+class Runs:
+    """Runs accepted queries; ``store`` keeps what became of them."""
+
+    def __init__(self, services: Services, store: Store) -> None:
+        self._services, self._store = services, store
+        self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="athena")
+        self._stops: dict[str, threading.Event] = {}
+        self._clients: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    def start(self) -> None:
+        """Queries that an earlier server left behind have failed."""
+        left = self._store.unfinished()
+        if left:
+            engine.abandon_all(self._services.settings)
+        for document in left:
+            _end(document, "FAILED", "The query was interrupted by a restart of the service", (SYSTEM, INTERNAL, True))
+            self._store.save_execution(document, finished=True)
+
+    def stop(self) -> None:
+        """Cancel all queries and wait for their end."""
+        with self._lock:
+            for event in self._stops.values():
+                event.set()
+        self._pool.shutdown(wait=True)
+
+    def submit(self, job: Job) -> None:
+        """Queue an accepted query."""
+        stop = threading.Event()
+        with self._lock:
+            self._stops[job.id] = stop
+        self._pool.submit(self._run, job, stop)
+
+    def cancel(self, execution_id: str) -> None:
+        """Ask a query to stop; one that has ended stays as it is."""
+        with self._lock:
+            if event := self._stops.get(execution_id):
+                event.set()
+
+    def client(self, service: str) -> Any:
+        """A client under the analysts' role, whose session renews itself."""
+        with self._lock:
+            if service not in self._clients:
+                self._clients[service] = self._services.session(ANALYST, "athena").client(service)
+            return self._clients[service]
+
+    def _run(self, job: Job, stop: threading.Event) -> None:
+        document, started = job.document, time.time()
+        try:
+            if stop.is_set():
+                raise Cancelled(CANCELLED_BY_USER)
+            document["Status"]["State"] = "RUNNING"
+            self._store.save_execution(document, finished=False)
+            Task(job, self._services.settings, Rights(self._services, job.caller), self.client, stop).run()
+            _end(document, "SUCCEEDED")
+        except Cancelled as reason:
+            _end(document, "CANCELLED", str(reason))
+        except EngineError as error:
+            kind = SYNTAX if error.name == "SYNTAX_ERROR" else USER_ERROR if error.user else ENGINE_FAILED
+            _end(document, "FAILED", str(error), (USER if error.user else SYSTEM, kind, not error.user))
+        except SqlError as error:
+            _end(document, "FAILED", str(error), (USER, SYNTAX, False))
+        except StatementFailed as error:
+            _end(document, "FAILED", str(error), (USER, DDL_FAILED, False))
+        except (Denied, AwsError, ClientError) as error:
+            _end(document, "FAILED", str(error), (USER, USER_ERROR, False))
+        except Exception as error:
+            log.exception("query %s", job.id)
+            _end(document, "FAILED", f"Internal error: {type(error).__name__}: {error}", (SYSTEM, INTERNAL, True))
+        _time(document, started)
+        self._store.save_execution(document, finished=True)
+        with self._lock:
+            del self._stops[job.id]
+
+
+def _time(document: Document, started: float) -> None:
+    status, statistics = document["Status"], document["Statistics"]
+    submitted, ended = status["SubmissionDateTime"], status["CompletionDateTime"]
+    statistics["QueryQueueTimeInMillis"] = millis(submitted, started)
+    statistics["TotalExecutionTimeInMillis"] = millis(submitted, ended)
+    known = statistics["EngineExecutionTimeInMillis"] + statistics["QueryPlanningTimeInMillis"]
+    statistics["ServiceProcessingTimeInMillis"] = max(0, millis(started, ended) - known)
+
+
+def _end(document: Document, state: str, reason: str = "", error: tuple[int, int, bool] | None = None) -> None:
+    status = document["Status"]
+    status["State"], status["CompletionDateTime"] = state, time.time()
+    if reason:
+        status["StateChangeReason"] = reason
+    if error:
+        category, kind, retryable = error
+        status["AthenaError"] = {
+            "ErrorCategory": category,
+            "ErrorType": kind,
+            "Retryable": retryable,
+            "ErrorMessage": reason,
+        }

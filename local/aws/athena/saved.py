@@ -1,0 +1,187 @@
+"""Named queries and prepared statements."""
+
+from __future__ import annotations
+
+import time
+import uuid
+
+from local.aws.athena import statements
+from local.aws.athena.access import allow, invalid, needed, page, paging, workgroup_configuration
+from local.aws.athena.store import Document, Store
+from local.aws.athena.tokens import SqlError
+from local.aws.protocol import AwsError, Handler, Payload, Request, Services
+
+LISTED = 50
+
+
+class Saved:
+    """Handlers of the actions on saved statements."""
+
+    def __init__(self, services: Services, store: Store) -> None:
+        self._services, self._store = services, store
+        self.actions: dict[str, Handler] = {
+            "CreateNamedQuery": self.create_named_query,
+            "GetNamedQuery": lambda request: {"NamedQuery": self._named_query(request)},
+            "BatchGetNamedQuery": self.batch_get_named_query,
+            "ListNamedQueries": self.list_named_queries,
+            "UpdateNamedQuery": self.update_named_query,
+            "DeleteNamedQuery": self.delete_named_query,
+            "CreatePreparedStatement": self.create_prepared,
+            "GetPreparedStatement": self.get_prepared,
+            "BatchGetPreparedStatement": self.batch_get_prepared,
+            "ListPreparedStatements": self.list_prepared,
+            "UpdatePreparedStatement": self.update_prepared,
+            "DeletePreparedStatement": self.delete_prepared,
+        }
+
+    # named queries
+
+    def create_named_query(self, request: Request) -> Payload:
+        """CreateNamedQuery."""
+        payload = request.payload
+        workgroup = payload.get("WorkGroup") or "primary"
+        allow(self._services, request, workgroup)
+        workgroup_configuration(self._services, workgroup)
+        document = {
+            "Name": needed(payload, "Name"),
+            "Description": payload.get("Description", ""),
+            "Database": needed(payload, "Database"),
+            "QueryString": needed(payload, "QueryString"),
+            "NamedQueryId": str(uuid.uuid4()),
+            "WorkGroup": workgroup,
+        }
+        return {"NamedQueryId": self._store.add_named_query(document, payload.get("ClientRequestToken"))}
+
+    def _named_query(self, request: Request) -> Document:
+        query_id = needed(request.payload, "NamedQueryId")
+        document = self._store.named_query(query_id)
+        if document is None:
+            raise invalid(f"NamedQuery {query_id} was not found")
+        allow(self._services, request, document["WorkGroup"])
+        return document
+
+    def batch_get_named_query(self, request: Request) -> Payload:
+        """BatchGetNamedQuery."""
+        found, missing = [], []
+        for query_id in needed(request.payload, "NamedQueryIds"):
+            document = self._store.named_query(query_id)
+            if document is None:
+                message = f"NamedQuery {query_id} was not found"
+                missing.append({"NamedQueryId": query_id, "ErrorCode": "INVALID_INPUT", "ErrorMessage": message})
+            else:
+                allow(self._services, request, document["WorkGroup"])
+                found.append(document)
+        return {"NamedQueries": found, "UnprocessedNamedQueryIds": missing}
+
+    def list_named_queries(self, request: Request) -> Payload:
+        """ListNamedQueries."""
+        workgroup = request.payload.get("WorkGroup") or "primary"
+        allow(self._services, request, workgroup)
+        limit, skip = paging(request.payload, LISTED)
+        return page("NamedQueryIds", self._store.named_query_ids(workgroup, limit + 1, skip), limit, skip)
+
+    def update_named_query(self, request: Request) -> Payload:
+        """UpdateNamedQuery."""
+        document = self._named_query(request)
+        document["Name"] = needed(request.payload, "Name")
+        document["QueryString"] = needed(request.payload, "QueryString")
+        document["Description"] = request.payload.get("Description", document["Description"])
+        self._store.save_named_query(document)
+        return {}
+
+    def delete_named_query(self, request: Request) -> Payload:
+        """DeleteNamedQuery."""
+        self._store.delete_named_query(self._named_query(request)["NamedQueryId"])
+        return {}
+
+    # prepared statements
+
+    def prepared(self, workgroup: str, name: str) -> Document:
+        """A prepared statement; raises ResourceNotFoundException."""
+        document = self._store.prepared(workgroup, name)
+        if document is None:
+            raise AwsError(
+                "ResourceNotFoundException", f"PreparedStatement {name} was not found in workGroup {workgroup}."
+            )
+        return document
+
+    def prepare(self, workgroup: str, name: str, sql: str, description: str = "") -> None:
+        """Keep a prepared statement; raises InvalidRequestException when the name is taken or it is no statement."""
+        if not self._store.add_prepared(_prepared(workgroup, name, sql, description)):
+            raise invalid(f"PreparedStatement {name} already exists in workGroup {workgroup}")
+
+    def create_prepared(self, request: Request) -> Payload:
+        """CreatePreparedStatement."""
+        workgroup = self._workgroup(request)
+        name, sql = needed(request.payload, "StatementName"), needed(request.payload, "QueryStatement")
+        self.prepare(workgroup, name.lower(), sql, request.payload.get("Description", ""))
+        return {}
+
+    def get_prepared(self, request: Request) -> Payload:
+        """GetPreparedStatement."""
+        workgroup = self._workgroup(request)
+        return {"PreparedStatement": self.prepared(workgroup, needed(request.payload, "StatementName").lower())}
+
+    def batch_get_prepared(self, request: Request) -> Payload:
+        """BatchGetPreparedStatement."""
+        workgroup = self._workgroup(request)
+        found, missing = [], []
+        for name in needed(request.payload, "PreparedStatementNames"):
+            document = self._store.prepared(workgroup, name.lower())
+            if document is None:
+                message = f"PreparedStatement {name} was not found"
+                missing.append({"StatementName": name, "ErrorCode": "STATEMENT_NOT_FOUND", "ErrorMessage": message})
+            else:
+                found.append(document)
+        return {"PreparedStatements": found, "UnprocessedPreparedStatementNames": missing}
+
+    def list_prepared(self, request: Request) -> Payload:
+        """ListPreparedStatements."""
+        workgroup = self._workgroup(request)
+        limit, skip = paging(request.payload, LISTED)
+        documents = self._store.prepared_statements(workgroup, limit + 1, skip)
+        found = [{name: item[name] for name in ("StatementName", "LastModifiedTime")} for item in documents]
+        return page("PreparedStatements", found, limit, skip)
+
+    def update_prepared(self, request: Request) -> Payload:
+        """UpdatePreparedStatement."""
+        workgroup = self._workgroup(request)
+        name = needed(request.payload, "StatementName").lower()
+        sql = needed(request.payload, "QueryStatement")
+        old = self.prepared(workgroup, name)
+        description = str(request.payload.get("Description", old["Description"]))
+        self._store.save_prepared(_prepared(workgroup, name, sql, description))
+        return {}
+
+    def delete_prepared(self, request: Request) -> Payload:
+        """DeletePreparedStatement."""
+        workgroup = self._workgroup(request)
+        self.forget(workgroup, needed(request.payload, "StatementName").lower())
+        return {}
+
+    def forget(self, workgroup: str, name: str) -> None:
+        """Drop a prepared statement; raises ResourceNotFoundException."""
+        self.prepared(workgroup, name)
+        self._store.delete_prepared(workgroup, name)
+
+    def _workgroup(self, request: Request) -> str:
+        workgroup = str(needed(request.payload, "WorkGroup"))
+        allow(self._services, request, workgroup)
+        workgroup_configuration(self._services, workgroup)
+        return workgroup
+
+
+def _prepared(workgroup: str, name: str, sql: str, description: str) -> Document:
+    try:
+        statement = statements.classify(sql)
+    except SqlError as error:
+        raise invalid(str(error), "MALFORMED_QUERY") from error
+    if statement.kind not in statements.ENGINE_KINDS - {"CREATE_VIEW", "EXPLAIN"}:
+        raise invalid(f"{statement.kind.replace('_', ' ')} cannot be prepared", "MALFORMED_QUERY")
+    return {
+        "StatementName": name,
+        "QueryStatement": statement.sql,
+        "WorkGroupName": workgroup,
+        "Description": description,
+        "LastModifiedTime": time.time(),
+    }

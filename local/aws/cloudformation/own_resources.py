@@ -1,0 +1,199 @@
+"""Our resources of a stack: made, changed, replaced and removed one at a time, each step on disk before the next."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from infrastructure.cfn.intrinsics import Resolver, TemplateError
+from local.aws.cloudformation.plan import SECRET_PROPERTIES, Plan, digest
+from local.aws.cloudformation.stacks import Resource, Stack, Store
+from local.aws.cloudformation.types import RECORDED, Context, Failure, Json, OwnType, without
+from local.aws.cloudformation.wire import now
+from local.aws.protocol import AwsError
+
+log = logging.getLogger("cloudformation")
+
+
+class reasons:  # noqa: N801 (reads as a statement)
+    """Turns every error that an AWS call or a template can raise into a Failure with its message as reason."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, Failure) or not isinstance(error, Exception):
+            return
+        if isinstance(error, ClientError):
+            raise Failure(error.response["Error"].get("Message") or str(error)) from error
+        if isinstance(error, AwsError):
+            raise Failure(error.message) from error
+        if isinstance(error, BotoCoreError | TemplateError):
+            raise Failure(str(error)) from error
+        log.error("A stack operation failed", exc_info=error)
+        raise Failure(f"{type(error).__name__}: {error}") from error
+
+
+class OwnResources:
+    """Works on the resources of ``Stack.resources``; whatever fails raises Failure."""
+
+    def __init__(self, context: Context, store: Store, types: Mapping[str, OwnType]) -> None:
+        self._context, self._store, self._types = context, store, types
+
+    def make(self, stack: Stack, plan: Plan, resolver: Resolver, logical: str, prefix: str) -> None:
+        """Create or change one of our resources, if it is not what it should be."""
+        type_name = plan.resources[logical]["Type"]
+        before = stack.resources.get(logical) or self._taken_back(stack, logical, type_name)
+        try:
+            with reasons():
+                properties: Json = resolver.value(plan.resources[logical].get("Properties") or {})
+                print_ = digest(properties)
+                if before and before.type == type_name and before.digest == print_ and self.exists(before):
+                    return
+                if before is None:
+                    self._must_be_new(plan, logical, properties)
+                verb = "UPDATE" if before and before.type == type_name and before.digest else "CREATE"
+                self._note(stack, plan, logical, f"{verb}_IN_PROGRESS", properties)
+                attributes = self._attributes(stack, plan, logical, properties, before)
+                known = plan.known(logical) if type_name in self._types else {}
+                for name, value in known.items():
+                    if attributes.get(name, value) != value:
+                        raise Failure(
+                            f"{logical}{'.' * bool(name)}{name} is {attributes[name]}, but {value} was expected"
+                        )
+        except Failure as failure:
+            failed = stack.resources.get(logical) or Resource(type_name, "")
+            failed.status, failed.reason, failed.updated = f"{prefix}_FAILED", str(failure), now()
+            stack.resources[logical] = failed
+            stack.add_event(logical, type_name, failed.physical, failed.status, failed.reason)
+            self._store.save(stack)
+            raise Failure(f"The following resource(s) failed to {prefix.lower()}: [{logical}].") from failure
+        made = stack.resources[logical]
+        made.attributes, made.physical, made.digest = attributes, str(attributes[""]), print_
+        made.properties = without(properties, *SECRET_PROPERTIES)
+        made.status, made.reason, made.updated = f"{verb}_COMPLETE", "", now()
+        made.keeps, made.keeps_replaced = plan.kept(logical), plan.kept(logical, "UpdateReplacePolicy")
+        stack.add_event(logical, type_name, made.physical, made.status)
+        self._store.save(stack)
+
+    @staticmethod
+    def _taken_back(stack: Stack, logical: str, type_name: str) -> Resource | None:
+        """What was dropped from the stack but is not removed yet, when a rollback or a later update wants it again."""
+        for name, resource in stack.leftovers.items():
+            if name.split()[0] == logical and resource.type == type_name:
+                del stack.leftovers[name]
+                stack.resources[logical] = resource
+                return resource
+        return None
+
+    def _must_be_new(self, plan: Plan, logical: str, properties: Json) -> None:
+        """Raise Failure for a name that is taken, before it could be thought ours and be deleted by the rollback."""
+        type_name = plan.resources[logical]["Type"]
+        own = self._types.get(type_name)
+        name = own and plan.known(logical).get("")
+        if own and name and not own.adopts and own.exists(self._context, name, properties):
+            raise Failure(f"Resource of type '{type_name}' with identifier '{name}' already exists.")
+
+    def _note(self, stack: Stack, plan: Plan, logical: str, status: str, properties: Json) -> None:
+        """Remember a resource before it is touched, so that a kill in the middle leaves nothing unknown."""
+        type_name = plan.resources[logical]["Type"]
+        present = stack.resources.get(logical)
+        if present is None or present.type != type_name:
+            if present is not None:
+                self.set_aside(stack, logical)
+            known = plan.known(logical) if type_name in self._types else {}
+            present = Resource(type_name, status, physical=str(known.get("", "")))
+            present.properties = without(properties, *SECRET_PROPERTIES)
+            stack.resources[logical] = present
+        present.status, present.updated = status, now()
+        stack.add_event(logical, type_name, present.physical, status)
+        self._store.save(stack)
+
+    def _attributes(self, stack: Stack, plan: Plan, logical: str, properties: Json, before: Resource | None) -> Json:
+        """Do it: create, change, or replace; returns the resource's attributes."""
+        type_name = plan.resources[logical]["Type"]
+        if type_name not in self._types:
+            return {"": plan.recorded(logical)}
+        own = self._types[type_name]
+        if before is None or before.type != type_name or not before.digest or not self.exists(before):
+            if before is not None and before.physical and self.exists(before):
+                own.delete(self._context, before.physical, before.properties)  # begun by an operation that was killed
+            return own.create(self._context, properties)
+        changed = {
+            name
+            for name in properties.keys() | before.properties.keys()
+            if name not in SECRET_PROPERTIES and properties.get(name) != before.properties.get(name)
+        }
+        if not changed & set(own.replaces):
+            return own.update(self._context, before.physical, properties)
+        return self._replace(stack, plan, logical, properties, before)
+
+    def _replace(self, stack: Stack, plan: Plan, logical: str, properties: Json, before: Resource) -> Json:
+        """Make a new resource and set the old one aside until the update has succeeded."""
+        own = self._types[before.type]
+        wanted = plan.known(logical).get("")
+        if wanted and wanted == before.physical:
+            raise Failure(
+                "CloudFormation cannot update a stack when a custom-named resource requires replacing. "
+                f"Rename {wanted} and update the stack again."
+            )
+        aside = stack.leftovers.pop(f"{logical} {wanted}", None) if wanted else None
+        if aside is not None:  # a rollback takes the old one back
+            attributes = own.update(self._context, aside.physical, properties)
+        else:
+            attributes = own.create(self._context, properties)
+        stack.leftovers[f"{logical} {before.physical}"] = Resource(
+            before.type, before.status, before.physical, properties=before.properties, keeps=before.keeps_replaced
+        )
+        return attributes
+
+    def set_aside(self, stack: Stack, logical: str) -> None:
+        """Take a resource out of the stack; ``clean_up`` removes it once the update has succeeded."""
+        gone = stack.resources.pop(logical)
+        if gone.physical:
+            stack.leftovers[f"{logical} {gone.physical}"] = gone
+
+    def clean_up(self, stack: Stack) -> None:
+        """Remove what the update replaced or dropped; a failure is noted and does not undo the update, as on AWS."""
+        for name, resource in list(stack.leftovers.items()):
+            logical = name.split()[0]
+            if resource.keeps:
+                stack.add_event(logical, resource.type, resource.physical, "DELETE_SKIPPED")
+                del stack.leftovers[name]
+                continue
+            stack.add_event(logical, resource.type, resource.physical, "DELETE_IN_PROGRESS")
+            try:
+                with reasons():
+                    self._delete(resource)
+            except Failure as failure:
+                stack.add_event(logical, resource.type, resource.physical, "DELETE_FAILED", str(failure))
+            else:
+                stack.add_event(logical, resource.type, resource.physical, "DELETE_COMPLETE")
+                del stack.leftovers[name]
+            self._store.save(stack)
+
+    def remove(self, stack: Stack, logical: str, resource: Resource) -> None:
+        """Remove a resource, with its events."""
+        stack.add_event(logical, resource.type, resource.physical, "DELETE_IN_PROGRESS")
+        try:
+            with reasons():
+                self._delete(resource)
+        except Failure as failure:
+            resource.status, resource.reason = "DELETE_FAILED", str(failure)
+            stack.add_event(logical, resource.type, resource.physical, "DELETE_FAILED", str(failure))
+            self._store.save(stack)
+            raise Failure(f"The following resource(s) failed to delete: [{logical}].") from failure
+        stack.add_event(logical, resource.type, resource.physical, "DELETE_COMPLETE")
+
+    def _delete(self, resource: Resource) -> None:
+        if resource.type in self._types and resource.physical:
+            self._types[resource.type].delete(self._context, resource.physical, resource.properties)
+
+    def exists(self, resource: Resource) -> bool:
+        """Whether what we made is still there."""
+        if resource.type in RECORDED:
+            return True
+        return bool(resource.physical) and self._types[resource.type].exists(
+            self._context, resource.physical, resource.properties
+        )

@@ -1,0 +1,95 @@
+"""The runs of jobs, each a small file, so that they survive a kill of the server."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from local.aws.protocol import Payload
+from local.engines.state_files import write_atomically
+
+UNFINISHED = ("STARTING", "RUNNING", "STOPPING")
+
+
+@dataclass
+class Run:
+    """One run of a job. Times are epoch seconds, ``timeout`` is in minutes.
+
+    ``pid`` and ``pid_started`` name the run's process; ``shipped`` says how many bytes of which output are logged.
+    """
+
+    id: str
+    job_name: str
+    role: str
+    script: str
+    arguments: dict[str, str]
+    timeout: int
+    started: float
+    details: Payload = field(default_factory=dict)
+    state: str = "STARTING"
+    modified: float = 0.0
+    completed: float | None = None
+    error: str = ""
+    pid: int | None = None
+    pid_started: float = 0.0
+    shipped: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether it counts against MaxConcurrentRuns."""
+        return self.state in UNFINISHED
+
+    def described(self) -> Payload:
+        """The run as GetJobRun gives it."""
+        shown: Payload = {
+            **self.details,
+            "Id": self.id,
+            "Attempt": 0,
+            "JobName": self.job_name,
+            "StartedOn": self.started,
+            "LastModifiedOn": self.modified,
+            "JobRunState": self.state,
+            "Arguments": self.arguments,
+            "PredecessorRuns": [],
+            "ExecutionTime": round((self.completed or time.time()) - self.started),
+            "Timeout": self.timeout,
+            "LogGroupName": "/aws-glue/jobs",
+        }
+        if self.completed is not None:
+            shown["CompletedOn"] = self.completed
+        if self.error:
+            shown["ErrorMessage"] = self.error
+        return shown
+
+
+class RunStore:
+    """All runs of one home."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._runs: dict[str, Run] = {}
+        for path in folder.glob("*.json"):
+            run = Run(**json.loads(path.read_text()))
+            self._runs[run.id] = run
+
+    def save(self, run: Run) -> None:
+        """Keep a run as it is now; on disk before this returns."""
+        run.modified = time.time()
+        self._runs[run.id] = run
+        write_atomically(self._folder / f"{run.id}.json", json.dumps(asdict(run)))
+
+    def get(self, job_name: str, run_id: str) -> Run | None:
+        """A run of that job, or None."""
+        run = self._runs.get(run_id)
+        return run if run is not None and run.job_name == job_name else None
+
+    def of(self, job_name: str) -> list[Run]:
+        """A job's runs, the newest first."""
+        return sorted((r for r in self._runs.values() if r.job_name == job_name), key=lambda r: -r.started)
+
+    def unfinished(self) -> Iterator[Run]:
+        """Runs that have not ended."""
+        return (run for run in list(self._runs.values()) if run.is_unfinished)

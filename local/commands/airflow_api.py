@@ -1,0 +1,112 @@
+"""Airflow's public REST API as the demo uses it: trigger, watch, unpause. No database, no internals."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+
+from local.supervision.control import HomeError
+
+FINISHED = ("success", "failed")
+
+
+class RunFailed(HomeError):
+    """A DAG run ended in ``failed``; the message names its failed tasks and where their logs are shown."""
+
+
+class AirflowApi:
+    """A session at one Airflow. ``url`` is the UI's address, e.g. ``http://127.0.0.1:14505``."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.client = httpx.Client(base_url=url, timeout=30)
+        token = self.client.get("/auth/token")
+        token.raise_for_status()
+        self.client.headers["Authorization"] = f"Bearer {token.json()['access_token']}"
+
+    def get(self, path: str, **params: Any) -> dict[str, Any]:
+        """GET below /api/v2; raises httpx.HTTPStatusError."""
+        reply = self.client.get(f"/api/v2{path}", params=params)
+        reply.raise_for_status()
+        result: dict[str, Any] = reply.json()
+        return result
+
+    def import_errors(self) -> list[str]:
+        """File and message of every DAG file that does not load."""
+        return [f"{e['filename']}: {e['stack_trace']}" for e in self.get("/importErrors")["import_errors"]]
+
+    def wait_for_dags(self, dag_ids: set[str], seconds: float = 60) -> None:
+        """Until the DAG processor has parsed all of ``dag_ids``; HomeError names those that are missing."""
+        deadline = time.monotonic() + seconds
+        while missing := dag_ids - {d["dag_id"] for d in self.get("/dags", limit=100)["dags"]}:
+            if time.monotonic() > deadline:
+                raise HomeError(f"DAGs not parsed after {seconds:.0f} s: {sorted(missing)} {self.import_errors()}")
+            time.sleep(0.5)
+
+    def unpause(self, dag_id: str) -> None:
+        """Let the scheduler run a DAG."""
+        self.client.patch(f"/api/v2/dags/{dag_id}", json={"is_paused": False}).raise_for_status()
+
+    def trigger(self, dag_id: str, **body: Any) -> str:
+        """Start a run by hand; returns its id."""
+        reply = self.client.post(f"/api/v2/dags/{dag_id}/dagRuns", json={"logical_date": None, **body})
+        if reply.is_error:
+            raise HomeError(f"{dag_id} cannot be triggered: {reply.text}")
+        run_id: str = reply.json()["dag_run_id"]
+        return run_id
+
+    def runs(self, dag_id: str, since: datetime | None = None) -> list[dict[str, Any]]:
+        """Runs of a DAG that were queued at or after ``since`` (all if None), newest first."""
+        found = self.get(f"/dags/{dag_id}/dagRuns", order_by="-id", limit=100)["dag_runs"]
+        return [r for r in found if since is None or datetime.fromisoformat(r["queued_at"]) >= since]
+
+    def wait_run(self, dag_id: str, run_id: str, tick: Callable[[str], None], seconds: float = 900) -> dict[str, Any]:
+        """Until the run has ended; ``tick`` gets a line of progress. Raises HomeError."""
+        deadline = time.monotonic() + seconds
+        while True:
+            run = self.get(f"/dags/{dag_id}/dagRuns/{run_id}")
+            tasks = self.get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances", limit=100)["task_instances"]
+            busy = [t["task_id"] for t in tasks if t["state"] in ("running", "queued", "deferred", "up_for_reschedule")]
+            done = sum(t["state"] in ("success", "skipped") for t in tasks)
+            tick(f"{done}/{len(tasks)} tasks{': ' + ', '.join(busy) if busy else ''}")
+            if run["state"] in FINISHED:
+                break
+            if time.monotonic() > deadline:
+                raise HomeError(f"{dag_id} {run_id} has not ended after {seconds:.0f} s; it is at {busy}")
+            time.sleep(0.5)
+        if run["state"] == "failed":
+            failed = [t["task_id"] for t in tasks if t["state"] == "failed"]
+            raise RunFailed(
+                f"{dag_id}: {', '.join(failed) or 'run'} failed; see {self.url}/dags/{dag_id}/runs/{run_id}"
+            )
+        return run
+
+    def task_state(self, run: dict[str, Any], task_id: str) -> str:
+        """State of a task in a run, e.g. ``success`` or ``skipped``."""
+        return str(self.get(f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}/taskInstances/{task_id}")["state"])
+
+    def wait_next_run(
+        self,
+        dag_id: str,
+        since: datetime,
+        tick: Callable[[str], None],
+        seconds: float = 900,
+        partition_key: str | None = None,
+    ) -> dict[str, Any]:
+        """The first run (of a partition) that the scheduler started at or after ``since``, once it has ended."""
+        deadline = time.monotonic() + seconds
+        while not (runs := [r for r in self.runs(dag_id, since) if partition_key in (None, r["partition_key"])]):
+            tick("waiting for the scheduler")
+            if time.monotonic() > deadline:
+                raise HomeError(f"{dag_id}: no run was started since {since:%H:%M:%S}")
+            time.sleep(0.5)
+        return self.wait_run(dag_id, runs[-1]["dag_run_id"], tick, deadline - time.monotonic())
+
+
+def now() -> datetime:
+    """The present, with its zone."""
+    return datetime.now(UTC)

@@ -1,0 +1,169 @@
+"""Fills a started home: the engine's IAM user, the lake from its template, the developer's user.
+
+``python -m local.commands.provision prepare`` before Trino starts, ``python -m local.commands.provision deploy`` when
+the server answers; each can be repeated at any time. ``destroy`` and ``plan`` take the arguments of the commands of
+that name on AWS. Root's keys are used here and nowhere else but in the server.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from datalake.names import Lake
+from infrastructure.deploy import outputs
+from local.engines import mysql, secret_files, trino
+from local.environment import endpoints
+from local.settings import ACCOUNT, DEVELOPER, ENVIRONMENT, REGION, ROOT, ROOT_ACCESS_KEY, SUFFIX, TOOLS, Settings
+
+LAKE = Lake(ENVIRONMENT, SUFFIX)
+Progress = Callable[[str], None]
+
+
+class ProvisionError(Exception):
+    """The home could not be filled; the message says which part and why."""
+
+
+def prepare(settings: Settings) -> None:
+    """Make the IAM user that Trino runs under, which may do nothing but assume the analysts' role, and tell Trino."""
+    iam = _root(settings, "iam")
+    path = settings.secrets / f"{trino.ENGINE_USER}.json"
+    keys = _user(iam, trino.ENGINE_USER, path)
+    analyst = f"arn:aws:iam::{ACCOUNT}:role/{LAKE.role('analyst')}"
+    iam.put_user_policy(
+        UserName=trino.ENGINE_USER,
+        PolicyName="assume-analyst",
+        PolicyDocument=json.dumps(
+            {
+                "Version": "2012-10-17",
+                "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": analyst}],
+            }
+        ),
+    )
+    trino.configure(settings, keys["access_key"], keys["secret_key"])
+
+
+def deploy(settings: Settings, sakila: Path, progress: Progress = print, arguments: Sequence[str] = ()) -> None:
+    """Deploy the lake as root and make the developer's user, who may do what an analyst and an operator may.
+
+    ``sakila`` holds the two SQL scripts; ``arguments`` are more of ``infrastructure.deploy``'s own. Writes
+    ``developer.json`` and ``mysql.json`` among the home's secrets.
+    Raises ProvisionError with the deployment's own reason.
+    """
+    _run_deployment(settings, sakila, progress, arguments)
+    made = outputs(_root(settings, "cloudformation"), LAKE)
+    iam = _root(settings, "iam")
+    _user(iam, DEVELOPER, settings.secrets / "developer.json")
+    for policy in ("AnalystPolicy", "OperatorPolicy"):
+        iam.attach_user_policy(UserName=DEVELOPER, PolicyArn=made[policy])
+    secret = _root(settings, "secretsmanager").get_secret_value(SecretId=LAKE.mysql_secret)["SecretString"]
+    secret_files.write(settings.secrets / "mysql.json", secret)
+
+
+def _run_deployment(settings: Settings, sakila: Path, progress: Progress, arguments: Sequence[str]) -> None:
+    """``infrastructure.deploy`` as on AWS, but that nobody is asked."""
+    own = ["--yes", "--sakila", str(sakila), "--mysql-ca", str(mysql.ca_path(settings))]
+    command = _command("deploy", *own, *arguments)
+    last = ""
+    with subprocess.Popen(
+        command, cwd=ROOT, env=_environment(settings), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        for line in process.stdout or ():
+            last = line.rstrip()
+            progress(last)
+    if process.returncode:
+        raise ProvisionError(last or f"infrastructure.deploy ended with {process.returncode}")
+
+
+def destroy(settings: Settings, arguments: list[str]) -> int:
+    """Remove the lake with all its data as ``infrastructure.destroy`` does; the home's services go on."""
+    iam = _root(settings, "iam")
+    with contextlib.suppress(iam.exceptions.NoSuchEntityException):  # no policy can go that is attached to somebody
+        for policy in iam.list_attached_user_policies(UserName=DEVELOPER)["AttachedPolicies"]:
+            iam.detach_user_policy(UserName=DEVELOPER, PolicyArn=policy["PolicyArn"])
+    return subprocess.run(_command("destroy", *arguments), cwd=ROOT, env=_environment(settings), check=False).returncode
+
+
+def plan(settings: Settings, arguments: list[str]) -> int:
+    """Print what a deployment would change, as ``infrastructure.plan`` does."""
+    return subprocess.run(_command("plan", *arguments), cwd=ROOT, env=_environment(settings), check=False).returncode
+
+
+def _command(module: str, *arguments: str) -> list[str]:
+    names = ["--environment", ENVIRONMENT, "--suffix", SUFFIX]
+    return [sys.executable, "-m", f"infrastructure.{module}", *names, *arguments]
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """Of a command of ``infrastructure``: only the SDK's own variables say that this is the home."""
+    return {
+        **{name: os.environ[name] for name in ("HOME", "PATH", "LANG") if name in os.environ},
+        **endpoints(settings),
+        "AWS_ACCESS_KEY_ID": ROOT_ACCESS_KEY,
+        "AWS_SECRET_ACCESS_KEY": ROOT_ACCESS_KEY,
+        "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "include"))),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _user(iam: Any, name: str, path: Path) -> dict[str, str]:
+    """An IAM user and its access key, kept in ``path``; made anew when the emulator does not know them."""
+    with contextlib.suppress(iam.exceptions.EntityAlreadyExistsException):
+        iam.create_user(UserName=name)
+    known = [key["AccessKeyId"] for key in iam.list_access_keys(UserName=name)["AccessKeyMetadata"]]
+    if path.exists():
+        keys: dict[str, str] = json.loads(path.read_text())
+        if keys["access_key"] in known:
+            return keys
+    for access_key in known:  # whose secret nobody has any more
+        iam.delete_access_key(UserName=name, AccessKeyId=access_key)
+    made = iam.create_access_key(UserName=name)["AccessKey"]
+    keys = {"access_key": made["AccessKeyId"], "secret_key": made["SecretAccessKey"]}
+    secret_files.write(path, json.dumps(keys))
+    return keys
+
+
+def _root(settings: Settings, service: str) -> Any:
+    """A client under root; IAM through our server, which thereby learns new access keys."""
+    here = settings.server_url if service in ("iam", "cloudformation") else settings.emulator_url
+    return boto3.client(
+        service,
+        endpoint_url=here,
+        region_name=REGION,
+        aws_access_key_id=ROOT_ACCESS_KEY,
+        aws_secret_access_key=ROOT_ACCESS_KEY,
+    )
+
+
+def main(arguments: list[str]) -> int:
+    """``prepare``, ``deploy``, ``destroy`` or ``plan``, for the home that LAKE_HOME and LAKE_PORT name."""
+    settings = Settings.from_environment()
+    try:
+        if arguments == ["prepare"]:
+            prepare(settings)
+        elif arguments[:1] == ["deploy"]:
+            deploy(settings, TOOLS / "sakila", arguments=arguments[1:])
+        elif arguments[:1] == ["destroy"]:
+            return destroy(settings, arguments[1:])
+        elif arguments[:1] == ["plan"]:
+            return plan(settings, arguments[1:])
+        else:
+            print("usage: python -m local.commands.provision prepare|deploy|destroy|plan", file=sys.stderr)
+            return 2
+    except (ProvisionError, OSError, BotoCoreError, ClientError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

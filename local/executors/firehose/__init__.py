@@ -1,5 +1,0 @@
-"""Amazon Data Firehose, Direct PUT to S3. ``api.Firehose`` says what is served and what is not."""
-
-from local.executors.firehose.api import Firehose
-
-__all__ = ["Firehose"]

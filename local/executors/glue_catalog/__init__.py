@@ -1,5 +1,0 @@
-"""The Glue Data Catalog: the emulator's, completed and journalled. See ``api.GlueCatalog``."""
-
-from local.executors.glue_catalog.api import GlueCatalog
-
-__all__ = ["GlueCatalog"]

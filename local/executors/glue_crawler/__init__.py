@@ -1,5 +1,0 @@
-"""Glue crawlers that really look. See ``api.GlueCrawler``."""
-
-from local.executors.glue_crawler.api import GlueCrawler
-
-__all__ = ["GlueCrawler"]

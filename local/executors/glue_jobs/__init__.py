@@ -1,5 +1,0 @@
-"""Glue jobs that really run. See ``api.GlueJobs``."""
-
-from local.executors.glue_jobs.api import GlueJobs
-
-__all__ = ["GlueJobs"]

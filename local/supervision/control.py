@@ -1,0 +1,194 @@
+"""One home seen from outside: start it, wait for it, ask how it is, stop it, remove it. Standard library only."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from local.engines import accounts
+from local.home import ports
+from local.settings import ROOT, TOOLS, Settings
+from local.supervision import processes
+from local.supervision.reaper import GRACE_SECONDS
+from local.supervision.supervisor import lock
+from local.supervision.units import BLOCKED, FAILED, SETTLED, taken
+
+PYTHON = TOOLS / "airflow" / "bin" / "python"
+SUPERVISOR = [str(PYTHON), "-m", "local.supervision.supervisor"]
+LONGEST_PATH = 80  # of a home: the socket below it may have 107 characters
+# What tools leave in the checkout outside .local
+LEFT_BEHIND = (
+    ".hypothesis",
+    ".mypy_cache",
+    ".pytest_cache",
+    ".ruff_cache",
+    "spark-warehouse",
+    "metastore_db",
+    "derby.log",
+)
+
+State = dict[str, Any]
+
+
+class HomeError(Exception):
+    """The home cannot do what was asked; the message is for the user."""
+
+
+def supervisor(settings: Settings) -> int | None:
+    """The running supervisor's pid; None when there is none."""
+    if not (settings.home / "lock").exists():
+        return None
+    deadline = time.monotonic() + 10  # it writes its pid just after it has taken the lock
+    while not (held := lock(settings)):
+        if state := read_state(settings):
+            return int(state["pid"])
+        if time.monotonic() > deadline:
+            raise HomeError(f"the supervisor of {settings.home} says nothing; see {settings.logs}/supervisor.log")
+        time.sleep(0.05)
+    held.close()
+    return None
+
+
+def read_state(settings: Settings) -> State | None:
+    """What the supervisor last wrote; None when there is no supervisor."""
+    with contextlib.suppress(FileNotFoundError):
+        state: State = json.loads((settings.home / "state.json").read_text())
+        return state
+    return None
+
+
+def begin(settings: Settings) -> bool:
+    """Start the supervisor, or have the running one try again; True when it was started.
+
+    Raises HomeError when a port is taken or the tools are not installed.
+    """
+    if pid := supervisor(settings):
+        before = _state_of(settings)["round"]
+        os.kill(pid, signal.SIGUSR1)
+        _wait(lambda: _state_of(settings)["round"] > before, 10, "the supervisor does not answer")
+        return False
+    if not PYTHON.exists():
+        raise HomeError(f"{PYTHON} is missing: run `make up`, which installs it")
+    if len(str(settings.home)) > LONGEST_PATH:
+        raise HomeError(f"LAKE_HOME={settings.home} is too long for a socket in it: {LONGEST_PATH} characters at most")
+    sweep(settings)
+    for port, service in ports(settings).items():
+        if holder := processes.holder(port):
+            raise HomeError(taken(port, service, holder))
+    _keep_old_logs(settings)
+    (settings.home / "state.json").unlink(missing_ok=True)
+    log = settings.logs / "supervisor.log"
+    environment = {**os.environ, "LAKE_HOME": str(settings.home), "LAKE_PORT": str(settings.port)}
+    environment["PYTHONPATH"] = f"{ROOT}{os.pathsep}{ROOT / 'include'}"
+    with log.open("ab") as output:
+        child = subprocess.Popen(
+            SUPERVISOR,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=environment,
+            cwd=ROOT,
+            start_new_session=True,
+        )
+    try:
+        _wait(lambda: bool(read_state(settings)) or child.poll() is not None, 20, "the supervisor does not start")
+    except BaseException:
+        child.terminate()
+        child.wait()
+        raise
+    if child.poll() is not None:
+        raise HomeError(f"the supervisor ended at once; see {log}")
+    return True
+
+
+def wait(settings: Settings, look: Callable[[State], None]) -> None:
+    """Until every service is ready; ``look`` gets each state seen. Raises HomeError as soon as one has failed."""
+    while True:
+        if not (state := read_state(settings)):
+            raise HomeError(f"the supervisor is gone; see {settings.logs}/supervisor.log")
+        look(state)
+        if failed := [s for s in state["services"] if s["state"] == FAILED]:
+            blocked = [s["service"] for s in state["services"] if s["state"] == BLOCKED]
+            text = "\n".join(f"{s['service']}: {s['message']}" for s in failed)
+            raise HomeError(text + (f"\nnot started for that reason: {', '.join(blocked)}" if blocked else ""))
+        if all(service["state"] in SETTLED for service in state["services"]):
+            return
+        time.sleep(0.1)
+
+
+def stop(settings: Settings) -> bool:
+    """Stop everything of this home and wait for the end; True when something was running."""
+    found = supervisor(settings)
+    if found:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(found, signal.SIGTERM)
+        _wait(lambda: not supervisor(settings), 3 * GRACE_SECONDS, "the supervisor does not stop")
+    left = sweep(settings)
+    (settings.home / "state.json").unlink(missing_ok=True)
+    return left or bool(found)
+
+
+def sweep(settings: Settings) -> bool:
+    """Wait for what a killed supervisor left: its reapers end it in good order. Then end the rest, by force."""
+    if not (left := processes.of_home(str(settings.home))):
+        return False
+    deadline = time.monotonic() + GRACE_SECONDS
+    while left and time.monotonic() < deadline:
+        time.sleep(0.1)
+        left = processes.of_home(str(settings.home))
+    processes.end(left)
+    return True
+
+
+def clean(settings: Settings) -> list[Path]:
+    """Stop the home and remove it, the tools and the caches; returns what was removed. Raises HomeError."""
+    stop(settings)
+    users = [pid for pid in processes.all_pids() if processes.command_line(pid).startswith(f"{ROOT}/.local/tools/")]
+    if users := [pid for pid in users if pid != os.getpid()]:
+        raise HomeError(
+            f"still running from {TOOLS}, of another home perhaps: "
+            + ", ".join(f"pid {pid} ({processes.command_line(pid)})" for pid in users)
+        )
+    targets = [accounts.outside(settings), ROOT / ".local", *(ROOT / name for name in LEFT_BEHIND)]
+    if (settings.home / "lock").exists():  # it is a home and not, say, the user's own folder
+        targets.insert(0, settings.home)
+    targets += [path for path in ROOT.rglob("__pycache__") if ".local" not in path.relative_to(ROOT).parts]
+    removed = []
+    for target in targets:
+        if target.is_dir() and not target.is_symlink():
+            shutil.rmtree(target)
+        elif target.exists() or target.is_symlink():
+            target.unlink()
+        else:
+            continue
+        removed.append(target)
+    with contextlib.suppress(OSError):
+        accounts.OUTSIDE.rmdir()  # if no other home needs it
+    return removed
+
+
+def _state_of(settings: Settings) -> State:
+    return read_state(settings) or {"round": 0, "services": []}
+
+
+def _keep_old_logs(settings: Settings) -> None:
+    """Each start has its own logs; those of the start before keep the ending ``.1``."""
+    settings.logs.mkdir(parents=True, exist_ok=True)
+    for path in settings.logs.glob("*.log"):
+        path.replace(f"{path}.1")
+
+
+def _wait(done: Callable[[], bool], seconds: float, otherwise: str) -> None:
+    deadline = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > deadline:
+            raise HomeError(f"{otherwise} within {seconds:.0f} s")
+        time.sleep(0.05)

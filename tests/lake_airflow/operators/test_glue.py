@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowException, TaskDeferred
+
+from lake_airflow.operators.glue import GlueJobRunOperator
+from tests.support.dag_services import Handler, client_error
+
+NAME = "d:t:r:-1:2"  # of the task below, in its first tries
+ENDS = {"RUNNING": "SUCCEEDED", "STOPPING": "STOPPED"}  # what becomes of a run that has not ended yet
+
+
+class Store(dict[str, Any]):
+    """A task's state store: it outlives the task's tries, and also its clearing."""
+
+    def set(self, key: str, value: Any) -> None:
+        self[key] = value
+
+    def delete(self, key: str) -> None:
+        self.pop(key, None)
+
+
+class Glue:
+    """One job that runs once at a time, each run of which has ended when looked at a second time.
+
+    That look may be made to fail, as when a worker is lost; so may the reply to a start.
+    """
+
+    def __init__(self, aws_calls: dict[str, Handler]) -> None:
+        self.state, self.message = "SUCCEEDED", ""  # of the runs started from now on
+        self.runs: dict[str, str] = {}
+        self.arguments: dict[str, dict[str, str]] = {}
+        self.lost_worker: list[BaseException] = []
+        self.lost_reply: list[BaseException] = []
+        aws_calls["glue.GetJob"] = lambda _: {"Job": {"Name": "the-job"}}
+        aws_calls["glue.StartJobRun"] = self._start
+        aws_calls["glue.GetJobRun"] = self._get
+        aws_calls["glue.GetJobRuns"] = self._list
+
+    def run(self, state: str, arguments: dict[str, str]) -> str:
+        """A run in this state; its id."""
+        run_id = f"jr_{len(self.runs) + 1}"
+        self.runs[run_id], self.arguments[run_id] = state, arguments
+        return run_id
+
+    def _start(self, request: dict[str, Any]) -> dict[str, Any]:
+        if busy := [run_id for run_id, state in self.runs.items() if state in ENDS]:
+            self._end(busy[0])
+            raise client_error("ConcurrentRunsExceededException", "StartJobRun")
+        run_id = self.run(self.state, request["Arguments"])
+        if self.lost_reply:
+            raise self.lost_reply.pop()
+        return {"JobRunId": run_id}
+
+    def _list(self, _: dict[str, Any]) -> dict[str, Any]:
+        """Newest first."""
+        listed = [{"Id": r, "JobRunState": state, "Arguments": self.arguments[r]} for r, state in self.runs.items()]
+        return {"JobRuns": listed[::-1]}
+
+    def _end(self, run_id: str) -> None:
+        self.runs[run_id] = ENDS.get(self.runs[run_id], self.runs[run_id])
+
+    def _get(self, request: dict[str, Any]) -> dict[str, Any]:
+        if self.lost_worker:
+            raise self.lost_worker.pop()
+        run_id = request["RunId"]
+        run = {"Id": run_id, "JobRunState": self.runs[run_id], "ErrorMessage": self.message}
+        self._end(run_id)
+        return {"JobRun": run}
+
+
+@pytest.fixture
+def glue(aws_calls: dict[str, Handler]) -> Glue:
+    return Glue(aws_calls)
+
+
+@pytest.fixture
+def context() -> dict[str, Any]:
+    ti = SimpleNamespace(
+        xcom_push=lambda **_: None,
+        xcom_pull=lambda **_: None,
+        stats_tags={},
+        dag_id="d",
+        task_id="t",
+        run_id="r",
+        map_index=-1,
+        try_number=1,
+        max_tries=2,
+    )
+    return {"ti": ti, "task_instance": ti, "task_state_store": Store()}
+
+
+def clear(context: Any) -> None:
+    """As Airflow clears a task: it may be tried as often as before, from its last try on."""
+    ti = context["ti"]
+    ti.max_tries, ti.try_number = ti.try_number + 2, ti.try_number + 1
+
+
+def execute(context: Any) -> str | None:
+    return GlueJobRunOperator(task_id="run", job_name="the-job", job_poll_interval=0).execute(context)
+
+
+def test_a_run_is_started_and_its_id_returned(glue: Glue, context: Any) -> None:
+    assert execute(context) == "jr_1"
+
+
+def test_a_cleared_task_runs_the_job_again(glue: Glue, context: Any) -> None:
+    """The provider's own operator would find the id of the run that succeeded and start nothing."""
+    for expected in ("jr_1", "jr_2", "jr_3"):
+        assert execute(context) == expected
+        clear(context)
+
+
+def test_a_try_whose_success_was_never_reported_is_not_run_again(glue: Glue, context: Any) -> None:
+    """The worker was killed after the job's end, or the API server was away."""
+    assert execute(context) == "jr_1"
+    context["ti"].try_number = 2
+    assert execute(context) == "jr_1"
+    assert list(glue.runs) == ["jr_1"]
+
+
+def test_a_retry_after_a_lost_worker_finds_its_run(glue: Glue, context: Any) -> None:
+    glue.lost_worker = [KeyboardInterrupt()]
+    with pytest.raises(KeyboardInterrupt):
+        execute(context)
+    assert execute(context) == "jr_1"
+    assert list(glue.runs) == ["jr_1"]
+
+
+@pytest.mark.parametrize("died", [KeyboardInterrupt(), TimeoutError("the reply was lost")])
+def test_a_run_whose_start_nobody_could_note_is_found_by_its_tasks_name(
+    glue: Glue, context: Any, died: BaseException
+) -> None:
+    """Killed after Glue had started the run and before its id was stored."""
+    glue.state, glue.lost_reply = "RUNNING", [died]
+    with pytest.raises(type(died)):
+        execute(context)
+    assert context["task_state_store"] == {}
+    assert execute(context) == "jr_1"
+    assert glue.runs == {"jr_1": "SUCCEEDED"}
+
+
+def test_another_tasks_run_is_waited_for_and_not_taken_for_ones_own(glue: Glue, context: Any) -> None:
+    glue.run("RUNNING", {"--airflow_task_uuid": "d:t:another run:-1"})
+    glue.run("STOPPED", {"--airflow_task_uuid": NAME})  # ended, of an earlier try
+    assert execute(context) == "jr_3"
+    assert glue.runs["jr_1"] == "SUCCEEDED"
+
+
+def test_a_run_that_is_being_stopped_is_followed_by_another(glue: Glue, context: Any) -> None:
+    """A task that is cleared while it runs stops its job run, and the next try comes before that has ended."""
+    context["task_state_store"].set("glue_job_run_id_2", glue.run("STOPPING", {"--airflow_task_uuid": NAME}))
+    assert execute(context) == "jr_2"
+    assert glue.runs == {"jr_1": "STOPPED", "jr_2": "SUCCEEDED"}
+
+
+def test_a_retry_after_a_failed_run_starts_another(glue: Glue, context: Any) -> None:
+    glue.state = "FAILED"
+    with pytest.raises(AirflowException):
+        execute(context)
+    glue.state = "SUCCEEDED"
+    assert execute(context) == "jr_2"
+
+
+@pytest.mark.parametrize("state", ["FAILED", "TIMEOUT", "STOPPED"])
+def test_a_failure_says_what_glue_says(glue: Glue, context: Any, state: str) -> None:
+    glue.state, glue.message = state, "ValueError: curated.film_category is empty"
+    with pytest.raises(AirflowException, match=f"Run jr_1 of the-job: {state}: ValueError: curated.film_category is"):
+        execute(context)
+
+
+def test_a_job_that_does_not_exist_is_named_and_not_made(
+    aws_calls: dict[str, Handler], glue: Glue, context: Any
+) -> None:
+    def missing(_: dict[str, Any]) -> dict[str, Any]:
+        raise client_error("EntityNotFoundException", "GetJob")
+
+    def made(_: dict[str, Any]) -> dict[str, Any]:
+        raise AssertionError("the template owns the jobs")
+
+    aws_calls.update({"glue.GetJob": missing, "glue.CreateJob": made, "glue.UpdateJob": made})
+    with pytest.raises(AirflowException, match="Glue job the-job does not exist"):
+        execute(context)
+
+
+def test_deferred_it_gives_the_slot_back_and_a_retry_finds_the_run_by_name(glue: Glue, context: Any) -> None:
+    operator = GlueJobRunOperator(task_id="run", job_name="the-job", deferrable=True, waiter_delay=1)
+    with pytest.raises(TaskDeferred) as deferred:
+        operator.execute(context)
+    assert deferred.value.trigger.waiter_args == {"JobName": "the-job", "RunId": "jr_1"}
+    assert context["task_state_store"] == {}
+    context["ti"].try_number = 2
+    with pytest.raises(TaskDeferred) as again:
+        operator.execute(context)
+    assert again.value.trigger.waiter_args == deferred.value.trigger.waiter_args
+    assert operator.execute_complete(context, {"status": "success", "run_id": "jr_1"}) == "jr_1"

@@ -1,0 +1,59 @@
+"""The alarm on a queue, by the home's own metric: nobody but the thread tells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local.aws import queue_metrics
+from local.aws.queue_metrics import QueueMetrics
+from tests.support.aws_services import LakeServer, running_emulator, running_server, wait_until
+
+pytestmark = pytest.mark.services
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LakeServer]:
+    folder: Path = tmp_path_factory.mktemp("queue-metrics")
+    with pytest.MonkeyPatch.context() as patch, running_emulator(folder) as emulator:
+        patch.setattr(queue_metrics, "EVERY", 0.2)
+        with running_server(emulator, (QueueMetrics,)) as running:
+            yield running
+
+
+def test_the_depth_of_an_alarmed_queue_is_told_and_of_no_other(lake: LakeServer) -> None:
+    sqs, cloudwatch = (lake.emulator.client(service) for service in ("sqs", "cloudwatch"))
+    watched, other = (sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("watched", "other"))
+
+    def state() -> str:
+        return str(cloudwatch.describe_alarms(AlarmNames=["depth"])["MetricAlarms"][0]["StateValue"])
+
+    cloudwatch.put_metric_alarm(
+        AlarmName="depth",
+        Namespace="AWS/SQS",
+        MetricName="ApproximateNumberOfMessagesVisible",
+        Dimensions=[{"Name": "QueueName", "Value": "watched"}],
+        Statistic="Maximum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=0,
+        ComparisonOperator="GreaterThanThreshold",
+    )
+    sqs.send_message(QueueUrl=other, MessageBody="one")
+    wait_until(lambda: state() == "OK", what="OK")
+    sqs.send_message(QueueUrl=watched, MessageBody="one")
+    wait_until(lambda: state() == "ALARM", what="ALARM")
+    found = cloudwatch.list_metrics(Namespace="AWS/SQS")["Metrics"]
+    assert [one["Dimensions"] for one in found] == [[{"Name": "QueueName", "Value": "watched"}]]
+
+
+def test_a_queue_that_is_gone_is_told_nothing_of(lake: LakeServer) -> None:
+    sqs, cloudwatch = (lake.emulator.client(service) for service in ("sqs", "cloudwatch"))
+    (metrics,) = lake.server.executors
+    assert isinstance(metrics, QueueMetrics)
+    url = sqs.create_queue(QueueName="watched")["QueueUrl"]
+    sqs.delete_queue(QueueUrl=url)
+    assert cloudwatch.describe_alarms(AlarmNames=["depth"])["MetricAlarms"]
+    metrics.tell(queue_metrics.datetime.now(queue_metrics.UTC))

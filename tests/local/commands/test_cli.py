@@ -1,0 +1,191 @@
+"""The commands as a user types them: what they print, how they fail, and what they leave."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from local.commands import cli
+from local.engines import accounts, secret_files
+from local.settings import ROOT, Settings
+from local.supervision import control as home
+from local.supervision import processes
+from tests.support.ports import free_ports
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    settings = Settings(home=tmp_path / "home", port=free_ports(10))
+    monkeypatch.setenv("LAKE_HOME", str(settings.home))
+    monkeypatch.setenv("LAKE_PORT", str(settings.port))
+    return settings
+
+
+def test_a_bare_make_lists_every_target() -> None:
+    listed = subprocess.run(["make"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    names = [line.split()[0] for line in listed.splitlines()]
+    assert {"demo", "test", "up", "down", "status", "clean", "stream", "history", "env", "lock", "lint"} <= set(names)
+    assert all(len(line.split()) > 2 for line in listed.splitlines()), "each with a word of help"
+
+
+def test_an_unknown_command_lists_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["fly"]) == 2
+    assert "usage: python -m local {up|down|status|clean|" in capsys.readouterr().err
+
+
+def test_a_wrong_port_is_an_error_not_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LAKE_PORT", "80")
+    assert cli.main(["status"]) == 1
+    assert capsys.readouterr().err.startswith("error: LAKE_PORT='80': give a number from 1024 to 65525")
+
+
+def test_nothing_running_is_said(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["status"]) == 0
+    assert cli.main(["status", "--json"]) == 0
+    assert cli.main(["down"]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out == [f"not running (home {settings.home}); start it with make up", "[]", "nothing was running"]
+    assert not settings.home.exists(), "asking makes nothing"
+
+
+def test_env_before_the_first_start_says_what_to_do(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["env"]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "run make up first" in captured.err
+
+
+def test_env_prints_export_lines_that_a_shell_understands(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database = {"host": "127.0.0.1", "port": 3306, "username": "lake", "password": "a'b $c", "dbname": "sakila"}
+    keys = {"access_key": "LKIAEXAMPLE", "secret_key": "s/e+cret"}
+    secret_files.write(settings.secrets / "mysql.json", json.dumps(database))
+    secret_files.write(settings.secrets / "developer.json", json.dumps(keys))
+    assert cli.main(["env"]) == 0
+    out = capsys.readouterr().out
+    assert all(line.startswith("export ") for line in out.splitlines())
+    script = f"{out}\nenv -0"
+    shown = subprocess.run(["sh", "-c", script], check=True, capture_output=True, text=True, env={"PATH": os.defpath})
+    variables = dict(entry.split("=", 1) for entry in shown.stdout.split("\0") if entry)
+    assert variables["MYSQL_PASSWORD"] == "a'b $c"
+    assert variables["AWS_SECRET_ACCESS_KEY"] == "s/e+cret"
+    assert variables["AWS_ENDPOINT_URL"] == settings.emulator_url
+    assert variables["AWS_ENDPOINT_URL_ATHENA"] == settings.server_url
+    assert variables["AIRFLOW_URL"] == f"http://127.0.0.1:{settings.airflow_port}"
+    assert {"AWS_REGION", "LAKE_ENVIRONMENT", "LAKE_SUFFIX", "MYSQL_HOST", "MYSQL_SSL_CA"} <= set(variables)
+
+
+def test_a_home_too_deep_for_a_socket_is_refused(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LAKE_HOME", str(settings.home / ("x" * 80)))
+    monkeypatch.setattr(home, "PYTHON", Path(sys.executable))
+    assert cli.main(["up"]) == 1
+    assert "is too long for a socket in it: 80 characters at most" in capsys.readouterr().err
+
+
+def test_without_tools_up_says_what_installs_them(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(home, "PYTHON", settings.home / "absent")
+    assert cli.main(["up"]) == 1
+    assert f"{settings.home}/absent is missing: run `make up`, which installs it" in capsys.readouterr().err
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    root = tmp_path / "checkout"
+    for folder in (".local/tools/airflow/bin", ".local/logs", "include/datalake/__pycache__", ".git"):
+        (root / folder).mkdir(parents=True)
+    (root / "include/datalake/names.py").touch()
+    (root / "include/datalake/__pycache__/names.pyc").touch()
+    monkeypatch.setattr(home, "ROOT", root)
+    monkeypatch.setattr(home, "TOOLS", root / ".local" / "tools")
+    monkeypatch.setattr(accounts, "OUTSIDE", tmp_path / "outside")
+    return root
+
+
+def test_clean_removes_everything_and_says_what(
+    settings: Settings, checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings.logs.mkdir(parents=True)
+    (settings.home / "lock").touch()
+    (accounts.outside(settings) / "mysql").mkdir(parents=True)
+    assert cli.main(["clean"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"removed {path}"
+        for path in (
+            settings.home,
+            accounts.outside(settings),
+            checkout / ".local",
+            checkout / "include/datalake/__pycache__",
+        )
+    ]
+    left = [str(path.relative_to(checkout)) for path in checkout.rglob("*") if path.is_file()]
+    assert left == ["include/datalake/names.py"]
+    assert not accounts.OUTSIDE.exists()
+    assert cli.main(["clean"]) == 0
+    assert capsys.readouterr().out == "nothing to remove\n"
+
+
+def test_clean_spares_a_folder_that_is_no_home(settings: Settings, checkout: Path) -> None:
+    settings.home.mkdir()
+    (settings.home / "letters.txt").touch()
+    assert cli.main(["clean"]) == 0
+    assert (settings.home / "letters.txt").exists()
+    assert not (checkout / ".local").exists()
+
+
+def test_clean_refuses_while_the_tools_are_in_use(
+    settings: Settings, checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = checkout / ".local/tools/airflow/bin/sleep"
+    shutil.copy(shutil.which("sleep") or "", program)
+    with subprocess.Popen([program, "1000"]) as other:
+        assert cli.main(["clean"]) == 1
+        other.kill()
+    assert f"pid {other.pid} ({program}"[:90] in capsys.readouterr().err
+    assert program.exists()
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_up_leaves_nothing_running(settings: Settings, tmp_path: Path, signum: signal.Signals) -> None:
+    fake = [sys.executable, str(Path(__file__).with_name("fake_home.py")), "endless"]
+    code = (
+        "import signal, sys; from pathlib import Path; from local import cli, home\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background ignores it\n"
+        f"home.SUPERVISOR = {fake!r}\nhome.PYTHON = Path(sys.executable)\nsys.exit(cli.main(['up']))"
+    )
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT}/include"}
+    with subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE, text=True) as up:
+        deadline = time.monotonic() + 20
+        while len(processes.of_home(str(settings.home))) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        up.send_signal(signum)
+        _, errors = up.communicate(timeout=60)
+    assert up.returncode == 130, errors
+    assert "interrupted" in errors
+    assert processes.of_home(str(settings.home)) == []
+    assert home.supervisor(settings) is None
+
+
+def test_secrets_are_for_their_owner_alone_and_made_once(tmp_path: Path) -> None:
+    path = tmp_path / "secrets" / "key"
+    assert secret_files.once(path, lambda: "first") == "first"
+    assert secret_files.once(path, lambda: "second") == "first"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    assert [file.name for file in path.parent.iterdir()] == ["key"]

@@ -1,0 +1,98 @@
+"""What tests of the DAGs stand on: the lake's buckets, queue and catalog in the real emulator, and fakes at the very
+edge for the services that only our executors do for real (Athena, Glue jobs)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
+
+from lake_airflow.defaults import LAKE
+from local.settings import ROOT_ACCESS_KEY
+from tests.support.aws_services import Emulator
+
+
+@pytest.fixture
+def lake_services(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
+    """Empty buckets, queue and catalog databases of the lake; Airflow's AWS connection leads to them."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", emulator.settings.emulator_url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ROOT_ACCESS_KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", ROOT_ACCESS_KEY)
+    s3, sqs, glue = (emulator.client(service) for service in ("s3", "sqs", "glue"))
+    buckets = (LAKE.artifacts_bucket, LAKE.landing_bucket, LAKE.clean_bucket, LAKE.curated_bucket, LAKE.results_bucket)
+    for bucket in buckets:
+        s3.create_bucket(Bucket=bucket)
+    queue = sqs.create_queue(QueueName=LAKE.csv_queue)["QueueUrl"]
+    for database in ("landing", "curated"):
+        glue.create_database(DatabaseInput={"Name": database})
+    yield emulator
+    for database in ("landing", "curated"):
+        glue.delete_database(Name=database)
+    sqs.delete_queue(QueueUrl=queue)
+    for bucket in buckets:
+        for entry in s3.list_objects_v2(Bucket=bucket).get("Contents", []):
+            s3.delete_object(Bucket=bucket, Key=entry["Key"])
+        s3.delete_bucket(Bucket=bucket)
+
+
+Handler = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+@pytest.fixture
+def aws_calls(monkeypatch: pytest.MonkeyPatch) -> dict[str, Handler]:
+    """Answers to API calls by ``service.Operation``; put in what a test needs. All other calls go their way."""
+    handlers: dict[str, Handler] = {}
+    real = BaseClient._make_api_call
+
+    def call(client: Any, operation: str, request: dict[str, Any]) -> Any:
+        handler = handlers.get(f"{client.meta.service_model.service_name}.{operation}")
+        if handler is None:
+            return real(client, operation, request)
+        try:
+            return handler(request)
+        except ClientError as error:  # as the service's own exception class, which callers may catch
+            raise client.exceptions.from_code(error.response["Error"]["Code"])(error.response, operation) from None
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", call)
+    return handlers
+
+
+def client_error(code: str, operation: str) -> ClientError:
+    """AWS's refusal of a call."""
+    return ClientError({"Error": {"Code": code, "Message": code}}, operation)
+
+
+class FakeAthena:
+    """Athena over a function that answers SQL with rows, the first of them the column names. ``queries``: all SQL."""
+
+    def __init__(
+        self,
+        aws_calls: dict[str, Handler],
+        answer: Callable[[str], list[list[str | None]]],
+        state: str = "SUCCEEDED",
+        reason: str = "",
+    ) -> None:
+        self.answer, self.state, self.reason = answer, state, reason
+        self.queries: list[str] = []
+        aws_calls["athena.StartQueryExecution"] = self._start
+        aws_calls["athena.GetQueryExecution"] = self._get
+        aws_calls["athena.GetQueryResults"] = self._results
+
+    def _start(self, request: dict[str, Any]) -> dict[str, Any]:
+        assert request["WorkGroup"] == LAKE.workgroup
+        self.queries.append(request["QueryString"])
+        return {"QueryExecutionId": str(len(self.queries) - 1)}
+
+    def _get(self, request: dict[str, Any]) -> dict[str, Any]:
+        status = {"State": self.state, "StateChangeReason": self.reason}
+        return {"QueryExecution": {"Status": status, "QueryExecutionId": request["QueryExecutionId"]}}
+
+    def _results(self, request: dict[str, Any]) -> dict[str, Any]:
+        rows = self.answer(self.queries[int(request["QueryExecutionId"])])
+        first = int(request.get("NextToken", 0))
+        cells = [{"Data": [{} if value is None else {"VarCharValue": value} for value in row]} for row in rows]
+        more = {"NextToken": str(first + 2)} if first + 2 < len(rows) else {}  # pages of two rows
+        return {"ResultSet": {"Rows": cells[first : first + 2]}, **more}

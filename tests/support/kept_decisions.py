@@ -1,0 +1,18 @@
+"""Records of IAM's decisions, kept for ``infrastructure.iam.decisions``: the option ``--calls FOLDER``."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from pathlib import Path
+
+from local.settings import Settings
+
+folder: Path | None = None  # set from the option
+
+
+def keep(settings: Settings) -> None:
+    """Copy the record of a home that has the template's roles, if records are wanted."""
+    if folder and settings.calls.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(settings.calls, folder / f"{uuid.uuid4().hex}.jsonl")

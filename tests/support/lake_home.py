@@ -1,0 +1,91 @@
+"""A home with what a deployment needs: MariaDB, the emulator and our server with every executor."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datalake.names import Lake
+from infrastructure.deploy import deploy
+from infrastructure.package import parameters_of
+from local.engines import accounts, mysql
+from local.settings import ENVIRONMENT, SUFFIX, Settings
+from tests.support import kept_decisions as kept_calls
+from tests.support.aws_services import Emulator, LakeServer, running_emulator, running_server, wait_until
+
+LAKE = Lake(ENVIRONMENT, SUFFIX)
+
+
+@dataclass
+class LakeHome:
+    """The running home. ``clients`` are root's, where the deployment's go."""
+
+    server: LakeServer
+    sakila: Path
+    lake: Lake = LAKE
+
+    @property
+    def settings(self) -> Settings:
+        return self.server.settings
+
+    @property
+    def emulator(self) -> Emulator:
+        return self.server.emulator
+
+    def clients(self, service: str) -> Any:
+        served = {executor.service for executor in self.server.server.executors} | {"iam", "sts"}
+        return self.server.client(service) if service in served else self.emulator.client(service)
+
+    def deploy(self, **parameters: str) -> dict[str, str]:
+        """Deploy the template as it stands in the repository."""
+        ca = mysql.ca_path(self.settings).read_text()
+        given = {**parameters_of(ENVIRONMENT), "MySqlCa": ca, **parameters}
+        return deploy(self.lake, given, self.sakila, self.clients, lambda _: None)
+
+
+@contextmanager
+def running_mysql(settings: Settings) -> Iterator[None]:
+    """The home's own MariaDB."""
+    mysql.prepare(settings)
+    settings.logs.mkdir(parents=True, exist_ok=True)
+    with (settings.logs / "mysql.log").open("ab") as log:
+        process = subprocess.Popen(
+            mysql.command(settings), user=accounts.unprivileged(), stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        wait_until(lambda: _answers(settings), what="MariaDB")
+        yield
+    finally:
+        process.kill()
+        process.wait(30)
+        shutil.rmtree(accounts.outside(settings), ignore_errors=True)  # there when root hides pytest's folder
+
+
+def _answers(settings: Settings) -> bool:
+    try:
+        return mysql.answers(settings)
+    except OSError:
+        return False
+
+
+@contextmanager
+def lake_home(folder: Path, lake: Lake = LAKE) -> Iterator[LakeHome]:
+    """Start it, for a lake of these names. The Sakila scripts are one line each: a deployment only uploads them."""
+    sakila = folder / "sakila"
+    sakila.mkdir(parents=True)
+    for name in ("sakila-schema.sql", "sakila-data.sql"):
+        (sakila / name).write_text(f"-- {name}\n")
+    with (
+        running_emulator(folder / "home") as emulator,
+        running_mysql(emulator.settings),
+        running_server(emulator) as server,
+    ):
+        try:
+            yield LakeHome(server, sakila, lake)
+        finally:
+            kept_calls.keep(server.settings)
