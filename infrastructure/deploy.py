@@ -23,12 +23,13 @@ from infrastructure import change_set as change_sets
 from infrastructure import limits, upload
 from infrastructure import stack as stacks
 from infrastructure.cfn import stack_policy
+from infrastructure.cfn.template import parse_template
 from infrastructure.change_set import ChangeSet
 from infrastructure.console import Console, arguments_of, lake, run, signed_in
 from infrastructure.layer import with_layer
 from infrastructure.mwaa.package import MWAA_PREFIX
 from infrastructure.mwaa.publish import make_pool, publish
-from infrastructure.package import Artifact, Code, build_code, parameters_of, parse_template, render_template
+from infrastructure.package import STACK_POLICY, Artifact, Code, build_code, parameters_of, render_template
 from infrastructure.smoke import smoke_test
 from infrastructure.stack import Clients, DeployError, Json, Progress, Refused
 
@@ -111,7 +112,7 @@ def _bring(
     replace: Collection[str],
 ) -> Json:
     """Bring a stack to what is requested, by a change set that is shown and agreed to; returns the stack."""
-    policy = stack_policy.parse(stack_policy.STACK_POLICY.read_text())
+    policy = stack_policy.parse(STACK_POLICY.read_text())
     made = change_sets.create(cloudformation, request)
     if made is None:
         progress(f"{request['StackName']} is up to date")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from infrastructure.cfn.intrinsics import Resolver
-from infrastructure.package import Json
+from infrastructure.cfn.template import Json
 
 TEMPLATE_BYTES = 1_000_000  # of a template that is read from S3
 RESOURCES, PARAMETERS, OUTPUTS, MAPPINGS = 500, 200, 200, 200

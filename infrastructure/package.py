@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
+from infrastructure.cfn.template import parse_template
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = ROOT / "infrastructure" / "template.yaml"
+STACK_POLICY = ROOT / "infrastructure" / "stack-policy.json"
 PARAMETERS = ROOT / "infrastructure" / "parameters"
 LAMBDA_SOURCE = ROOT / "include" / "lambda" / "csv_to_parquet"
 JOBS_SOURCE = ROOT / "include" / "glue"
@@ -22,42 +23,6 @@ LAMBDA_PACKAGES = ("datalake",)  # under include/; what the function imports
 JOBS_PACKAGES = ("datalake", "datalake_spark")  # under include/; what the jobs import
 FILE = "file://"
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # one fixed time, so that equal sources give equal zips
-
-Json = dict[str, Any]
-
-
-class TemplateLoader(yaml.CSafeLoader):
-    """YAML with CloudFormation's short forms: ``!Ref x`` becomes ``{"Ref": "x"}``, ``!Sub`` ``{"Fn::Sub": ...}``."""
-
-
-def _short_form(loader: TemplateLoader, suffix: str, node: yaml.Node) -> Json:
-    value: Any
-    if isinstance(node, yaml.ScalarNode):
-        value = loader.construct_scalar(node)
-    elif isinstance(node, yaml.SequenceNode):
-        value = loader.construct_sequence(node, deep=True)
-    elif isinstance(node, yaml.MappingNode):
-        value = loader.construct_mapping(node, deep=True)
-    if suffix == "GetAtt" and isinstance(value, str):
-        value = value.split(".", 1)
-    return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
-
-
-TemplateLoader.add_multi_constructor("!", _short_form)
-# "2012-10-17" is a policy's version, no date
-TemplateLoader.yaml_constructors["tag:yaml.org,2002:timestamp"] = TemplateLoader.construct_yaml_str
-
-
-def parse_template(text: str) -> Json:
-    """A template in YAML or JSON, with long-form intrinsics; raises ValueError when it is no mapping."""
-    try:
-        is_json = text.lstrip().startswith("{")  # YAML too, but a hundred times as fast to read
-        template = json.loads(text) if is_json else yaml.load(text, Loader=TemplateLoader)  # noqa: S506 (a SafeLoader)
-    except (yaml.YAMLError, json.JSONDecodeError) as error:
-        raise ValueError(f"The template is no YAML or JSON: {error}") from error
-    if not isinstance(template, dict):
-        raise ValueError("The template must be a YAML or JSON mapping")
-    return template
 
 
 def render_template() -> str:

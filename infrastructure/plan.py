@@ -20,10 +20,11 @@ from datalake.names import Lake
 from infrastructure import change_set as change_sets
 from infrastructure import cost, limits, upload
 from infrastructure.cfn import stack_policy
+from infrastructure.cfn.template import parse_template
 from infrastructure.console import arguments_of, lake, run
 from infrastructure.deploy import KEPT, all_parameters, refusal, stack_request
 from infrastructure.layer import with_layer
-from infrastructure.package import ROOT, TEMPLATE, build_code, parameters_of, parse_template, render_template
+from infrastructure.package import ROOT, STACK_POLICY, TEMPLATE, build_code, parameters_of, render_template
 from infrastructure.stack import Clients, DeployError, describe
 
 SHOWN_LIMITS = 8
@@ -92,7 +93,7 @@ def compare(lake: Lake, clients: Clients) -> Iterator[str]:
         yield f"{lake.stack} is up to date"
         return
     try:
-        policy = stack_policy.parse(stack_policy.STACK_POLICY.read_text())
+        policy = stack_policy.parse(STACK_POLICY.read_text())
         yield f"{lake.stack}: {change_sets.summary(made)}"
         yield from (f"  {line}" for line in change_sets.rendered(made, policy, sys.stdout.isatty()))
         if why := refusal(made, policy):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from infrastructure.package import PARAMETERS, ROOT, parse_template, render_template
+from infrastructure.cfn.template import parse_template
+from infrastructure.package import PARAMETERS, ROOT, render_template
 
 TARGET = ROOT / "docs" / "deploy.md"
 # What only the deployment knows: names and places of the code.

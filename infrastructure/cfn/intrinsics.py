@@ -16,7 +16,7 @@ from ipaddress import ip_network
 from itertools import islice
 from typing import Any
 
-from infrastructure.package import Json
+from infrastructure.cfn.template import Json
 
 Reference = tuple[str, str]  # (logical id or parameter, attribute); no attribute: what Ref gives
 Lookup = Callable[[str, str], Any]

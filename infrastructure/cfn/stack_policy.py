@@ -10,12 +10,10 @@ import copy
 import json
 from collections.abc import Collection
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Any
 
 Json = dict[str, Any]
 
-STACK_POLICY = Path(__file__).with_name("stack-policy.json")
 ACTIONS = ("Update:Modify", "Update:Replace", "Update:Delete", "Update:*")
 _MEMBERS = {"Effect", "Action", "NotAction", "Principal", "Resource", "NotResource", "Condition", "Sid"}
 RESOURCE = "LogicalResourceId/"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from infrastructure.cfn.template import parse_template
 from infrastructure.iam import document, unproven, used
 from infrastructure.iam.grants import granted
-from infrastructure.package import parse_template, render_template
+from infrastructure.package import render_template
 
 
 def main() -> None:

@@ -12,10 +12,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from infrastructure.cfn.template import parse_template
 from infrastructure.iam import used
 from infrastructure.iam.grants import STACK, granted
 from infrastructure.iam.used import Call
-from infrastructure.package import parse_template, render_template
+from infrastructure.package import render_template
 
 DEPLOYMENTS = (("local", "home"), ("test", "unit"))  # the home's, and that of tests/conftest.py
 DEVELOPER = "user/lake-developer"  # whose keys the home gives to its user

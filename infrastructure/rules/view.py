@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from infrastructure.cfn.intrinsics import references
-from infrastructure.package import Json, parse_template, render_template
+from infrastructure.cfn.template import Json, parse_template
+from infrastructure.package import render_template
 
 NO_VALUE = {"Ref": "AWS::NoValue"}
 

@@ -16,7 +16,8 @@ from botocore.model import OperationModel, ServiceModel, Shape
 
 from datalake import names
 from datalake.names import Lake
-from infrastructure.package import parse_template, render_template
+from infrastructure.cfn.template import parse_template
+from infrastructure.package import render_template
 from local.settings import ROOT
 from tests.docs.guides import Guide
 

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from infrastructure.package import TEMPLATE, parse_template
+from infrastructure.cfn.template import parse_template
+from infrastructure.package import TEMPLATE
 from local.aws.cloudformation.types import RECORDED
 from local.aws.server import Server
 from local.settings import ROOT, Settings

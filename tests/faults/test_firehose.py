@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 from botocore.config import Config
 
-from infrastructure.package import parse_template, render_template
+from infrastructure.cfn.template import parse_template
+from infrastructure.package import render_template
 from kdg.generator import Event, Generator
 from kdg.sender import Ledger, Sender, Summary
 from kdg.template import EVENTS, Template

@@ -24,7 +24,8 @@ from pyspark.errors import PythonException
 
 import csv_to_parquet
 from datalake_spark import iceberg
-from infrastructure.package import parse_template, render_template
+from infrastructure.cfn.template import parse_template
+from infrastructure.package import render_template
 from lake_airflow.new_events import landed_months
 from local.aws.glue_catalog import GlueCatalog
 from local.home import replay_catalog

@@ -16,6 +16,7 @@ from datalake.tables import FILM_CATEGORY, RECONCILIATION, STREAMING_FILMS
 from datalake_spark.maintenance import remove_objects
 from infrastructure import deploy as deployment
 from infrastructure import package
+from infrastructure.cfn.template import parse_template
 from infrastructure.destroy import destroy
 from infrastructure.stack import DeployError
 from local.engines import mysql
@@ -36,7 +37,7 @@ def _stack(home: LakeHome) -> dict[str, Any]:
 def test_everything_is_created(home: LakeHome, outputs: dict[str, str]) -> None:
     assert _stack(home)["StackStatus"] == "CREATE_COMPLETE"
     resources = home.clients("cloudformation").describe_stack_resources(StackName=LAKE.stack)["StackResources"]
-    template = package.parse_template(package.render_template())
+    template = parse_template(package.render_template())
     holding = {None, "OwnNetwork", "WithDms", "WithSecretsEndpoint"}  # of the conditions, under local.json
     wanted = {name for name, one in template["Resources"].items() if one.get("Condition") in holding}
     assert {one["LogicalResourceId"] for one in resources} == wanted
@@ -159,7 +160,7 @@ def test_deploying_again_changes_nothing(home: LakeHome, outputs: dict[str, str]
 def test_a_change_of_an_own_type_and_of_an_emulated_one(
     home: LakeHome, outputs: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    template = package.parse_template(package.TEMPLATE.read_text())
+    template = parse_template(package.TEMPLATE.read_text())
     resources = template["Resources"]
     resources["Events"]["Properties"]["ExtendedS3DestinationConfiguration"]["BufferingHints"]["IntervalInSeconds"] = 90
     resources["CsvQueue"]["Properties"]["MessageRetentionPeriod"] = 86400

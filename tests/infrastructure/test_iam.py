@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from infrastructure.cfn.template import Json, parse_template
 from infrastructure.iam import document, grants, unproven, used
 from infrastructure.iam.grants import Grant, Statement, statements
-from infrastructure.package import Json, parse_template, render_template
+from infrastructure.package import render_template
 from local.settings import TOOLS
 
 INLINE_CHARACTERS, MANAGED_CHARACTERS = 10_240, 6_144  # IAM User Guide, "IAM and AWS STS quotas"; without white space

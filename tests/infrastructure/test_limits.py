@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from infrastructure.cfn.template import parse_template
 from infrastructure.limits import measured
-from infrastructure.package import parse_template, render_template
+from infrastructure.package import render_template
 
 
 def sizes(template: dict[str, Any], **values: str) -> dict[str, tuple[int, int]]:

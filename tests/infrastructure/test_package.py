@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from infrastructure import package
-from infrastructure.package import build_code, parse_template, render_template, zip_bytes
+from infrastructure.cfn.template import parse_template
+from infrastructure.package import build_code, render_template, zip_bytes
 
 
 def test_the_same_sources_give_the_same_keys_and_bytes() -> None:

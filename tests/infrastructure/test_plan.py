@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from infrastructure import limits, plan
-from infrastructure.package import parse_template, render_template
+from infrastructure.cfn.template import parse_template
+from infrastructure.package import render_template
 from infrastructure.stack import DeployError
 from tests.infrastructure.test_console import nobody  # noqa: F401 (a fixture)
 

@@ -14,8 +14,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from datalake.tables import SAKILA
+from infrastructure.cfn.template import parse_template
 from infrastructure.iam import decisions
-from infrastructure.package import parse_template, render_template
+from infrastructure.package import render_template
 from local.commands import redrive
 from local.engines import mysql
 from local.settings import ACCOUNT

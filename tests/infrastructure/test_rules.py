@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from infrastructure import package
-from infrastructure.package import parse_template
+from infrastructure.cfn.template import parse_template
 from infrastructure.rules import RULES, Rule, View, check
 from local.settings import ROOT
 

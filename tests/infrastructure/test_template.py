@@ -17,8 +17,9 @@ from datalake.names import Lake
 from datalake.tables import FILM_CATEGORY, LANDED_EVENTS, QUARANTINE, RECONCILIATION, SAKILA, STREAMING_FILMS
 from infrastructure import package
 from infrastructure.cfn.intrinsics import Resolver, parameter_values
+from infrastructure.cfn.template import parse_template
 from infrastructure.deploy import parameters_of
-from infrastructure.package import parse_template, render_template
+from infrastructure.package import render_template
 from local.aws.cloudformation.plan import pseudo_parameters
 from local.aws.cloudformation.reduced import output_name
 from local.settings import ROOT

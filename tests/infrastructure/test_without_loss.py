@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from datalake.names import LAMBDA_PREFIX
 from infrastructure import deploy as deployment
 from infrastructure import package, plan
-from infrastructure.cfn import stack_policy
+from infrastructure.cfn.template import parse_template
 from infrastructure.console import Console
 from infrastructure.destroy import destroy
 from infrastructure.package import Artifact, Code, build_code
@@ -96,7 +96,7 @@ def everything(home: LakeHome) -> dict[str, Any]:
 
 
 def template() -> dict[str, Any]:
-    return package.parse_template(package.TEMPLATE.read_text())
+    return parse_template(package.TEMPLATE.read_text())
 
 
 def use(monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any]) -> None:
@@ -244,12 +244,12 @@ def test_what_is_named_may_go_and_the_policy_is_back_afterwards(
         },
     }  # fmt: skip
     use(monkeypatch, changed)
-    guarding = json.loads(stack_policy.STACK_POLICY.read_text())
+    guarding = json.loads(package.STACK_POLICY.read_text())
     guarding["Statement"].append(
         {"Effect": "Deny", "Principal": "*", "Action": "Update:*", "Resource": "LogicalResourceId/Extra"}
     )
     (tmp_path / "policy.json").write_text(json.dumps(guarding))
-    monkeypatch.setattr(stack_policy, "STACK_POLICY", tmp_path / "policy.json")
+    monkeypatch.setattr(deployment, "STACK_POLICY", tmp_path / "policy.json")
     deployed.deploy()
     buckets = deployed.home.clients("s3").list_buckets
     assert "an-extra-bucket-of-the-lake" in {one["Name"] for one in buckets()["Buckets"]}

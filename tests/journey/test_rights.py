@@ -14,9 +14,10 @@ import pytest
 
 from datalake.names import Lake
 from datalake.tables import FILM_CATEGORY, LANDED_EVENTS, SAKILA, STREAMING_FILMS
+from infrastructure.cfn.template import parse_template
 from infrastructure.iam import decisions, unproven, used
 from infrastructure.iam.grants import granted
-from infrastructure.package import parse_template, render_template
+from infrastructure.package import render_template
 from local.settings import ACCOUNT, DEVELOPER, ENVIRONMENT, ROOT_ACCESS_KEY, SUFFIX
 from tests.support.aws_services import wait_until
 from tests.support.own_home import Home

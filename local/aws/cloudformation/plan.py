@@ -9,7 +9,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from infrastructure.cfn.intrinsics import Json, Reference, Resolver, in_order, outline, references
-from infrastructure.package import parse_template
+from infrastructure.cfn.template import parse_template
 from local.aws.cloudformation import supplements
 from local.aws.cloudformation.database import MySqlInstance, SecretAttachment
 from local.aws.cloudformation.dms_types import DmsCertificate, DmsEndpoint, DmsInstance, DmsTask
