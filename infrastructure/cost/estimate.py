@@ -6,12 +6,13 @@ import json
 from collections.abc import Mapping
 from functools import cache
 
+from infrastructure.cfn.template import Json
 from infrastructure.cost.bill import Bill
 from infrastructure.cost.month import Month
 from infrastructure.cost.prices import read_prices
 from infrastructure.cost.resources import Environment
 from infrastructure.cost.usage import Load
-from infrastructure.package import PARAMETERS, Json, render_template
+from infrastructure.package import PARAMETERS, render_template
 
 
 @cache

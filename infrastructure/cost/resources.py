@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from infrastructure.cfn.intrinsics import PLACEHOLDERS, Resolver, outline
-from infrastructure.package import Json
+from infrastructure.cfn.template import Json
 
 
 @dataclass(frozen=True)

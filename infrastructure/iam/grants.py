@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from infrastructure.cfn.intrinsics import PLACEHOLDERS, Resolver, parameter_values
-from infrastructure.package import Json
+from infrastructure.cfn.template import Json
 
 STACK = "sakila-streams-${Environment}"
 _ARN = "arn:${AWS::Partition}:%s:${AWS::Region}:${AWS::AccountId}:%s"

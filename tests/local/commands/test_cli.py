@@ -164,7 +164,8 @@ def test_clean_refuses_while_the_tools_are_in_use(
 def test_an_interrupted_up_leaves_nothing_running(settings: Settings, tmp_path: Path, signum: signal.Signals) -> None:
     fake = [sys.executable, str(ROOT / "tests/local/supervision/fake_home.py"), "endless"]
     code = (
-        "import signal, sys; from pathlib import Path; from local.commands import cli; from local.supervision import control as home\n"
+        "import signal, sys; from pathlib import Path\n"
+        "from local.commands import cli; from local.supervision import control as home\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background ignores it\n"
         f"home.SUPERVISOR = {fake!r}\nhome.PYTHON = Path(sys.executable)\nsys.exit(cli.main(['up']))"
     )
