@@ -24,7 +24,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from local.aws.iam_decisions import Calls
 from local.aws.passthrough import xml_leaves
 from local.aws.protocol import AwsError, Caller, RawRequest, Request
-from local.engines.state_files import write_atomically
+from local.engines.files import write_atomically
 from local.settings import ACCOUNT, ROOT_ACCESS_KEY
 
 ROOT_ARN = f"arn:aws:iam::{ACCOUNT}:root"

@@ -24,7 +24,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from datalake.names import Lake
 from local.aws.auth import Key, KeyRing
 from local.aws.protocol import AwsError
-from local.engines.state_files import write_atomically
+from local.engines.files import write_atomically
 from local.environment import COMPONENTS, SERVED, component_tokens_path
 from local.settings import ACCOUNT, ENVIRONMENT, REGION, SUFFIX, Settings
 

@@ -45,7 +45,7 @@ from local.aws.passthrough import Emulator, RawReply
 from local.aws.protocol import AwsError, Caller, Executor, Payload, RawRequest, Request, Services
 from local.aws.queue_metrics import QueueMetrics
 from local.aws.service_models import answered
-from local.engines.state_files import write_atomically
+from local.engines.files import write_atomically
 from local.environment import home_token_path
 from local.settings import HOST, LISTEN, REGION, ROOT_ACCESS_KEY, Settings
 

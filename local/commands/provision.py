@@ -21,7 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from datalake.names import Lake
 from infrastructure.deploy import outputs
-from local.engines import mysql, secret_files, trino
+from local.engines import files, mysql, trino
 from local.environment import endpoints
 from local.settings import ACCOUNT, DEVELOPER, ENVIRONMENT, REGION, ROOT, ROOT_ACCESS_KEY, SUFFIX, TOOLS, Settings
 
@@ -66,7 +66,7 @@ def deploy(settings: Settings, sakila: Path, progress: Progress = print, argumen
     for policy in ("AnalystPolicy", "OperatorPolicy"):
         iam.attach_user_policy(UserName=DEVELOPER, PolicyArn=made[policy])
     secret = _root(settings, "secretsmanager").get_secret_value(SecretId=LAKE.mysql_secret)["SecretString"]
-    secret_files.write(settings.secrets / "mysql.json", secret)
+    files.write_atomically(settings.secrets / "mysql.json", secret)
 
 
 def _run_deployment(settings: Settings, sakila: Path, progress: Progress, arguments: Sequence[str]) -> None:
@@ -128,7 +128,7 @@ def _user(iam: Any, name: str, path: Path) -> dict[str, str]:
         iam.delete_access_key(UserName=name, AccessKeyId=access_key)
     made = iam.create_access_key(UserName=name)["AccessKey"]
     keys = {"access_key": made["AccessKeyId"], "secret_key": made["SecretAccessKey"]}
-    secret_files.write(path, json.dumps(keys))
+    files.write_atomically(path, json.dumps(keys))
     return keys
 
 

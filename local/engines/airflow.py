@@ -14,7 +14,7 @@ from datetime import datetime
 from importlib.metadata import version
 from secrets import token_bytes, token_urlsafe
 
-from local.engines import mysql, postgres, secret_files
+from local.engines import files, mysql, postgres
 from local.environment import component
 from local.settings import HOST, LISTEN, ROOT, TOOLS, Settings
 
@@ -28,9 +28,9 @@ def _settings(settings: Settings) -> dict[str, str]:
     url = f"http://{HOST}:{settings.airflow_port}"
 
     def secret(name: str, size: int = 64) -> str:
-        return secret_files.once(settings.secrets / f"airflow-{name}", lambda: token_urlsafe(size))
+        return files.once(settings.secrets / f"airflow-{name}", lambda: token_urlsafe(size))
 
-    fernet_key = secret_files.once(
+    fernet_key = files.once(
         settings.secrets / "airflow-fernet-key", lambda: base64.urlsafe_b64encode(token_bytes(32)).decode()
     )
     return {

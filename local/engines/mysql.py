@@ -17,7 +17,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from local.engines import accounts, secret_files
+from local.engines import accounts, files
 from local.settings import HOST, Settings
 
 SERVER = "/usr/sbin/mariadbd"
@@ -127,9 +127,9 @@ def certificates(settings: Settings) -> None:
         .sign(authority_key, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM
-    secret_files.write(ca, authority.public_bytes(pem).decode())
-    secret_files.write(folder / "server-cert.pem", server.public_bytes(pem).decode())
-    secret_files.write(
+    files.write_atomically(ca, authority.public_bytes(pem).decode())
+    files.write_atomically(folder / "server-cert.pem", server.public_bytes(pem).decode())
+    files.write_atomically(
         key,
         server_key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode(),
     )

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from secrets import token_urlsafe
 
-from local.engines import accounts, secret_files
+from local.engines import accounts, files
 from local.settings import HOST, Settings
 
 ACCOUNT = DATABASE = "airflow"
@@ -28,7 +28,7 @@ def programs() -> Path:
 
 def password(settings: Settings) -> str:
     """The account's password, made on first use."""
-    return secret_files.once(settings.secrets / "postgres-password", lambda: token_urlsafe(24))
+    return files.once(settings.secrets / "postgres-password", lambda: token_urlsafe(24))
 
 
 def url(settings: Settings) -> str:
@@ -46,7 +46,7 @@ def prepare(settings: Settings) -> None:
         shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
     drop = accounts.drop()
     password_file = folder / "password"
-    secret_files.write(password_file, password(settings))
+    files.write_atomically(password_file, password(settings))
     shutil.chown(password_file, folder.stat().st_uid)
     initdb = [f"{programs()}/initdb", f"--pgdata={folder}/cluster", f"--username={ACCOUNT}"]
     initdb += [f"--pwfile={password_file}"]

@@ -25,7 +25,7 @@ from dataclasses import asdict
 from typing import IO
 
 from local import home as services
-from local.engines import secret_files
+from local.engines import files
 from local.installation.stamp import digest
 from local.settings import ROOT, TOOLS, Settings
 from local.supervision.units import BLOCKED, FAILED, READY, StartError, Unit
@@ -106,7 +106,7 @@ class Supervisor:
                     raise
             if emulator.restarts == crashes:
                 self._checked = crashes
-                secret_files.write(self._deployed, wanted)
+                files.write_atomically(self._deployed, wanted)
                 return
         raise StartError(f"the emulator ended during each of {ATTEMPTS} deployments; see its log")
 
@@ -141,7 +141,7 @@ class Supervisor:
             "stopping": self._stopping,
             "services": [asdict(unit.status) for unit in self.units.values()],
         }
-        secret_files.write(self._state, json.dumps(state, indent=1))
+        files.write_atomically(self._state, json.dumps(state, indent=1))
 
 
 def lock(settings: Settings) -> IO[str] | None:

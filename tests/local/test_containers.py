@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from local.commands import cli
-from local.engines import accounts, java, mysql, secret_files
+from local.engines import accounts, files, java, mysql
 from local.engines.trino import JARS
 from local.home import Service
 from local.home import services as home_services
@@ -154,9 +154,9 @@ def test_certificates_lie_where_mysql_looks_for_them(tmp_path: Path) -> None:
 
 def test_clients_on_the_host_reach_what_their_variables_name(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path, port=SETTINGS.port)
-    secret_files.write(settings.secrets / "developer.json", '{"access_key": "a", "secret_key": "b"}')
+    files.write_atomically(settings.secrets / "developer.json", '{"access_key": "a", "secret_key": "b"}')
     database = {"host": "127.0.0.1", "port": settings.mysql_port, "username": "u", "password": "p", "dbname": "d"}
-    secret_files.write(settings.secrets / "mysql.json", json.dumps(database))
+    files.write_atomically(settings.secrets / "mysql.json", json.dumps(database))
     named = cli.client_environment(settings)
     wanted = {port for value in named.values() for port in re.findall(r"^http://127\.0\.0\.1:(\d+)$", value)}
     published = services()["net"]["ports"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from local.aws.cloudformation.wire import now
-from local.engines.state_files import write_atomically
+from local.engines.files import write_atomically
 from local.settings import ACCOUNT, REGION
 
 Json = dict[str, Any]

@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 from local.aws.protocol import AwsError, Payload
-from local.engines.state_files import write_atomically
+from local.engines.files import write_atomically
 from local.settings import ACCOUNT, REGION
 
 INSTANCES, ENDPOINTS, TASKS, CERTIFICATES, CONNECTIONS, TAGS = (

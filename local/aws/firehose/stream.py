@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 from local.aws.firehose.configuration import Destination
 from local.aws.firehose.monitoring import Monitor
 from local.aws.firehose.segment import SUFFIX, Segment
-from local.engines.state_files import write_atomically
+from local.engines.files import write_atomically
 
 log = logging.getLogger(__name__)
 

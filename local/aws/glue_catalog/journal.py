@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from local.aws.protocol import Payload
-from local.engines.state_files import write_atomically
+from local.engines.files import write_atomically
 
 COMPACT_BYTES = 4_000_000  # a journal of this size becomes part of the snapshot
 

@@ -17,7 +17,7 @@ from local.aws.glue_jobs import arguments as args
 from local.aws.glue_jobs.runner import Runner
 from local.aws.glue_jobs.runs import Run
 from local.aws.protocol import AwsError, Handler, Payload, Request, Services
-from local.engines.state_files import write_atomically
+from local.engines.files import write_atomically
 from local.settings import ACCOUNT, REGION
 
 DEFAULT_TIMEOUT = 480  # minutes, Glue 5.0 and later

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from local.aws.protocol import Payload
-from local.engines.state_files import write_atomically
+from local.engines.files import write_atomically
 
 UNFINISHED = ("STARTING", "RUNNING", "STOPPING")
 

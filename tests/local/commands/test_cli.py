@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from local.commands import cli
-from local.engines import accounts, secret_files
+from local.engines import accounts, files
 from local.settings import ROOT, Settings
 from local.supervision import control as home
 from local.supervision import processes
@@ -70,8 +70,8 @@ def test_env_prints_export_lines_that_a_shell_understands(
 ) -> None:
     database = {"host": "127.0.0.1", "port": 3306, "username": "lake", "password": "a'b $c", "dbname": "sakila"}
     keys = {"access_key": "LKIAEXAMPLE", "secret_key": "s/e+cret"}
-    secret_files.write(settings.secrets / "mysql.json", json.dumps(database))
-    secret_files.write(settings.secrets / "developer.json", json.dumps(keys))
+    files.write_atomically(settings.secrets / "mysql.json", json.dumps(database))
+    files.write_atomically(settings.secrets / "developer.json", json.dumps(keys))
     assert cli.main(["env"]) == 0
     out = capsys.readouterr().out
     assert all(line.startswith("export ") for line in out.splitlines())
@@ -185,8 +185,8 @@ def test_an_interrupted_up_leaves_nothing_running(settings: Settings, tmp_path: 
 
 def test_secrets_are_for_their_owner_alone_and_made_once(tmp_path: Path) -> None:
     path = tmp_path / "secrets" / "key"
-    assert secret_files.once(path, lambda: "first") == "first"
-    assert secret_files.once(path, lambda: "second") == "first"
+    assert files.once(path, lambda: "first") == "first"
+    assert files.once(path, lambda: "second") == "first"
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
     assert [file.name for file in path.parent.iterdir()] == ["key"]

@@ -10,7 +10,7 @@ import sys
 import textwrap
 import urllib.request
 
-from local.engines import secret_files
+from local.engines import files
 from local.environment import home_token_path
 from local.home import Service
 from local.settings import HOST, Settings
@@ -66,7 +66,7 @@ def main() -> int:
         "endless": (script("first", "sleep 1000"),),
         "repairable": (script("first", f"echo not yet; test -e {settings.home}/repaired"),),
     }
-    secret_files.write(home_token_path(settings), "token")
+    files.write_atomically(home_token_path(settings), "token")
     return supervise(settings, cases[case])
 
 

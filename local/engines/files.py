@@ -1,0 +1,48 @@
+"""Files that are written whole or not at all, and that only their owner can read. Standard library only."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace a file, mode 0600, so that a reader finds the old or the new content, also after a power cut."""
+    temporary = _write_beside(path, text)
+    temporary.replace(path)
+    _sync(path.parent)
+
+
+def once(path: Path, make: Callable[[], str]) -> str:
+    """The content of ``path``, made by ``make()`` if there is no such file; two processes at once get the same."""
+    with contextlib.suppress(FileNotFoundError):
+        return path.read_text()
+    temporary = _write_beside(path, make())
+    with contextlib.suppress(FileExistsError):
+        os.link(temporary, path)
+    temporary.unlink()
+    _sync(path.parent)
+    return path.read_text()
+
+
+def _write_beside(path: Path, text: str) -> Path:
+    """A new file of mode 0600 in the same folder, its content on the disk."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    return Path(temporary)
+
+
+def _sync(folder: Path) -> None:
+    """Have the folder's entries on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
