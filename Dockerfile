@@ -55,4 +55,4 @@ ENV LAKE_HOME=/lake \
 USER 10001:10001
 # Each service has its own health check, in docker-compose.yaml.
 HEALTHCHECK NONE
-CMD ["python", "-m", "local.supervision.run"]
+CMD ["python", "-m", "local", "run"]

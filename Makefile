@@ -2,11 +2,16 @@
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 PYTHON := $(shell command -v python3.11 || command -v python3)
-UV := .local/tools/airflow/bin/uv
-LAKE := .local/tools/airflow/bin/python -m local
-# A command of infrastructure/; for ENV=local by way of local.commands.provision, which knows the running home's addresses.
-INFRASTRUCTURE = PYTHONPATH=.:include .local/tools/airflow/bin/python -m \
-  $(if $(filter local,$(ENV)),local.commands.provision $(1),infrastructure.$(1) --environment $(ENV))
+# What set-up installs; every Python process finds the code by PYTHONPATH.
+export PYTHONPATH := $(CURDIR):$(CURDIR)/include
+TOOLS := .local/tools/airflow/bin
+LAKE := $(TOOLS)/python -m local
+# A command of infrastructure/; for ENV=local through the home, which knows its own addresses.
+INFRASTRUCTURE = $(if $(filter local,$(ENV)),$(LAKE) $(1),$(TOOLS)/python -m infrastructure.$(1) --environment $(ENV))
+# A part of `make test`, the time of which is noted, and the tests of one tier.
+CHECK = @$(TOOLS)/python -m local.commands.checks --timed $@
+TEST = $(CHECK) $(TOOLS)/python -m pytest -q -m
+PARTS := test-spark test-journey ruff mypy sqlfluff cfn-lint vulture scan test-fast test-services test-trino
 
 # LAKE_HOME and LAKE_PORT choose another home; SAKILA_DIR a folder with Sakila's two scripts.
 RATE ?= 100
@@ -17,7 +22,8 @@ KILLS ?= 200
 SEED ?= 1
 SEEDS ?= 20
 
-.PHONY: tools deploy destroy plan help setup setup-tests demo up down status clean stream history redrive verify env test faults kill-loop mutants lint scan format docs lock
+.PHONY: tools deploy destroy plan help setup setup-tests demo up down status clean stream history redrive verify env \
+  test $(PARTS) ruff mypy sqlfluff cfn-lint vulture faults kill-loop mutants format docs lock
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -67,41 +73,70 @@ tools:  # what deploying needs; nothing of the local home
 
 verify: setup  ## recount a MONTH= (yyyy-MM; else all) from what landed; LEDGER= file or folder of event ids
 	@exports=$$(test -n "$$LAKE_SUFFIX" || $(PYTHON) -B -m local env) && eval "$$exports" && \
-	  .local/tools/airflow/bin/python -m oracle $(if $(MONTH),--month $(MONTH)) $(if $(LEDGER),--ledger $(LEDGER))
+	  $(TOOLS)/python -m oracle $(if $(MONTH),--month $(MONTH)) $(if $(LEDGER),--ledger $(LEDGER))
 
 env:  ## print export lines for clients: eval "$(make -s env)"
 	@$(PYTHON) -B -m local env
 
 test: setup-tests  ## lint, the scanners, then every test: fast, services, Spark, Trino, the journey
-	@$(LAKE) test
+	@$(TOOLS)/python -m local.commands.checks $(PARTS)
+
+test-fast: setup-tests  ## the tests that need no service
+	$(TEST) "not services and not spark and not trino and not journey"
+
+test-services: setup-tests  ## the tests with MariaDB, PostgreSQL, the emulator and our server
+	$(TEST) "services and not spark and not trino and not journey"
+
+test-spark: setup-tests  ## the tests with Spark
+	$(TEST) "spark and not trino and not journey"
+
+test-trino: setup-tests  ## the tests with Trino
+	$(TEST) "trino and not journey"
+
+test-journey: setup-tests  ## the whole chain, through a home of its own
+	$(TEST) journey
 
 faults: setup  ## try every fault of docs/reliability.md SEEDS= times, a fifth where Spark is killed (ONLY= some); write its table
-	@.local/tools/airflow/bin/python -m tests.faults.report --seeds $(SEEDS) $(if $(ONLY),--only $(ONLY))
+	@$(TOOLS)/python -m tests.faults.report --seeds $(SEEDS) $(if $(ONLY),--only $(ONLY))
 
 kill-loop: setup  ## kill a home of its own KILLS= times at random (SEED=) while it works; RECORD=1 writes docs/kill-loop.md
-	@PYTHONPATH=.:include .local/tools/airflow/bin/python -m tests.kill_loop --kills $(KILLS) --seed $(SEED) $(if $(RECORD),--record)
+	@$(TOOLS)/python -m tests.kill_loop --kills $(KILLS) --seed $(SEED) $(if $(RECORD),--record)
 
 mutants: setup  ## take protections out of a copy of the code, one at a time, and see a test fail for each
-	@.local/tools/airflow/bin/python -m tests.mutants
+	@$(TOOLS)/python -m tests.mutants
 
-lint: setup  ## ruff, mypy, sqlfluff, cfn-lint
-	@$(LAKE) lint
+lint: ruff mypy sqlfluff cfn-lint vulture  ## ruff, mypy, sqlfluff, cfn-lint, vulture
+
+ruff: setup
+	$(CHECK) sh -c '$(TOOLS)/ruff check . && $(TOOLS)/ruff format --check .'
+
+mypy: setup
+	$(CHECK) $(TOOLS)/mypy
+
+sqlfluff: setup
+	$(CHECK) $(TOOLS)/sqlfluff lint --disable-progress-bar include/sql
+
+cfn-lint: setup
+	$(CHECK) $(TOOLS)/cfn-lint infrastructure/*.yaml
+
+vulture: setup
+	$(CHECK) $(TOOLS)/vulture
 
 scan: setup-tests  ## checkov, cfn-lint and our own rules over the template: 0 findings; over the naive one: at least 40
-	@$(LAKE) scan
+	$(CHECK) $(TOOLS)/python -m infrastructure.scanners
 
 format: setup  ## format the Python files
-	@.local/tools/airflow/bin/ruff check --fix-only --quiet . && .local/tools/airflow/bin/ruff format .
+	@$(TOOLS)/ruff check --fix-only --quiet . && $(TOOLS)/ruff format .
 
 docs: setup  ## write anew: docs/DAGS.md, docs/iam.md, docs/cost.md, the template's tables in docs/deploy.md, the faults' in docs/reliability.md
-	@PYTHONPATH=include:plugins .local/tools/airflow/bin/python -m local.commands.dag_docs
-	@PYTHONPATH=.:include .local/tools/airflow/bin/python -m infrastructure.reference
-	@PYTHONPATH=include .local/tools/airflow/bin/python -m infrastructure.iam
-	@PYTHONPATH=.:include .local/tools/airflow/bin/python -m infrastructure.cost
-	@.local/tools/airflow/bin/python -m tests.faults.report
+	@$(TOOLS)/python -m local.commands.dag_docs
+	@$(TOOLS)/python -m infrastructure.reference
+	@$(TOOLS)/python -m infrastructure.iam
+	@$(TOOLS)/python -m infrastructure.cost
+	@$(TOOLS)/python -m tests.faults.report
 
 lock: setup  ## compile the requirements anew (production's and the local ones together)
 	@for lock in local/requirements requirements local/aws/emulator/requirements tests/containers/requirements infrastructure/scanners/requirements; do \
 	  constraint=$$(test $$lock = requirements && echo "--constraint local/requirements.txt"); \
-	  $(UV) pip compile --quiet --no-header --generate-hashes --python-version 3.11 $$constraint \
+	  $(TOOLS)/uv pip compile --quiet --no-header --generate-hashes --python-version 3.11 $$constraint \
 	    --output-file $$lock.txt $$lock.in || exit; done

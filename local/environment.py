@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
-from local.settings import ENVIRONMENT, REGION, SUFFIX, Settings
+from local.settings import ENVIRONMENT, REGION, ROOT_ACCESS_KEY, SUFFIX, Settings
 
 # Services whose endpoint is our server; all others are the emulator's own.
 SERVED = ("athena", "cloudformation", "database_migration_service", "firehose", "glue", "iam", "sts")
@@ -24,6 +25,26 @@ def endpoints(settings: Settings) -> dict[str, str]:
         "LAKE_ENVIRONMENT": ENVIRONMENT,
         "LAKE_SUFFIX": SUFFIX,
     }
+
+
+def root(settings: Settings) -> dict[str, str]:
+    """The environment of the account's root, who may do everything: of the deployment and its like alone."""
+    keys = {"AWS_ACCESS_KEY_ID": ROOT_ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": ROOT_ACCESS_KEY}
+    return {**endpoints(settings), **keys}
+
+
+def root_client(settings: Settings, service: str, **options: Any) -> Any:
+    """A boto3 client of the account's root. IAM is reached through our server, which thereby learns new keys."""
+    import boto3  # noqa: PLC0415  set-up has the standard library alone
+
+    return boto3.client(
+        service,  # type: ignore[call-overload]  # any service
+        endpoint_url=settings.server_url if service.replace("-", "_") in SERVED else settings.emulator_url,
+        region_name=REGION,
+        aws_access_key_id=ROOT_ACCESS_KEY,
+        aws_secret_access_key=ROOT_ACCESS_KEY,
+        **options,
+    )
 
 
 def component(settings: Settings, name: str) -> dict[str, str]:

@@ -1,65 +1,15 @@
-"""The home's services: what each one runs, what it needs first, and how it shows that it works."""
+"""What a home consists of: its services, what each one runs, what it needs first, and how it shows that it works."""
 
 from __future__ import annotations
 
 import json
-import os
 import sys
-import time
 import urllib.request
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from local.aws import emulator
 from local.engines import accounts, airflow, java, mysql, postgres, trino
-from local.environment import home_token_path
-from local.settings import ROOT, Settings
-
-Environment = Callable[[], dict[str, str]]
-KEPT = (
-    "HOME",
-    "LAKE_LISTEN",
-    "LANG",
-    "LC_ALL",
-    "PATH",
-    "SSL_CERT_FILE",
-    "TZ",
-    "USER",
-)  # of the caller's own environment
-
-
-@dataclass(frozen=True)
-class Service:
-    """A process that runs for good, or (``once``) to its end.
-
-    ``command`` and ``environment`` are asked at each start, after everything in ``after`` is ready. ``ready`` gets the
-    time of the start; it may raise OSError or ValueError while there is no answer.
-    """
-
-    name: str
-    command: Callable[[], list[str]]
-    after: tuple[str, ...] = ()
-    port: int | None = None  # on which the service itself, and no other process, must listen
-    prepare: list[str] | None = None  # run to its end before each start
-    environment: Environment = dict
-    ready: Callable[[datetime], bool] = lambda _: True
-    seconds: float = 90  # until it must be ready (or at its end)
-    user: str | None = None
-    stop: str = "TERM"
-    once: bool = False
-
-
-def base_environment(settings: Settings) -> dict[str, str]:
-    """What every service gets: a little of the caller's environment, and which home it belongs to."""
-    return {
-        **{name: os.environ[name] for name in KEPT if name in os.environ},
-        "LAKE_HOME": str(settings.home),
-        "LAKE_PORT": str(settings.port),
-        "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'include'}",
-        "PYTHONUNBUFFERED": "1",
-        "TMPDIR": str(settings.home / "tmp"),
-    }
+from local.settings import Settings
+from local.supervision.service import Service
 
 
 def services(settings: Settings) -> tuple[Service, ...]:
@@ -103,6 +53,7 @@ def services(settings: Settings) -> tuple[Service, ...]:
             "emulator",
             emulator.command,
             port=settings.emulator_port,
+            folder=settings.data / "emulator",  # whose state holds every secret of Secrets Manager
             environment=lambda: emulator.environment(settings),
             ready=lambda _: emulator.answers(settings),
         ),
@@ -112,21 +63,21 @@ def services(settings: Settings) -> tuple[Service, ...]:
             after=("emulator", "mysql"),
             port=settings.server_port,
             environment=java.environment,  # Glue jobs start Spark
-            ready=lambda _: _get(f"{settings.server_url}/health")["home"] == str(settings.home),
+            ready=lambda _: _json(f"{settings.server_url}/health")["home"] == str(settings.home),
         ),
         Service(
             "ingestion",
             lambda: module("local.aws.server", "ingestion"),
             after=("server",),  # which makes the home's token
             port=settings.ingestion_port,
-            ready=lambda _: _get(f"{settings.ingestion_url}/health")["home"] == str(settings.home),
+            ready=lambda _: _json(f"{settings.ingestion_url}/health")["home"] == str(settings.home),
         ),
         Service(
             "trino",
             lambda: trino.command(settings),
             after=("server",),
             port=settings.trino_port,
-            prepare=module("local.commands.provision", "prepare"),
+            prepare=module("local", "prepare-trino"),
             environment=java.environment,
             ready=lambda _: trino.started(settings),
             seconds=180,
@@ -150,7 +101,7 @@ def services(settings: Settings) -> tuple[Service, ...]:
         ),
         Service(
             "deploy",
-            lambda: module("local.commands.provision", "deploy"),
+            lambda: module("local", "deploy"),
             after=("server", "ingestion", "mysql"),
             once=True,
             seconds=300,
@@ -159,33 +110,11 @@ def services(settings: Settings) -> tuple[Service, ...]:
 
 
 def ports(settings: Settings) -> dict[int, str]:
-    """Every port that the home takes, and for what."""
+    """Every port that the home takes, and for which service."""
     return {service.port: service.name for service in services(settings) if service.port}
 
 
-def replay_catalog(settings: Settings) -> None:
-    """Have the server tell a restarted emulator what the catalog's journal holds; raises OSError."""
-    deadline = time.monotonic() + 30
-    token = home_token_path(settings).read_text()
-    request = urllib.request.Request(  # noqa: S310
-        f"{settings.server_url}/internal/replay", method="POST", headers={"Authorization": token}
-    )
-    while True:
-        try:
-            with urllib.request.urlopen(request, timeout=60):  # noqa: S310
-                return
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.5)
-
-
-def _get(url: str) -> dict[str, object]:
+def _json(url: str) -> dict[str, object]:
     with urllib.request.urlopen(url, timeout=5) as reply:  # noqa: S310
         answer: dict[str, object] = json.load(reply)
         return answer
-
-
-def now() -> datetime:
-    """The present, with its zone."""
-    return datetime.now(UTC)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+PYTHON_PATH = os.pathsep.join((str(ROOT), str(ROOT / "include")))  # of every Python process of the home
 TOOLS = ROOT / ".local" / "tools"  # installed once, shared by every home of this checkout
 HOST = "127.0.0.1"
 LISTEN = os.environ.get("LAKE_LISTEN", HOST)

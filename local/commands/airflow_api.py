@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 
+from local.engines.waiting import wait_until
+from local.installation.progress import Tick
 from local.supervision.control import HomeError
 
-FINISHED = ("success", "failed")
+POLL_SECONDS = 0.5
 
 
 class RunFailed(HomeError):
@@ -41,11 +41,14 @@ class AirflowApi:
 
     def wait_for_dags(self, dag_ids: set[str], seconds: float = 60) -> None:
         """Until the DAG processor has parsed all of ``dag_ids``; HomeError names those that are missing."""
-        deadline = time.monotonic() + seconds
-        while missing := dag_ids - {d["dag_id"] for d in self.get("/dags", limit=100)["dags"]}:
-            if time.monotonic() > deadline:
-                raise HomeError(f"DAGs not parsed after {seconds:.0f} s: {sorted(missing)} {self.import_errors()}")
-            time.sleep(0.5)
+
+        def missing() -> set[str]:
+            return dag_ids - {dag["dag_id"] for dag in self.get("/dags", limit=100)["dags"]}
+
+        try:
+            wait_until(lambda: not missing(), seconds, "Airflow has not read the DAGs", POLL_SECONDS)
+        except TimeoutError as error:
+            raise HomeError(f"{error}: {sorted(missing())} are missing; {self.import_errors()}") from error
 
     def unpause(self, dag_id: str) -> None:
         """Let the scheduler run a DAG."""
@@ -64,25 +67,24 @@ class AirflowApi:
         found = self.get(f"/dags/{dag_id}/dagRuns", order_by="-id", limit=100)["dag_runs"]
         return [r for r in found if since is None or datetime.fromisoformat(r["queued_at"]) >= since]
 
-    def wait_run(self, dag_id: str, run_id: str, tick: Callable[[str], None], seconds: float = 900) -> dict[str, Any]:
-        """Until the run has ended; ``tick`` gets a line of progress. Raises HomeError."""
-        deadline = time.monotonic() + seconds
-        while True:
-            run = self.get(f"/dags/{dag_id}/dagRuns/{run_id}")
-            tasks = self.get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances", limit=100)["task_instances"]
-            busy = [t["task_id"] for t in tasks if t["state"] in ("running", "queued", "deferred", "up_for_reschedule")]
-            done = sum(t["state"] in ("success", "skipped") for t in tasks)
-            tick(f"{done}/{len(tasks)} tasks{': ' + ', '.join(busy) if busy else ''}")
-            if run["state"] in FINISHED:
-                break
-            if time.monotonic() > deadline:
-                raise HomeError(f"{dag_id} {run_id} has not ended after {seconds:.0f} s; it is at {busy}")
-            time.sleep(0.5)
+    def wait_run(self, dag_id: str, run_id: str, tick: Tick, seconds: float = 900) -> dict[str, Any]:
+        """Until the run has ended; ``tick`` gets a line of progress. Raises RunFailed or TimeoutError."""
+        path, tasks = f"/dags/{dag_id}/dagRuns/{run_id}", list[dict[str, Any]]()
+
+        def tasks_in(*states: str) -> list[str]:
+            return [task["task_id"] for task in tasks if task["state"] in states]
+
+        def ended() -> dict[str, Any] | None:
+            run = self.get(path)
+            tasks[:] = self.get(f"{path}/taskInstances", limit=100)["task_instances"]
+            busy = ", ".join(tasks_in("running", "queued", "deferred", "up_for_reschedule"))
+            tick(f"{len(tasks_in('success', 'skipped'))}/{len(tasks)} tasks{f': {busy}' if busy else ''}")
+            return run if run["state"] in ("success", "failed") else None
+
+        run = wait_until(ended, seconds, f"{dag_id} {run_id} has not ended", POLL_SECONDS)
         if run["state"] == "failed":
-            failed = [t["task_id"] for t in tasks if t["state"] == "failed"]
-            raise RunFailed(
-                f"{dag_id}: {', '.join(failed) or 'run'} failed; see {self.url}/dags/{dag_id}/runs/{run_id}"
-            )
+            failed = ", ".join(tasks_in("failed")) or "run"
+            raise RunFailed(f"{dag_id}: {failed} failed; see {self.url}/dags/{dag_id}/runs/{run_id}")
         return run
 
     def task_state(self, run: dict[str, Any], task_id: str) -> str:
@@ -93,18 +95,19 @@ class AirflowApi:
         self,
         dag_id: str,
         since: datetime,
-        tick: Callable[[str], None],
+        tick: Tick,
         seconds: float = 900,
         partition_key: str | None = None,
     ) -> dict[str, Any]:
         """The first run (of a partition) that the scheduler started at or after ``since``, once it has ended."""
-        deadline = time.monotonic() + seconds
-        while not (runs := [r for r in self.runs(dag_id, since) if partition_key in (None, r["partition_key"])]):
-            tick("waiting for the scheduler")
-            if time.monotonic() > deadline:
-                raise HomeError(f"{dag_id}: no run was started since {since:%H:%M:%S}")
-            time.sleep(0.5)
-        return self.wait_run(dag_id, runs[-1]["dag_run_id"], tick, deadline - time.monotonic())
+        tick("waiting for the scheduler")
+
+        def started() -> list[dict[str, Any]]:
+            return [run for run in self.runs(dag_id, since) if partition_key in (None, run["partition_key"])]
+
+        otherwise = f"{dag_id}: no run has started since {since:%H:%M:%S}"
+        runs = wait_until(started, seconds, otherwise, POLL_SECONDS)
+        return self.wait_run(dag_id, runs[-1]["dag_run_id"], tick, seconds)
 
 
 def now() -> datetime:

@@ -1,152 +1,95 @@
-"""``make lint`` and ``make test``: every check there is, with the time that each took.
+"""``make test`` in its parts: ``python -m local.commands.checks TARGET...`` runs targets of the Makefile side by side.
 
-A check that fails does not keep the later ones from running; the exit code is 1 if any failed. The tiers of tests run
-beside each other, because each waits much of its time: the longest first.
+make starts them in this order, as many at a time as JOBS; a target that fails keeps none of the others from running.
+What each prints comes in one piece when it has ended. Once a minute a line says what is running, and the end is a
+summary of times. Each target's recipe is ``python -m local.commands.checks --timed TARGET COMMAND...``, which runs the
+command and notes how long it took.
 """
 
 from __future__ import annotations
 
+import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from typing import IO, cast
+from pathlib import Path
+from types import FrameType
 
 from local.engines import java
-from local.settings import ROOT, TOOLS
-from local.supervision.reaper import children_of
+from local.settings import ROOT
+from local.supervision.reaper import descendants_of
 
-PROGRAMS = TOOLS / "airflow" / "bin"
-TIERS = ("services", "spark", "trino", "journey")
-LANES = 3  # on two cores: each waits much of its time, for processes to start and for what they agree on
-SAY_SECONDS = 60.0  # between two lines on what runs
-_PYTEST = ["python", "-m", "pytest", "-q", "-m"]
+JOBS = 3  # on two cores: each waits much of its time, for processes to start and for what they agree on
+SAY_SECONDS = 60
+TIMES = "CHECK_TIMES"  # the variable that names the folder of the notes
 
 
-@dataclass
-class Check:
-    """One check, and how it ended."""
-
-    name: str
-    command: list[str]
-    began: float = 0.0
-    seconds: float = 0.0
-    passed: bool = False
-
-    def start(self, output: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
-        """Begin it; what it prints goes to ``output``, else to where ours goes."""
-        environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-        environment |= java.environment()
-        environment["PATH"] = f"{PROGRAMS}{os.pathsep}{environment['PATH']}"
-        # What a shell starts in the background ignores SIGINT, and so would all that it starts: nothing could end it.
-        command = ["env", "--default-signal=INT", str(PROGRAMS / self.command[0]), *self.command[1:]]
-        print(f"== {self.name}{' begin' if output else ''}", flush=True)
-        self.began = time.monotonic()
-        return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
-
-    def end(self, code: int) -> Check:
-        """Note how it ended."""
-        self.passed, self.seconds = code == 0, time.monotonic() - self.began
-        return self
-
-    def run(self) -> Check:
-        """Run it alone, its output on ours."""
-        child = self.start()
-        with interrupted_with_us([child]):
-            return self.end(child.wait())
+def run_timed(target: str, command: list[str]) -> int:
+    """Run one target's command; its exit code. An interrupt is handed on, and the command's end waited for."""
+    note, began = Path(os.environ.get(TIMES) or tempfile.mkdtemp()) / target, time.time()
+    note.write_text(json.dumps({"began": began}))
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    # What a shell starts in the background ignores SIGINT, and so would all that it starts: nothing could end it.
+    # In a session of its own it gets the one interrupt that is handed on, and not a terminal's as well.
+    command = ["env", "--default-signal=INT", *command]
+    child = subprocess.Popen(command, env={**environment, **java.environment()}, start_new_session=True)
+    code = _wait(child, signal.SIGINT)
+    note.write_text(json.dumps({"began": began, "seconds": time.time() - began, "code": code}))
+    return code
 
 
-@contextmanager
-def interrupted_with_us(children: Collection[subprocess.Popen[bytes]]) -> Iterator[None]:
-    """Interrupt what runs, and wait for its end, when the body is left early."""
-    try:
-        yield
-    except BaseException:
-        for child in children:
-            child.send_signal(signal.SIGINT)
-        for child in children:
-            child.wait()
-        raise
-
-
-def lint() -> Iterator[Check]:
-    """Each check that runs nothing of ours."""
-    yield Check("ruff check", ["ruff", "check", "."])
-    yield Check("ruff format", ["ruff", "format", "--check", "."])
-    yield Check("mypy", ["mypy"])
-    yield Check("sqlfluff", ["sqlfluff", "lint", "--disable-progress-bar", "include/sql"])
-    yield Check("cfn-lint", ["cfn-lint", *sorted(str(path) for path in (ROOT / "infrastructure").glob("*.yaml"))])
-
-
-def security() -> Check:
-    """The scanners, which have an environment of their own."""
-    return Check("security", ["python", "-m", "local", "scan"])
-
-
-def fast_tests() -> Check:
-    """The tests that need no service."""
-    return Check("fast tests", [*_PYTEST, " and ".join(f"not {tier}" for tier in TIERS)])
-
-
-def tier(name: str) -> Check:
-    """A tier of tests. One that needs two kinds of service belongs to the later tier."""
-    later = TIERS[TIERS.index(name) + 1 :]
-    return Check(f"{name} tests", [*_PYTEST, " and ".join([name, *(f"not {other}" for other in later)])])
-
-
-def run_lint() -> Iterator[Check]:
-    """One after the other; each as it has ended."""
-    for check in lint():
-        yield check.run()
-
-
-def beside_each_other(checks: Iterable[Check]) -> Iterator[Check]:
-    """Run LANES checks at a time, begun in this order; each, with what it printed, as it has ended."""
-    waiting, said = list(checks), time.monotonic()
-    running: dict[subprocess.Popen[bytes], tuple[Check, IO[bytes]]] = {}
-    with ExitStack() as files, interrupted_with_us(running.keys()):
-        while waiting or running:
-            while waiting and len(running) < LANES:
-                check, output = waiting.pop(0), cast("IO[bytes]", files.enter_context(tempfile.TemporaryFile()))
-                running[check.start(output)] = check, output
-            ended = [child for child in running if child.poll() is not None]
-            if not ended:
-                time.sleep(0.2)
-            for child in ended:
-                check, output = running.pop(child)
-                check.end(child.returncode)
-                output.seek(0)
-                print(f"== {check.name}", flush=True)
-                shutil.copyfileobj(output, sys.stdout.buffer)
-                sys.stdout.flush()
-                yield check
-            if time.monotonic() - said > SAY_SECONDS:
-                said = time.monotonic()
-                times = (f"{check.name} {said - check.began:.0f} s" for check, _ in running.values())
-                print(f"   {', '.join(times)}", flush=True)
-
-
-def run_all() -> Iterator[Check]:
-    """Lint and every test; each as it has ended."""
-    yield from run_lint()
-    yield security().run()
-    yield from beside_each_other([tier("spark"), tier("journey"), fast_tests(), tier("services"), tier("trino")])
-
-
-def main(arguments: list[str]) -> int:
-    """``lint`` or ``test``; 0 when every check passed."""
-    began = time.monotonic()
-    ended = list(run_lint() if arguments == ["lint"] else run_all())
-    print("== summary")
-    for check in ended:
-        print(f"{'passed' if check.passed else 'FAILED':7} {check.name:16} {check.seconds:7.1f} s")
-    print(f"{'':7} {'together':16} {time.monotonic() - began:7.1f} s")
-    if left := children_of(os.getpid()):
+def run_targets(targets: list[str]) -> int:
+    """Have make run the targets; 0 when all passed and nothing of them is left running."""
+    with tempfile.TemporaryDirectory(prefix="checks-") as folder:
+        command = ["make", "--no-print-directory", f"-j{JOBS}", "-k", "-O", *targets]
+        began = time.monotonic()
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+        child = subprocess.Popen(command, cwd=ROOT, env={**environment, TIMES: folder})
+        code = _wait(child, signal.SIGTERM, Path(folder))
+        print("== summary")
+        for target in targets:
+            note = _read(Path(folder, target))
+            ended = {0: "passed"}.get(note.get("code", -1), "FAILED")
+            print(f"{ended:7} {target:16} {note.get('seconds', 0):7.1f} s")
+        print(f"{'':7} {'together':16} {time.monotonic() - began:7.1f} s")
+    if left := descendants_of(os.getpid()):
         print(f"still running: {left}", file=sys.stderr)
-    return 0 if all(check.passed for check in ended) and not left else 1
+    return 1 if code or left else 0
+
+
+def _wait(child: subprocess.Popen[bytes], forward: signal.Signals, notes: Path | None = None) -> int:
+    """Wait for the end of ``child``; after an interrupt, send it ``forward`` and wait on. With ``notes`` say what runs."""
+    asked = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def interrupted(_signum: int, _frame: FrameType | None) -> None:
+        for signum in asked:  # once is enough
+            signal.signal(signum, signal.SIG_IGN)
+        child.send_signal(forward)
+
+    for signum in asked:
+        signal.signal(signum, interrupted)
+    while True:
+        try:
+            return child.wait(SAY_SECONDS)
+        except subprocess.TimeoutExpired:
+            running = [(path.name, _read(path)) for path in sorted(notes.iterdir())] if notes else []
+            texts = [f"{name} {time.time() - note['began']:.0f} s" for name, note in running if "code" not in note]
+            if texts:
+                print(f"   {', '.join(texts)}", flush=True)
+
+
+def _read(note: Path) -> dict[str, float]:
+    try:
+        found: dict[str, float] = json.loads(note.read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+    return found
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "--timed":
+        sys.exit(run_timed(sys.argv[2], sys.argv[3:]))
+    sys.exit(run_targets(sys.argv[1:]))

@@ -5,23 +5,25 @@ Everything goes through the front doors: Airflow's API and scheduler, Firehose, 
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import boto3
 from rich.console import Console
 
-from local.commands import cli, history
+from local.commands import history
 from local.commands.airflow_api import AirflowApi, now
 from local.commands.demo_results import landed_lines, results
-from local.commands.progress import Steps, Tick
+from local.commands.lifecycle import client_environment, start, stopped_after
 from local.engines.airflow import airflow_environment
+from local.engines.waiting import wait_until
+from local.installation.progress import Progress, Tick
 from local.settings import HOST, ROOT, Settings
 from local.supervision.control import HomeError
 
@@ -40,11 +42,11 @@ DAGS = {
 }
 
 
-def start_stream(settings: Settings, steps: Steps) -> subprocess.Popen[bytes]:
+def start_stream(settings: Settings, progress: Progress) -> subprocess.Popen[bytes]:
     """A burst, as fast as the stream takes it; then live events at the partners' pace, in the background."""
     log = settings.logs / "stream.log"
     command = [sys.executable, "-m", "local", "stream"]
-    with log.open("ab") as out, steps.step(f"a burst of {BURST:,} events") as tick:
+    with log.open("ab") as out, progress.step(f"a burst of {BURST:,} events") as tick:
         tick("as fast as the stream takes them")
         burst = [*command, "--rate", "0", "--events", str(BURST)]
         if code := subprocess.run(burst, stdout=out, stderr=out, cwd=ROOT, check=False).returncode:
@@ -73,34 +75,33 @@ def backfill(settings: Settings, months: list[str], log: Path) -> None:
 
 def wait_backfilled(api: AirflowApi, months: list[str], since: datetime, tick: Tick) -> None:
     """Until every month has a rebuild that was started after ``since`` and ended well."""
-    deadline = time.monotonic() + 900
     pending = set(months)
-    while pending:
+
+    def none_is_pending() -> bool:
         for run in api.runs("rebuild_streaming_films", since):
             if run["partition_key"] in pending and run["state"] in ("running", "success", "failed"):
                 tick(f"{run['partition_key']} ({len(months) - len(pending) + 1}/{len(months)})")
                 api.wait_run("rebuild_streaming_films", run["dag_run_id"], lambda _text: None)
                 pending.discard(run["partition_key"])
-        if time.monotonic() > deadline:
-            raise HomeError(f"no rebuild of {sorted(pending)} after 15 minutes")
-        time.sleep(0.5)
+        return not pending
+
+    wait_until(none_is_pending, 900, "not every month has been rebuilt", 0.5)
 
 
-def main(_: Sequence[str] = ()) -> int:
+def main(settings: Settings, _: argparse.Namespace) -> int:
     """Run the whole story; 0 when every step and every count is right."""
-    settings = Settings.from_environment()
     console = Console() if sys.stdout.isatty() else Console(width=120)
     began, since = time.monotonic(), now()
-    with Steps(console) as steps:
-        cli.up(settings, steps)
-        os.environ.update(cli.client_environment(settings))  # from here on the demo is an ordinary client
+    with stopped_after(KeyboardInterrupt, settings), Progress() as progress:
+        start(settings, progress)
+        os.environ.update(client_environment(settings))  # from here on the demo is an ordinary client
         session = boto3.Session()
         api = AirflowApi(f"http://{HOST}:{settings.airflow_port}")
-        stream = start_stream(settings, steps)
+        stream = start_stream(settings, progress)
         try:
-            with steps.step("Airflow has read the DAGs"):
+            with progress.step("Airflow has read the DAGs"):
                 api.wait_for_dags(DAGS)
-            story(settings, api, steps, stream)
+            story(settings, api, progress, stream)
         finally:
             if stream.poll() is None:
                 stream.terminate()
@@ -118,25 +119,25 @@ def main(_: Sequence[str] = ()) -> int:
     return 0
 
 
-def story(settings: Settings, api: AirflowApi, steps: Steps, stream: subprocess.Popen[bytes]) -> None:
+def story(settings: Settings, api: AirflowApi, progress: Progress, stream: subprocess.Popen[bytes]) -> None:
     """The journey, in the order in which a newcomer would make it."""
     for dag_id in DAGS - {"enrich_streaming_films", "rebuild_streaming_films"}:  # they need curated.film_category
         api.unpause(dag_id)
-    with steps.step("load_sakila: scripts -> MySQL, verified") as tick:
+    with progress.step("load_sakila: scripts -> MySQL, verified") as tick:
         started = now()
         api.wait_run("load_sakila", api.trigger("load_sakila"), tick)
-    with steps.step("replicate_sakila: MySQL -> DMS -> CSV -> Lambda -> Parquet, reconciled") as tick:
+    with progress.step("replicate_sakila: MySQL -> DMS -> CSV -> Lambda -> Parquet, reconciled") as tick:
         api.wait_next_run("replicate_sakila", started, tick)
-    with steps.step(f"history: {HISTORY_MONTHS} past months, synthetic") as tick:
+    with progress.step(f"history: {HISTORY_MONTHS} past months, synthetic") as tick:
         months = history.lay_down(settings, HISTORY_MONTHS, HISTORY_EVENTS, tick)
-    with steps.step("curate_film_category: Glue job -> curated.film_category") as tick:
+    with progress.step("curate_film_category: Glue job -> curated.film_category") as tick:
         api.wait_next_run("curate_film_category", started, tick)
     rebuilt = now()
     api.unpause("rebuild_streaming_films")  # its schedule closes the month before at once
-    with steps.step(f"backfill of {months[0]} to {months[-1]}: rebuild_streaming_films") as tick:
+    with progress.step(f"backfill of {months[0]} to {months[-1]}: rebuild_streaming_films") as tick:
         backfill(settings, months, settings.logs / "backfill.log")
         wait_backfilled(api, months, rebuilt, tick)
-    with steps.step("live events, 10/s; Firehose delivers every 60 s at the latest") as tick:
+    with progress.step("live events, 10/s; Firehose delivers every 60 s at the latest") as tick:
         while stream.poll() is None:
             tick("streaming")
             time.sleep(0.5)
@@ -144,24 +145,25 @@ def story(settings: Settings, api: AirflowApi, steps: Steps, stream: subprocess.
             raise HomeError(f"the generator failed; see {settings.logs / 'stream.log'}")
         delivered = now()
         wait_delivered(settings, boto3.Session(), tick)
-    with steps.step("crawl_streaming_events: Glue crawler -> landing.streaming") as tick:
+    with progress.step("crawl_streaming_events: Glue crawler -> landing.streaming") as tick:
         api.wait_run("crawl_streaming_events", api.trigger("crawl_streaming_events"), tick)
-    with steps.step("enrich_streaming_films: only what is new -> curated.streaming_films") as tick:
+    with progress.step("enrich_streaming_films: only what is new -> curated.streaming_films") as tick:
         enriched = now()
         api.unpause("enrich_streaming_films")
         run = api.wait_run("enrich_streaming_films", api.trigger("enrich_streaming_films"), tick)
         if api.task_state(run, "reconcile_lines") != "success":
             enriched = delivered  # a scheduled run came first, took all there was, and has asked for the report
-    with steps.step("report_film_popularity: Athena -> reports/") as tick:
+    with progress.step("report_film_popularity: Athena -> reports/") as tick:
         api.wait_next_run("report_film_popularity", enriched, tick, partition_key=f"{enriched:%Y-%m}")
 
 
 def wait_delivered(settings: Settings, session: boto3.Session, tick: Tick) -> None:
     """Until Firehose holds nothing back: every acknowledged event has landed (60 s at the longest)."""
     ledgers = sum(len(p.read_bytes().splitlines()) for p in (settings.home / "ledgers").glob("*"))
-    deadline = time.monotonic() + 120
-    while (landed := sum(landed_lines(session).values())) < ledgers:
+
+    def all_landed() -> bool:
+        landed = sum(landed_lines(session).values())
         tick(f"{landed:,} of {ledgers:,} events have landed")
-        if time.monotonic() > deadline:
-            raise HomeError(f"only {landed} of {ledgers} acknowledged events have landed")
-        time.sleep(1)
+        return landed >= ledgers
+
+    wait_until(all_landed, 120, f"not all of the {ledgers:,} acknowledged events have landed", 1)

@@ -13,20 +13,20 @@ from __future__ import annotations
 import argparse
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from random import Random
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from rich.progress import Progress
 
 from datalake.names import STREAMING_PREFIX, Lake
 from kdg.generator import Event, Generator
 from kdg.sender import Ledger
 from kdg.template import EVENTS, Template
-from local.settings import ENVIRONMENT, REGION, ROOT_ACCESS_KEY, SUFFIX, Settings
+from local.environment import root_client
+from local.installation.progress import Progress, Tick
+from local.settings import ENVIRONMENT, SUFFIX, Settings
 
 STRETCHES = 20  # a month
 STRETCH_SECONDS = 60  # the stream's buffering interval
@@ -78,22 +78,13 @@ def objects(month: str, events: int, seed: int, stream: str) -> Iterator[list[tu
         yield written
 
 
-def lay_down(
-    settings: Settings, months: int, events: int, tick: Callable[[str], None], *, seed: int = SEED
-) -> list[str]:
+def lay_down(settings: Settings, months: int, events: int, tick: Tick, *, seed: int = SEED) -> list[str]:
     """Write ``events`` events for each of the last ``months`` months; returns the months, oldest first.
 
     ``tick`` is called after each stretch. Raises botocore's errors when the landing bucket cannot be written.
     """
     lake = Lake(ENVIRONMENT, SUFFIX)
-    s3 = boto3.client(
-        "s3",
-        endpoint_url=settings.emulator_url,
-        region_name=REGION,
-        aws_access_key_id=ROOT_ACCESS_KEY,
-        aws_secret_access_key=ROOT_ACCESS_KEY,
-        config=Config(retries={"mode": "standard", "total_max_attempts": 3}),
-    )
+    s3 = root_client(settings, "s3", config=Config(retries={"mode": "standard", "total_max_attempts": 3}))
     chosen = past_months(months, datetime.now(UTC))
     for month in chosen:
         path = settings.home / "ledgers" / f"history-{month}-{seed}-{events}.ids"
@@ -109,31 +100,14 @@ def lay_down(
     return chosen
 
 
-def main(argv: list[str]) -> int:
-    """The command."""
-    parser = argparse.ArgumentParser(prog="history", description="Lay down past months of synthetic events.")
-    parser.add_argument("--months", type=int, default=3, help="how many whole months before this one")
-    parser.add_argument("--events", type=int, default=20_000, help="how many a month")
-    parser.add_argument("--seed", type=int, default=SEED, help="another seed gives other events")
-    given = parser.parse_args(argv)
-    if given.months < 1 or given.events < 1:
-        parser.error("--months and --events must be at least 1")
-    settings = Settings.from_environment()
+def main(settings: Settings, options: argparse.Namespace) -> int:
+    """Lay down the months and say where they are; 1 when the home is not up."""
     try:
-        with Progress() as bar:
-            task = bar.add_task("", total=given.months * min(STRETCHES, given.events))
-
-            def tick(text: str) -> None:
-                bar.update(task, advance=1, description=text)
-
-            months = lay_down(settings, given.months, given.events, tick, seed=given.seed)
+        with Progress() as progress, progress.step("past months") as tick:
+            months = lay_down(settings, options.months, options.events, tick, seed=options.seed)
     except (BotoCoreError, ClientError) as error:
         print(f"the landing bucket cannot be written, is the home up? {error}", file=sys.stderr)
         return 1
-    total = len(months) * given.events
+    total = len(months) * options.events
     print(f"{total:,} synthetic events in {months[0]} to {months[-1]}; event ids in {settings.home}/ledgers")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

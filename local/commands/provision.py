@@ -1,12 +1,13 @@
-"""Fills a started home: the engine's IAM user, the lake from its template, the developer's user.
+"""``prepare-trino``, ``deploy``, ``destroy`` and ``plan``: what a started home is filled with.
 
-``python -m local.commands.provision prepare`` before Trino starts, ``python -m local.commands.provision deploy`` when
-the server answers; each can be repeated at any time. ``destroy`` and ``plan`` take the arguments of the commands of
-that name on AWS. Root's keys are used here and nowhere else but in the server.
+``prepare-trino`` comes before Trino starts, ``deploy`` when the server answers; each can be repeated at any time.
+``deploy``, ``destroy`` and ``plan`` take the options of the commands of that name on AWS. The keys of the account's
+root are used here, by ``history`` and in the server, and nowhere else.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import os
@@ -16,26 +17,26 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from datalake.names import Lake
 from infrastructure.deploy import outputs
 from local.engines import files, mysql, trino
-from local.environment import endpoints
-from local.settings import ACCOUNT, DEVELOPER, ENVIRONMENT, REGION, ROOT, ROOT_ACCESS_KEY, SUFFIX, TOOLS, Settings
+from local.environment import root, root_client
+from local.settings import ACCOUNT, DEVELOPER, ENVIRONMENT, PYTHON_PATH, ROOT, SUFFIX, TOOLS, Settings
+from local.supervision.control import HomeError
 
 LAKE = Lake(ENVIRONMENT, SUFFIX)
 Progress = Callable[[str], None]
 
 
-class ProvisionError(Exception):
+class ProvisionError(HomeError):
     """The home could not be filled; the message says which part and why."""
 
 
 def prepare(settings: Settings) -> None:
     """Make the IAM user that Trino runs under, which may do nothing but assume the analysts' role, and tell Trino."""
-    iam = _root(settings, "iam")
+    iam = root_client(settings, "iam")
     path = settings.secrets / f"{trino.ENGINE_USER}.json"
     keys = _user(iam, trino.ENGINE_USER, path)
     analyst = f"arn:aws:iam::{ACCOUNT}:role/{LAKE.role('analyst')}"
@@ -60,12 +61,12 @@ def deploy(settings: Settings, sakila: Path, progress: Progress = print, argumen
     Raises ProvisionError with the deployment's own reason.
     """
     _run_deployment(settings, sakila, progress, arguments)
-    made = outputs(_root(settings, "cloudformation"), LAKE)
-    iam = _root(settings, "iam")
+    made = outputs(root_client(settings, "cloudformation"), LAKE)
+    iam = root_client(settings, "iam")
     _user(iam, DEVELOPER, settings.secrets / "developer.json")
     for policy in ("AnalystPolicy", "OperatorPolicy"):
         iam.attach_user_policy(UserName=DEVELOPER, PolicyArn=made[policy])
-    secret = _root(settings, "secretsmanager").get_secret_value(SecretId=LAKE.mysql_secret)["SecretString"]
+    secret = root_client(settings, "secretsmanager").get_secret_value(SecretId=LAKE.mysql_secret)["SecretString"]
     files.write_atomically(settings.secrets / "mysql.json", secret)
 
 
@@ -86,7 +87,7 @@ def _run_deployment(settings: Settings, sakila: Path, progress: Progress, argume
 
 def destroy(settings: Settings, arguments: list[str]) -> int:
     """Remove the lake with all its data as ``infrastructure.destroy`` does; the home's services go on."""
-    iam = _root(settings, "iam")
+    iam = root_client(settings, "iam")
     with contextlib.suppress(iam.exceptions.NoSuchEntityException):  # no policy can go that is attached to somebody
         for policy in iam.list_attached_user_policies(UserName=DEVELOPER)["AttachedPolicies"]:
             iam.detach_user_policy(UserName=DEVELOPER, PolicyArn=policy["PolicyArn"])
@@ -107,10 +108,8 @@ def _environment(settings: Settings) -> dict[str, str]:
     """Of a command of ``infrastructure``: only the SDK's own variables say that this is the home."""
     return {
         **{name: os.environ[name] for name in ("HOME", "PATH", "LANG") if name in os.environ},
-        **endpoints(settings),
-        "AWS_ACCESS_KEY_ID": ROOT_ACCESS_KEY,
-        "AWS_SECRET_ACCESS_KEY": ROOT_ACCESS_KEY,
-        "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "include"))),
+        **root(settings),
+        "PYTHONPATH": PYTHON_PATH,
         "PYTHONUNBUFFERED": "1",
     }
 
@@ -132,38 +131,15 @@ def _user(iam: Any, name: str, path: Path) -> dict[str, str]:
     return keys
 
 
-def _root(settings: Settings, service: str) -> Any:
-    """A client under root; IAM through our server, which thereby learns new access keys."""
-    here = settings.server_url if service in ("iam", "cloudformation") else settings.emulator_url
-    return boto3.client(
-        service,
-        endpoint_url=here,
-        region_name=REGION,
-        aws_access_key_id=ROOT_ACCESS_KEY,
-        aws_secret_access_key=ROOT_ACCESS_KEY,
-    )
-
-
-def main(arguments: list[str]) -> int:
-    """``prepare``, ``deploy``, ``destroy`` or ``plan``, for the home that LAKE_HOME and LAKE_PORT name."""
-    settings = Settings.from_environment()
+def main(settings: Settings, options: argparse.Namespace) -> int:
+    """The command of that name; the exit code of the command of ``infrastructure`` that it runs. Raises HomeError."""
     try:
-        if arguments == ["prepare"]:
+        if options.command == "prepare-trino":
             prepare(settings)
-        elif arguments[:1] == ["deploy"]:
-            deploy(settings, TOOLS / "sakila", arguments=arguments[1:])
-        elif arguments[:1] == ["destroy"]:
-            return destroy(settings, arguments[1:])
-        elif arguments[:1] == ["plan"]:
-            return plan(settings, arguments[1:])
+        elif options.command == "deploy":
+            deploy(settings, TOOLS / "sakila", arguments=options.rest)
         else:
-            print("usage: python -m local.commands.provision prepare|deploy|destroy|plan", file=sys.stderr)
-            return 2
-    except (ProvisionError, OSError, BotoCoreError, ClientError) as error:
-        print(error, file=sys.stderr)
-        return 1
+            return {"destroy": destroy, "plan": plan}[options.command](settings, options.rest)
+    except (OSError, BotoCoreError, ClientError) as error:
+        raise HomeError(str(error)) from error
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -7,6 +7,7 @@ harmless, and loses none. (SQS's own StartMessageMoveTask would do on AWS; the e
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
@@ -18,7 +19,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from datalake.names import Lake
-from local.commands.cli import client_environment
+from local.commands.lifecycle import client_environment
 from local.settings import Settings
 
 HIDDEN_SECONDS = 60  # from other readers, while a message is being moved
@@ -54,15 +55,12 @@ def objects(body: str) -> list[str]:
         return [f"no S3 notification: {body[:100]!r}"]
 
 
-def main(argv: list[str]) -> int:
-    """Redrive and print what was moved; the exit status."""
-    if argv:
-        print("usage: python -m local redrive", file=sys.stderr)
-        return 2
+def main(settings: Settings, _: argparse.Namespace) -> int:
+    """Redrive and print what was moved; 1 when it stopped early."""
     if "LAKE_ENVIRONMENT" not in os.environ:
         for name in [name for name in os.environ if name.startswith("AWS_")]:  # keys or a session of the caller's own
             del os.environ[name]
-        os.environ.update(client_environment(Settings.from_environment()))
+        os.environ.update(client_environment(settings))
     lake = Lake.from_environment()
     number = 0
     try:

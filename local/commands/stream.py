@@ -6,18 +6,22 @@ are appended to <LAKE_HOME>/ledgers/live.ids.
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 
 from datalake.names import Lake
+from kdg.__main__ import arguments
 from kdg.__main__ import main as kdg
 from local.environment import component
 from local.settings import ENVIRONMENT, SUFFIX, Settings
 
 
-def main(argv: list[str]) -> int:
+def main(settings: Settings, options: argparse.Namespace) -> int:
     """Run the generator; its exit status, or 1 when the home has never been started."""
-    settings = Settings.from_environment()
+    ledger = settings.home / "ledgers" / "live.ids"
+    given = ["--stream", Lake(ENVIRONMENT, SUFFIX).delivery_stream, "--ledger", str(ledger), *options.rest]
+    arguments(given)  # a wrong option, or --help, comes before everything else
     try:
         producer = component(settings, "producer")
     except FileNotFoundError:
@@ -27,9 +31,4 @@ def main(argv: list[str]) -> int:
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
     os.environ.update(producer)
-    ledger = settings.home / "ledgers" / "live.ids"
-    return kdg(["--stream", Lake(ENVIRONMENT, SUFFIX).delivery_stream, "--ledger", str(ledger), *argv])
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    return kdg(given)

@@ -16,7 +16,7 @@ from secrets import token_bytes, token_urlsafe
 
 from local.engines import files, mysql, postgres
 from local.environment import component
-from local.settings import HOST, LISTEN, ROOT, TOOLS, Settings
+from local.settings import HOST, LISTEN, PYTHON_PATH, ROOT, TOOLS, Settings
 
 PARTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 POOL = "streaming_films"  # one slot: runs of the enrichment queue here instead of at the Glue job
@@ -74,7 +74,7 @@ def database_environment(settings: Settings) -> dict[str, str]:
     return {
         **{f"AIRFLOW__{name}": value for name, value in _settings(settings).items()},
         "AIRFLOW_HOME": str(settings.data / "airflow"),
-        "PYTHONPATH": f"{ROOT / 'include'}{os.pathsep}{ROOT}",  # DAGs need the first, the executor the second
+        "PYTHONPATH": PYTHON_PATH,
         "PYTHONWARNINGS": "ignore::DeprecationWarning",  # of Airflow's own libraries, in every task's log
         "PATH": f"{TOOLS}/airflow/bin{os.pathsep}{os.environ.get('PATH', os.defpath)}",
     }

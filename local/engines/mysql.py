@@ -8,7 +8,6 @@ through it.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import shutil
 import socket
@@ -21,7 +20,7 @@ from local.engines import accounts, files
 from local.settings import HOST, Settings
 
 SERVER = "/usr/sbin/mariadbd"
-RENEW_DAYS = 30  # certificates are made anew when they would end within this time
+VALID_DAYS, RENEW_DAYS = 825, 30  # a certificate is made anew when it would end within the latter
 
 
 def socket_path(settings: Settings) -> Path:
@@ -71,71 +70,30 @@ def _install(folder: Path) -> None:
 
 def certificates(settings: Settings) -> None:
     """An authority whose key is forgotten at once, and the certificate that it signs for 127.0.0.1."""
-    from cryptography import x509  # noqa: PLC0415
-    from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415
-    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
-    from cryptography.x509.oid import NameOID  # noqa: PLC0415
+    import trustme  # noqa: PLC0415  set-up has the standard library alone
 
     now, folder = datetime.now(UTC), accounts.data_folder(settings, "mysql")
-    ca, key = ca_path(settings), folder / "server-key.pem"
-    if ca.exists() and key.exists():
-        ends = x509.load_pem_x509_certificate(ca.read_bytes()).not_valid_after_utc
-        if ends > now + timedelta(days=RENEW_DAYS):
-            return
-
-    def certificate(name: str, public_key: ec.EllipticCurvePublicKey, issuer: str) -> x509.CertificateBuilder:
-        def named(text: str) -> x509.Name:
-            return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
-
-        return (
-            x509.CertificateBuilder()
-            .subject_name(named(name))
-            .issuer_name(named(issuer))
-            .public_key(public_key)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(hours=1))
-            .not_valid_after(now + timedelta(days=825))
-        )
-
-    authority_name = "Sakila Streams local authority"
-    authority_key, server_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    authority = (
-        certificate(authority_name, authority_key.public_key(), authority_name)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key()), critical=False)
-        .add_extension(
-            x509.KeyUsage(
-                key_cert_sign=True,
-                crl_sign=True,
-                digital_signature=False,
-                content_commitment=False,
-                key_encipherment=False,
-                data_encipherment=False,
-                key_agreement=False,
-                encipher_only=False,
-                decipher_only=False,
-            ),
-            critical=True,
-        )
-        .sign(authority_key, hashes.SHA256())
-    )
-    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(HOST)), x509.DNSName("localhost")])
-    server = (
-        certificate("Sakila Streams local MySQL", server_key.public_key(), authority_name)
-        .add_extension(names, critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False)
-        .sign(authority_key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    files.write_atomically(ca, authority.public_bytes(pem).decode())
-    files.write_atomically(folder / "server-cert.pem", server.public_bytes(pem).decode())
-    files.write_atomically(
-        key,
-        server_key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode(),
-    )
+    authority, certificate, key = ca_path(settings), folder / "server-cert.pem", folder / "server-key.pem"
+    if authority.exists() and key.exists() and _ends(certificate) > now + timedelta(days=RENEW_DAYS):
+        return
+    signer = trustme.CA(organization_name="Sakila Streams", organization_unit_name="one machine")
+    server = signer.issue_cert(HOST, "localhost", not_after=now + timedelta(days=VALID_DAYS))
+    for path, pem in (
+        (authority, signer.cert_pem),
+        (certificate, server.cert_chain_pems[0]),
+        (key, server.private_key_pem),
+    ):
+        files.write_atomically(path, pem.bytes().decode())
     owner = folder.stat()
-    for path in (key, folder / "server-cert.pem"):
+    for path in (certificate, key):
         os.chown(path, owner.st_uid, owner.st_gid)
+
+
+def _ends(certificate: Path) -> datetime:
+    """Until when a certificate is valid."""
+    from cryptography.x509 import load_pem_x509_certificate  # noqa: PLC0415
+
+    return load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc
 
 
 def command(settings: Settings) -> list[str]:

@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 def wait_until(
-    look: Callable[[], T],
+    look: Callable[[], T | None],
     seconds: float,
     otherwise: str,
     pause: float = 0.1,

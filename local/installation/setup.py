@@ -27,11 +27,13 @@ from local.installation.python_environments import (
     python,
     uv_needed,
 )
+from local.installation.stamp import digest
 from local.settings import ROOT, TOOLS
 from local.supervision.processes import end
 from local.supervision.reaper import descendants_of
 
 LOGS = ROOT / ".local" / "logs"
+Install = Callable[[Path, Callable[[str], None]], None]  # fills a folder; says how it goes on
 FOR_TESTS = ("docker-compose", "containers", "scanners")  # a package and two steps
 
 
@@ -121,54 +123,58 @@ def steps() -> list[Step]:
     """Everything but the packages, which come first."""
     from local.engines import spark, trino  # noqa: PLC0415
     from local.installation import sakila  # noqa: PLC0415
-    from local.installation.stamp import digest  # noqa: PLC0415
 
-    poms = digest([trino.JARS])
-
-    def into_tools(install: Callable[[Path, Callable[[str], None]], None]) -> Callable[[Path], None]:
-        """A step of another module: what it says and what its commands print goes to the log."""
-
-        def install_logged(log: Path) -> None:
-            with log.open("a") as output:
-                try:
-                    install(TOOLS, lambda text: print(text, file=output, flush=True))
-                except subprocess.CalledProcessError as error:
-                    output.write(f"{error.output or ''}\n")
-                    raise
-
-        return install_logged
-
-    def java_step(name: str, install: Callable[[Path, Callable[[str], None]], None], *after: str) -> Step:
-        made = TOOLS / f"{name}.stamp"
-
-        def needed() -> bool:
-            return not (TOOLS / name).is_dir() or not made.exists() or made.read_text() != poms
-
-        def install_stamped(log: Path) -> None:
-            into_tools(install)(log)
-            made.write_text(poms)
-
-        return Step(name, needed, install_stamped, after)
-
-    def environment_step(name: str) -> Step:
-        return Step(name, lambda: environment_needed(name), lambda log: make_environment(name, log), ("uv",))
-
-    spark_jars = java_step("spark-jars", trino.install_spark_jars)
+    spark_jars = _java_step("spark-jars", [trino.JARS / "spark.pom.xml"], trino.install_spark_jars)
+    trino_parts = [*trino.JARS.glob("trino-*.pom.xml"), *trino.JARS.glob("*.java")]
 
     def archive_needed() -> bool:
         return environment_needed("airflow") or spark_jars.needed() or spark.archive_needed()
 
     return [
         Step("uv", uv_needed, make_uv),
-        environment_step("airflow"),
-        environment_step("emulator"),
+        _environment_step("airflow"),
+        _environment_step("emulator"),
         spark_jars,
-        java_step("trino", trino.install, "spark-jars"),  # one Maven at a time: they share a repository
+        _java_step("trino", trino_parts, trino.install, "spark-jars"),  # one Maven at a time: they share a repository
         Step("spark-classes", archive_needed, spark.make_archive, ("airflow", "spark-jars")),
-        Step("sakila", lambda: not sakila.installed(TOOLS), into_tools(sakila.install)),
-        environment_step("containers"),
-        environment_step("scanners"),
+        Step("sakila", lambda: not sakila.installed(TOOLS), lambda log: _logged(sakila.install, TOOLS, log)),
+        _environment_step("containers"),
+        _environment_step("scanners"),
     ]
+
+
+def _environment_step(name: str) -> Step:
+    return Step(name, lambda: environment_needed(name), lambda log: make_environment(name, log), ("uv",))
+
+
+def _java_step(name: str, made_from: list[Path], install: Install, *after: str) -> Step:
+    """A folder of TOOLS that ``install`` fills, made anew when a file that it is made from has changed."""
+    folder, stamp = TOOLS / name, TOOLS / f"{name}.stamp"
+    wanted = digest(sorted(made_from))
+
+    def needed() -> bool:
+        return not folder.is_dir() or not stamp.exists() or stamp.read_text() != wanted
+
+    def run_step(log: Path) -> None:
+        fresh = TOOLS.resolve() / f"{name}.new"  # Maven would take a relative folder from its pom on
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir()
+        _logged(install, fresh, log)
+        shutil.rmtree(folder, ignore_errors=True)
+        fresh.rename(folder)
+        stamp.write_text(wanted)
+
+    return Step(name, needed, run_step, after)
+
+
+def _logged(install: Install, folder: Path, log: Path) -> None:
+    """Run another module's step: what it says and what its commands print goes to the log."""
+    with log.open("a") as output:
+        try:
+            install(folder, lambda text: print(text, file=output, flush=True))
+        except subprocess.CalledProcessError as error:
+            output.write(f"{error.output or ''}\n")
+            raise
 
 
 def install(only: Sequence[str] = ()) -> None:

@@ -1,4 +1,4 @@
-"""One home seen from outside: start it, wait for it, ask how it is, stop it, remove it. Standard library only."""
+"""A home as its user controls it: start it, wait for it, read its state, stop it, remove it. Standard library only."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from local.engines import accounts
-from local.home import ports
-from local.settings import ROOT, TOOLS, Settings
+from local.engines.waiting import wait_until
+from local.settings import PYTHON_PATH, ROOT, TOOLS, Settings
 from local.supervision import processes
 from local.supervision.reaper import GRACE_SECONDS
 from local.supervision.supervisor import lock
 from local.supervision.units import BLOCKED, FAILED, SETTLED, taken
 
 PYTHON = TOOLS / "airflow" / "bin" / "python"
-SUPERVISOR = [str(PYTHON), "-m", "local.supervision.supervisor"]
+SUPERVISOR = [str(PYTHON), "-m", "local", "supervise"]
 LONGEST_PATH = 80  # of a home: the socket below it may have 107 characters
 # What tools leave in the checkout outside .local
 LEFT_BEHIND = (
@@ -42,19 +42,21 @@ class HomeError(Exception):
     """The home cannot do what was asked; the message is for the user."""
 
 
-def supervisor(settings: Settings) -> int | None:
+def supervisor_pid(settings: Settings) -> int | None:
     """The running supervisor's pid; None when there is none."""
     if not (settings.home / "lock").exists():
         return None
-    deadline = time.monotonic() + 10  # it writes its pid just after it has taken the lock
-    while not (held := lock(settings)):
-        if state := read_state(settings):
-            return int(state["pid"])
-        if time.monotonic() > deadline:
-            raise HomeError(f"the supervisor of {settings.home} says nothing; see {settings.logs}/supervisor.log")
-        time.sleep(0.05)
-    held.close()
-    return None
+
+    def look() -> tuple[int | None] | None:
+        if held := lock(settings):
+            held.close()
+            return (None,)
+        state = read_state(settings)
+        return (int(state["pid"]),) if state else None  # it writes its pid just after it has taken the lock
+
+    silent = f"the supervisor of {settings.home} has not written its state (see {settings.logs}/supervisor.log)"
+    (pid,) = wait_until(look, 10, silent)
+    return pid
 
 
 def read_state(settings: Settings) -> State | None:
@@ -65,41 +67,40 @@ def read_state(settings: Settings) -> State | None:
     return None
 
 
-def begin(settings: Settings) -> bool:
+def start(settings: Settings, ports: Mapping[int, str]) -> bool:
     """Start the supervisor, or have the running one try again; True when it was started.
 
-    Raises HomeError when a port is taken or the tools are not installed.
+    ``ports`` are those that the services will take. Raises HomeError when one is taken or the tools are not installed.
     """
-    if pid := supervisor(settings):
+    if pid := supervisor_pid(settings):
         before = _state_of(settings)["round"]
         os.kill(pid, signal.SIGUSR1)
-        _wait(lambda: _state_of(settings)["round"] > before, 10, "the supervisor does not answer")
+        wait_until(lambda: _state_of(settings)["round"] > before, 10, "the supervisor has not answered")
         return False
     if not PYTHON.exists():
         raise HomeError(f"{PYTHON} is missing: run `make up`, which installs it")
     if len(str(settings.home)) > LONGEST_PATH:
         raise HomeError(f"LAKE_HOME={settings.home} is too long for a socket in it: {LONGEST_PATH} characters at most")
     sweep(settings)
-    for port, service in ports(settings).items():
+    for port, service in ports.items():
         if holder := processes.holder(port):
             raise HomeError(taken(port, service, holder))
     _keep_old_logs(settings)
     (settings.home / "state.json").unlink(missing_ok=True)
     log = settings.logs / "supervisor.log"
-    environment = {**os.environ, "LAKE_HOME": str(settings.home), "LAKE_PORT": str(settings.port)}
-    environment["PYTHONPATH"] = f"{ROOT}{os.pathsep}{ROOT / 'include'}"
+    own = {"LAKE_HOME": str(settings.home), "LAKE_PORT": str(settings.port), "PYTHONPATH": PYTHON_PATH}
     with log.open("ab") as output:
         child = subprocess.Popen(
             SUPERVISOR,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env=environment,
+            env={**os.environ, **own},
             cwd=ROOT,
             start_new_session=True,
         )
     try:
-        _wait(lambda: bool(read_state(settings)) or child.poll() is not None, 20, "the supervisor does not start")
+        wait_until(lambda: bool(read_state(settings)) or child.poll() is not None, 20, "the supervisor has not started")
     except BaseException:
         child.terminate()
         child.wait()
@@ -126,11 +127,11 @@ def wait(settings: Settings, look: Callable[[State], None]) -> None:
 
 def stop(settings: Settings) -> bool:
     """Stop everything of this home and wait for the end; True when something was running."""
-    found = supervisor(settings)
+    found = supervisor_pid(settings)
     if found:
         with contextlib.suppress(ProcessLookupError):
             os.kill(found, signal.SIGTERM)
-        _wait(lambda: not supervisor(settings), 3 * GRACE_SECONDS, "the supervisor does not stop")
+        wait_until(lambda: not supervisor_pid(settings), 3 * GRACE_SECONDS, "the supervisor has not stopped")
     left = sweep(settings)
     (settings.home / "state.json").unlink(missing_ok=True)
     return left or bool(found)
@@ -140,11 +141,8 @@ def sweep(settings: Settings) -> bool:
     """Wait for what a killed supervisor left: its reapers end it in good order. Then end the rest, by force."""
     if not (left := processes.of_home(str(settings.home))):
         return False
-    deadline = time.monotonic() + GRACE_SECONDS
-    while left and time.monotonic() < deadline:
-        time.sleep(0.1)
-        left = processes.of_home(str(settings.home))
-    processes.end(left)
+    processes.wait_for_end(left, GRACE_SECONDS)
+    processes.end(processes.of_home(str(settings.home)))
     return True
 
 
@@ -184,11 +182,3 @@ def _keep_old_logs(settings: Settings) -> None:
     settings.logs.mkdir(parents=True, exist_ok=True)
     for path in settings.logs.glob("*.log"):
         path.replace(f"{path}.1")
-
-
-def _wait(done: Callable[[], bool], seconds: float, otherwise: str) -> None:
-    deadline = time.monotonic() + seconds
-    while not done():
-        if time.monotonic() > deadline:
-            raise HomeError(f"{otherwise} within {seconds:.0f} s")
-        time.sleep(0.05)

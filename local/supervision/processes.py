@@ -8,9 +8,9 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import time
 from pathlib import Path
 
+from local.engines.waiting import wait_until
 from local.supervision.reaper import descendants_of
 
 LISTEN = "0A"
@@ -85,11 +85,14 @@ def end(pids: list[int], grace: float = 5.0) -> None:
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signum)
-        deadline = time.monotonic() + seconds
-        while pids := [pid for pid in pids if lives(pid)]:
-            if time.monotonic() > deadline:
-                break
-            time.sleep(0.05)
+        pids = wait_for_end(pids, seconds)
+
+
+def wait_for_end(pids: list[int], seconds: float) -> list[int]:
+    """Wait until the processes have ended; returns those that have not after ``seconds``."""
+    with contextlib.suppress(TimeoutError):
+        wait_until(lambda: not any(map(lives, pids)), seconds, "they have not ended", pause=0.05)
+    return [pid for pid in pids if lives(pid)]
 
 
 def lives(pid: int) -> bool:

@@ -10,14 +10,13 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
-from local import home as services
-from local.home import Service
 from local.settings import ROOT, Settings
 from local.supervision import processes
 from local.supervision.reaper import children_of
+from local.supervision.service import Service, environment_of
 
 REAPER = [sys.executable, "-I", "-S", str(Path(__file__).with_name("reaper.py"))]
 BACK_OFF = (0.5, 1, 2, 4, 8, 16)  # seconds before each restart in a row; then the service has failed
@@ -51,7 +50,11 @@ class Status:
 
 
 class Unit:
-    """A service and its process. ``changed`` is told of each change, ``crashed`` of each end that nobody asked for."""
+    """A service and its process.
+
+    ``changed`` is called on every state change, ``crashed`` on every unexpected exit; ``run_step`` runs a service that
+    ends (``once``) to its end.
+    """
 
     def __init__(
         self,
@@ -59,10 +62,10 @@ class Unit:
         settings: Settings,
         changed: Callable[[], None],
         crashed: Callable[[Unit], None],
-        run_once: Callable[[Unit], Awaitable[None]],
+        run_step: Callable[[Unit], Awaitable[None]],
     ) -> None:
         self.service, self.settings = service, settings
-        self._changed, self._crashed, self._run_once = changed, crashed, run_once
+        self._changed, self._crashed, self._run_step = changed, crashed, run_step
         self._log = settings.logs / f"{service.name}.log"
         self.status = Status(service.name, port=service.port, log=str(self._log))
         self.settled = asyncio.Event()
@@ -118,7 +121,7 @@ class Unit:
             if self.service.once:
                 self._set(STARTING)
                 began = time.monotonic()
-                await self._run_once(self)
+                await self._run_step(self)
                 self.status.seconds = time.monotonic() - began
                 self._set(DONE)
             else:
@@ -163,7 +166,7 @@ class Unit:
         """Start the process and wait until it proves that it works; raises StartError."""
         service = self.service
         self._set(STARTING)
-        began, since = time.monotonic(), services.now()
+        began, since = time.monotonic(), datetime.now(UTC)
         if service.port and (holder := processes.holder(service.port)):
             raise StartError(taken(service.port, service.name, holder))
         if service.prepare:
@@ -197,8 +200,7 @@ class Unit:
 
     async def _spawn(self, command: list[str], user: str | None) -> asyncio.subprocess.Process:
         """The command under a reaper that ends it when our end of its standard input closes."""
-        own = await asyncio.to_thread(self.service.environment)
-        environment = {**services.base_environment(self.settings), **own, "LAKE_SERVICE": self.service.name}
+        environment = await asyncio.to_thread(environment_of, self.settings, self.service)
         options = [*(["--user", user] if user else []), "--stop", self.service.stop]
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("ab") as output:

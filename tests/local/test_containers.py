@@ -73,11 +73,11 @@ def test_every_service_of_the_home_is_there_and_no_other() -> None:
 def test_a_service_runs_and_is_checked_as_at_home(name: str) -> None:
     here = services()[name]
     assert find(SETTINGS, name).name == name
-    assert here["command"] == ["python", "-m", "local.supervision.run", name]
+    assert here["command"] == ["python", "-m", "local", "run", name]
     assert here.get("entrypoint") is None
     assert here.get("stop_signal", "SIGTERM") == f"SIG{OWN[name].stop}"
     if not OWN[name].once:
-        assert here["healthcheck"]["test"] == ["CMD", "python", "-m", "local.supervision.run", "--ready", name]
+        assert here["healthcheck"]["test"] == ["CMD", "python", "-m", "local", "run", "--ready", name]
 
 
 @pytest.mark.parametrize("name", sorted(OWN))

@@ -19,7 +19,7 @@ from local.aws.athena import Athena
 from local.aws.glue_catalog import GlueCatalog
 from local.aws.glue_crawler import GlueCrawler
 from local.engines import trino
-from local.settings import ENVIRONMENT, SUFFIX, TOOLS
+from local.settings import ENVIRONMENT, SUFFIX
 from tests.support.aws_services import LakeServer, running_emulator, running_server, wait_until
 
 LAKE = Lake(ENVIRONMENT, SUFFIX)
@@ -51,7 +51,6 @@ def allow(*actions: str, on: str | list[str] = "*") -> dict[str, Any]:
 @contextmanager
 def athena_home(folder: Path) -> Iterator[AthenaHome]:
     """Start it: analysts' role, buckets, a workgroup that enforces its location and encryption, Trino."""
-    trino.install(TOOLS, print)
     with running_emulator(folder) as emulator, running_server(emulator, (GlueCatalog, GlueCrawler, Athena)) as lake:
         s3, iam = emulator.client("s3"), emulator.client("iam")
         for bucket in (DATA, RESULTS):

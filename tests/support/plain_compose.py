@@ -49,7 +49,7 @@ class PlainCompose:
 
     def healthy(self, name: str) -> bool:
         """What the service's own health check says."""
-        command = ["python", "-m", "local.supervision.run", "--ready", name] if name == "mysql" else self._test(name)
+        command = ["python", "-m", "local", "run", "--ready", name] if name == "mysql" else self._test(name)
         with contextlib.suppress(subprocess.TimeoutExpired):
             return not subprocess.run(command, check=False, cwd="/", env=self._environment(name), timeout=30).returncode
         return False
@@ -85,7 +85,7 @@ class PlainCompose:
     def _start(self, name: str) -> None:
         command = self._service(name)["command"]
         if name == "mysql":
-            command = ["python", "-m", "local.supervision.run", "mysql"]
+            command = ["python", "-m", "local", "run", "mysql"]
         self.settings.logs.mkdir(parents=True, exist_ok=True)
         with (self.settings.logs / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(

@@ -27,7 +27,7 @@ from tests.support.plain_compose import PlainCompose, plain_compose
 
 def module(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "local.supervision.run", *arguments],
+        [sys.executable, "-m", "local", "run", *arguments],
         check=False,
         capture_output=True,
         text=True,
@@ -47,7 +47,7 @@ def test_an_unknown_service_is_named_with_those_that_there_are() -> None:
 def test_a_wrong_command_line_shows_the_right_one(arguments: list[str]) -> None:
     ended = module(*arguments)
     assert ended.returncode == 2
-    assert "usage: python -m local.supervision.run [-h] [--ready] service" in ended.stderr
+    assert "usage: python -m local run [-h] [--ready] service" in ended.stderr
 
 
 def test_what_does_not_run_is_not_ready(tmp_path: Path) -> None:
@@ -84,9 +84,7 @@ def test_what_clients_use_listens_where_it_is_told_to(tmp_path: Path, lonely: Em
         environment = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT}/include", "HOME": str(tmp_path)}
         port = run.find(settings, name).port
         assert port
-        process = subprocess.Popen(
-            [sys.executable, "-m", "local.supervision.run", name], cwd=ROOT, env={**environment, **told}
-        )
+        process = subprocess.Popen([sys.executable, "-m", "local", "run", name], cwd=ROOT, env={**environment, **told})
         try:
             wait_until(lambda port=port: _listens("127.0.0.2", port), what=f"{name} on 127.0.0.2")  # type: ignore[misc]
             assert not _listens(HOST, port)
