@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from local.aws import emulator
 from local.engines import accounts, airflow, java, mysql, postgres, trino
 from local.environment import home_token_path
-from local.settings import ROOT, Settings
+from local.settings import LISTEN, ROOT, TOOLS, Settings
 
 Environment = Callable[[], dict[str, str]]
 KEPT = (
@@ -101,14 +101,14 @@ def services(settings: Settings) -> tuple[Service, ...]:
         ),
         Service(
             "emulator",
-            emulator.command,
+            lambda: emulator.command(TOOLS / "emulator" / "bin" / "python", settings.calls),
             port=settings.emulator_port,
-            environment=lambda: emulator.environment(settings),
-            ready=lambda _: emulator.answers(settings),
+            environment=lambda: emulator.environment(LISTEN, settings.emulator_port, settings.data / "emulator"),
+            ready=lambda _: emulator.answers(settings.emulator_url),
         ),
         Service(
             "server",
-            lambda: module("local.aws.server", "front"),
+            lambda: module("local.commands.aws_server", "front"),
             after=("emulator", "mysql"),
             port=settings.server_port,
             environment=java.environment,  # Glue jobs start Spark
@@ -116,7 +116,7 @@ def services(settings: Settings) -> tuple[Service, ...]:
         ),
         Service(
             "ingestion",
-            lambda: module("local.aws.server", "ingestion"),
+            lambda: module("local.commands.aws_server", "ingestion"),
             after=("server",),  # which makes the home's token
             port=settings.ingestion_port,
             ready=lambda _: _get(f"{settings.ingestion_url}/health")["home"] == str(settings.home),
