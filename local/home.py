@@ -8,7 +8,7 @@ import urllib.request
 
 from local.aws import emulator
 from local.engines import accounts, airflow, java, mysql, postgres, trino
-from local.settings import Settings
+from local.settings import LISTEN, TOOLS, Settings
 from local.supervision.service import Service
 
 
@@ -51,15 +51,15 @@ def services(settings: Settings) -> tuple[Service, ...]:
         ),
         Service(
             "emulator",
-            emulator.command,
+            lambda: emulator.command(TOOLS / "emulator" / "bin" / "python", settings.calls),
             port=settings.emulator_port,
             folder=settings.data / "emulator",  # whose state holds every secret of Secrets Manager
-            environment=lambda: emulator.environment(settings),
-            ready=lambda _: emulator.answers(settings),
+            environment=lambda: emulator.environment(LISTEN, settings.emulator_port, settings.data / "emulator"),
+            ready=lambda _: emulator.answers(settings.emulator_url),
         ),
         Service(
             "server",
-            lambda: module("local.aws.server", "front"),
+            lambda: module("local.commands.aws_server", "front"),
             after=("emulator", "mysql"),
             port=settings.server_port,
             environment=java.environment,  # Glue jobs start Spark
@@ -67,7 +67,7 @@ def services(settings: Settings) -> tuple[Service, ...]:
         ),
         Service(
             "ingestion",
-            lambda: module("local.aws.server", "ingestion"),
+            lambda: module("local.commands.aws_server", "ingestion"),
             after=("server",),  # which makes the home's token
             port=settings.ingestion_port,
             ready=lambda _: _json(f"{settings.ingestion_url}/health")["home"] == str(settings.home),

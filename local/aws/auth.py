@@ -24,8 +24,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from local.aws.iam_decisions import Calls
 from local.aws.passthrough import xml_leaves
 from local.aws.protocol import AwsError, Caller, RawRequest, Request
+from local.aws.settings import ACCOUNT, ROOT_ACCESS_KEY
 from local.engines.files import write_atomically
-from local.settings import ACCOUNT, ROOT_ACCESS_KEY
 
 ROOT_ARN = f"arn:aws:iam::{ACCOUNT}:root"
 CLOCK_SKEW_SECONDS = 300  # what AWS tolerates between a signature's time and its own clock

@@ -21,12 +21,10 @@ import botocore.session
 from botocore.credentials import CredentialProvider, CredentialResolver, Credentials, ReadOnlyCredentials
 from botocore.exceptions import BotoCoreError, ClientError
 
-from datalake.names import Lake
 from local.aws.auth import Key, KeyRing
 from local.aws.protocol import AwsError
+from local.aws.settings import ACCOUNT, REGION, AwsSettings
 from local.engines.files import write_atomically
-from local.environment import COMPONENTS, SERVED, component_tokens_path
-from local.settings import ACCOUNT, ENVIRONMENT, REGION, SUFFIX, Settings
 
 SESSION_SECONDS = 3600
 # The emulator forgets its sessions when it is killed, so clients are told to come back soon: SDKs renew 15 minutes
@@ -37,8 +35,6 @@ LOST_SESSION = {
     "ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidClientTokenId", "InvalidToken",
     "UnrecognizedClientException",
 }  # fmt: skip
-# boto3's names of the services behind our server; endpoint variables spell two of them otherwise.
-SERVED_CLIENTS = {"dms" if name == "database_migration_service" else name for name in SERVED}
 
 
 class Sessions:
@@ -116,9 +112,9 @@ class _RoleProvider(CredentialProvider):
 
 
 class RoleSession(boto3.Session):
-    """A boto3 session under a role, whose clients go where ``local.environment`` sends them."""
+    """A boto3 session under a role, whose clients send each service's calls to its endpoint in the home."""
 
-    def __init__(self, settings: Settings, sessions: Sessions, role_arn: str, name: str) -> None:
+    def __init__(self, settings: AwsSettings, sessions: Sessions, role_arn: str, name: str) -> None:
         sessions.key(role_arn, name)  # a role that cannot be assumed is told here, not at the first call
         core = botocore.session.Session()
         provider = _RoleProvider(RoleCredentials(lambda: sessions.key(role_arn, name)))
@@ -129,8 +125,8 @@ class RoleSession(boto3.Session):
 
     def client(self, service_name: str, *args: Any, endpoint_url: str | None = None, **options: Any) -> Any:
         """A client; its endpoint is our server for the services that it serves, else the emulator."""
-        here = self._settings.server_url if service_name in SERVED_CLIENTS else self._settings.emulator_url
-        return super().client(service_name, *args, endpoint_url=endpoint_url or here, **options)
+        here = endpoint_url or self._settings.endpoint(service_name)
+        return super().client(service_name, *args, endpoint_url=here, **options)
 
 
 def _renew_lost(event: dict[str, Any], drop: Callable[[], None]) -> int | None:
@@ -147,9 +143,9 @@ def _renew_lost(event: dict[str, Any], drop: Callable[[], None]) -> int | None:
 class CredentialsEndpoint:
     """Answers ``GET /credentials/<component or role ARN>`` for processes that hold the matching token."""
 
-    def __init__(self, settings: Settings, sessions: Sessions, still_known: Callable[[Key], bool]) -> None:
+    def __init__(self, settings: AwsSettings, sessions: Sessions, still_known: Callable[[Key], bool]) -> None:
         self._settings, self._sessions, self._still_known = settings, sessions, still_known
-        self._tokens = _kept(component_tokens_path(settings), COMPONENTS)
+        self._tokens = _kept(settings.component_tokens, tuple(settings.roles))
         self._seal = _kept(settings.secrets / "credentials-seal.json", ("seal",))["seal"].encode()
 
     def environment(self, role_arn: str) -> dict[str, str]:
@@ -165,7 +161,7 @@ class CredentialsEndpoint:
         expected = self._role_token(name) if is_role else self._tokens.get(name, "")
         if not expected or not hmac.compare_digest(expected.encode(), token.encode()):
             raise AwsError("AccessDeniedException", f"The token does not fit {name}", 403)
-        role = name if is_role else f"arn:aws:iam::{ACCOUNT}:role/{Lake(ENVIRONMENT, SUFFIX).role(name)}"
+        role = name if is_role else self._settings.roles[name]
         session_name = role.rpartition("/")[2][:64]
         key = self._sessions.key(role, session_name)
         if not self._still_known(key):

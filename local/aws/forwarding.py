@@ -14,7 +14,6 @@ from typing import Any
 
 from local.aws.passthrough import Emulator, RawReply
 from local.aws.protocol import AwsError, Caller, Handler, RawRequest, Request, Services
-from local.environment import home_token_path
 
 TOKEN, CALLER = "x-lake-token", "x-lake-caller"
 
@@ -28,7 +27,7 @@ class Apart:
         self.service = service
         self.actions: Mapping[str, Handler] = _Every(self._send)
         self._behind = Emulator(services.settings.ingestion_url)
-        self._token = home_token_path(services.settings).read_text
+        self._token = services.settings.home_token.read_text
 
     def start(self) -> None:
         """Nothing: the process behind has its own life."""

@@ -15,7 +15,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from local.aws.protocol import AwsError, Payload, RawRequest
-from local.settings import REGION, ROOT_ACCESS_KEY
+from local.aws.settings import REGION, ROOT_ACCESS_KEY
 
 # Headers of one connection, not of the message (RFC 9110, 7.6.1); no client signs them.
 HOP_BY_HOP = {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "expect"}

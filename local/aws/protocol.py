@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import boto3
 
-from local.settings import Settings
+from local.aws.settings import AwsSettings
 
 Payload = dict[str, Any]
 
@@ -76,7 +76,7 @@ class Request:
 class Services(Protocol):
     """What the server offers its executors."""
 
-    settings: Settings
+    settings: AwsSettings
 
     def root(self, service: str) -> Any:
         """A boto3 client under the root caller, straight at the emulator: for the home's own upkeep only."""
@@ -84,7 +84,7 @@ class Services(Protocol):
     def session(self, role_arn: str, name: str) -> boto3.Session:
         """A session under a role that renews itself; raises AwsError AccessDenied when it cannot be assumed.
 
-        Its clients reach the emulator, or our server for the services in ``local.environment.SERVED``.
+        Its clients reach our server or the emulator, as ``AwsSettings.endpoint`` says.
         """
 
     def authorize(self, caller: Caller, action: str, *resources: str) -> None:

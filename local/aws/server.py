@@ -1,6 +1,6 @@
 """The home's own AWS endpoint: executors for what the emulator only pretends to do, a pass-through for all else.
 
-``python -m local.aws.server`` serves on 127.0.0.1, port LAKE_PORT. A call to a service of EXECUTORS is verified
+``local.commands.aws_server`` starts it. A call to a service of EXECUTORS is verified
 (SigV4) and goes to the executor that lists its action; other actions, and other services, go to the emulator unchanged.
 A home runs it twice: as ``front``, and behind it as ``ingestion`` with DMS and Firehose, see ``local.aws.forwarding``.
 """
@@ -13,7 +13,6 @@ import json
 import logging
 import os
 import secrets
-import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import cache, partial
 from typing import Any
@@ -45,9 +44,8 @@ from local.aws.passthrough import Emulator, RawReply
 from local.aws.protocol import AwsError, Caller, Executor, Payload, RawRequest, Request, Services
 from local.aws.queue_metrics import QueueMetrics
 from local.aws.service_models import answered
+from local.aws.settings import REGION, ROOT_ACCESS_KEY, AwsSettings
 from local.engines.files import write_atomically
-from local.environment import home_token_path
-from local.settings import HOST, LISTEN, REGION, ROOT_ACCESS_KEY, Settings
 
 log = logging.getLogger("server")
 
@@ -75,7 +73,7 @@ class Server:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: AwsSettings,
         executors: Sequence[Callable[[Services], Executor]] = EXECUTORS,
         session_seconds: int = SESSION_SECONDS,
         keys: str = "access-keys.json",
@@ -87,7 +85,7 @@ class Server:
         sts = self._root_client("sts", parameter_validation=False)  # a test's sessions are shorter than AWS's 900 s
         self._sessions = Sessions(sts, self.ring, session_seconds)
         self.credentials = CredentialsEndpoint(settings, self._sessions, self._emulator_knows)
-        self._authorizer = Authorizer(self.root("iam"), Calls(settings.calls))
+        self._authorizer = Authorizer(self.root("iam"), Calls(settings.decisions))
         self.executors = [executor(self) for executor in executors]
         self.home_token = _home_token(settings)
 
@@ -193,7 +191,7 @@ class Server:
 class BehindTheFront(Server):
     """The process that a front sends calls to; it keeps the keys of its own sessions apart."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: AwsSettings) -> None:
         super().__init__(settings, INGESTION, keys="access-keys-ingestion.json")
 
     def _caller(self, raw: RawRequest, authorization: Authorization | None) -> Caller:  # noqa: ARG002  it is verified
@@ -203,8 +201,8 @@ class BehindTheFront(Server):
 _NOBODY = Caller(arn="", principal_arn="", access_key="")
 
 
-def _home_token(settings: Settings) -> str:
-    path = home_token_path(settings)
+def _home_token(settings: AwsSettings) -> str:
+    path = settings.home_token
     if not path.exists():
         write_atomically(path, secrets.token_urlsafe(32))
     return path.read_text()
@@ -273,28 +271,15 @@ def application(server: Server) -> Starlette:
     )
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Serve until SIGTERM: everything in one process, or the part that is named."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    try:
-        settings = Settings.from_environment()
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return 2
-    is_behind = arguments == ["ingestion"]
-    executors = FRONT if arguments == ["front"] else EXECUTORS
+def run(server: Server, host: str, port: int) -> None:
+    """Serve until SIGTERM."""
     uvicorn.run(
-        application(BehindTheFront(settings) if is_behind else Server(settings, executors)),
-        host=HOST if is_behind else LISTEN,
-        port=settings.ingestion_port if is_behind else settings.server_port,
+        application(server),
+        host=host,
+        port=port,
         log_config=None,
         access_log=False,
         server_header=False,
         date_header=False,
         timeout_graceful_shutdown=10,
     )
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

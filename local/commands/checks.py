@@ -18,7 +18,6 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from local.engines import java
 from local.settings import ROOT
 from local.supervision.reaper import descendants_of
 
@@ -35,7 +34,7 @@ def run_timed(target: str, command: list[str]) -> int:
     # What a shell starts in the background ignores SIGINT, and so would all that it starts: nothing could end it.
     # In a session of its own it gets the one interrupt that is handed on, and not a terminal's as well.
     command = ["env", "--default-signal=INT", *command]
-    child = subprocess.Popen(command, env={**environment, **java.environment()}, start_new_session=True)
+    child = subprocess.Popen(command, env=environment, start_new_session=True)
     code = _wait(child, signal.SIGINT)
     note.write_text(json.dumps({"began": began, "seconds": time.time() - began, "code": code}))
     return code
@@ -61,7 +60,7 @@ def run_targets(targets: list[str]) -> int:
 
 
 def _wait(child: subprocess.Popen[bytes], forward: signal.Signals, notes: Path | None = None) -> int:
-    """Wait for the end of ``child``; after an interrupt, send it ``forward`` and wait on. With ``notes`` say what runs."""
+    """Wait for the end of ``child``; an interrupt is sent on as ``forward``. With ``notes`` say what runs meanwhile."""
     asked = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def interrupted(_signum: int, _frame: FrameType | None) -> None:

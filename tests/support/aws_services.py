@@ -25,13 +25,14 @@ import boto3
 import pytest
 import uvicorn
 
+from local.aws import emulator as emulator_start
 from local.aws.credentials import SESSION_SECONDS
-from local.aws.emulator import command as emulator_command
 from local.aws.protocol import Executor, Services
 from local.aws.server import EXECUTORS, Server, application
 from local.aws.service_models import UNLIKE_AWS
+from local.commands.aws_server import aws_settings
 from local.environment import endpoints
-from local.settings import ACCOUNT, HOST, REGION, ROOT, ROOT_ACCESS_KEY, Settings
+from local.settings import ACCOUNT, HOST, REGION, ROOT, ROOT_ACCESS_KEY, TOOLS, Settings
 from tests.support.ports import free_ports
 
 START_SECONDS = 60
@@ -93,23 +94,15 @@ def _start_emulator(settings: Settings) -> subprocess.Popen[bytes]:
     for folder in (state / "state", state / "s3", state / "tmp", settings.logs):
         folder.mkdir(parents=True, exist_ok=True)
     environment = {
+        **emulator_start.environment(HOST, settings.emulator_port, state),
         "PATH": os.environ["PATH"],
-        "GATEWAY_PORT": str(settings.emulator_port),
-        "BIND_HOST": HOST,
-        "MINISTACK_ACCOUNT_ID": ACCOUNT,
-        "PERSIST_STATE": "1",
-        "STATE_DIR": str(state / "state"),
-        "S3_PERSIST": "1",
-        "S3_DATA_DIR": str(state / "s3"),
         "TMPDIR": str(state / "tmp"),
-        "AUTH": "true",
-        "LAKE_HOME": str(settings.home),
-        "LAKE_PORT": str(settings.port),
         "PYTHONPATH": str(ROOT),
         "AWS_ENDPOINT_URL_GLUE": settings.server_url,  # handed to Lambda functions, whose catalog writes we journal
     }
     with (settings.logs / "emulator.log").open("ab") as log:
-        process = subprocess.Popen(emulator_command(), env=environment, stdout=log, stderr=log)
+        command = emulator_start.command(TOOLS / "emulator" / "bin" / "python", settings.calls)
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     wait_until(lambda: answers(f"{settings.emulator_url}/_ministack/health"), what="the emulator")
     return process
 
@@ -188,7 +181,7 @@ def running_server(
     session_seconds: int = SESSION_SECONDS,
 ) -> Iterator[LakeServer]:
     """Our server in front of an emulator, with these executors (default: all there are)."""
-    server = Server(emulator.settings, executors, session_seconds)
+    server = Server(aws_settings(emulator.settings), executors, session_seconds)
     config = uvicorn.Config(
         application(server),
         host=HOST,
@@ -239,7 +232,7 @@ def _start_server(settings: Settings) -> subprocess.Popen[bytes]:
         "PYTHONPATH": f"{ROOT}:{ROOT / 'include'}",
     }
     with (settings.logs / "server.log").open("ab") as log:
-        command = [sys.executable, "-m", "local.aws.server"]
+        command = [sys.executable, "-m", "local.commands.aws_server"]
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=ROOT)
     wait_until(lambda: answers(f"{settings.server_url}/health") or process.poll() is not None, what="our server")
     assert process.poll() is None, "our server did not start"

@@ -7,7 +7,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from local.aws.protocol import AwsError, Payload, Request, Services
-from local.settings import ACCOUNT, REGION
+from local.aws.settings import ACCOUNT, REGION
 
 DATA_CATALOG = "AwsDataCatalog"
 

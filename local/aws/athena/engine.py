@@ -12,7 +12,7 @@ import requests
 from trino.client import ClientSession, TrinoRequest
 from trino.exceptions import HttpError, TrinoConnectionError, TrinoQueryError
 
-from local.settings import HOST, Settings
+from local.aws.settings import HOST, AwsSettings
 
 USER = "athena"
 # Trino's Parquet reader counts the footer it reads first, 16,384 bytes of each split; Athena counts column chunks only.
@@ -38,7 +38,9 @@ class EngineError(Exception):
 class Run:
     """One statement in Trino; iterate over it for batches of raw rows (JSON values) until it has ended."""
 
-    def __init__(self, settings: Settings, sql: str, database: str, properties: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, settings: AwsSettings, sql: str, database: str, properties: dict[str, str] | None = None
+    ) -> None:
         session = ClientSession(
             user=USER,
             catalog="awsdatacatalog",
@@ -133,17 +135,17 @@ def drain(run: Run) -> list[list[Any]]:
     return [row for rows in run for row in rows]
 
 
-def io_plan(settings: Settings, sql: str, database: str) -> str:
+def io_plan(settings: AwsSettings, sql: str, database: str) -> str:
     """Trino's JSON plan of a statement's inputs and output; EngineError positions are those of ``sql``."""
     return str(_shifted(Run(settings, f"EXPLAIN (TYPE IO, FORMAT JSON)\n{sql}", database))[0][0])
 
 
-def check_syntax(settings: Settings, sql: str) -> None:
+def check_syntax(settings: AwsSettings, sql: str) -> None:
     """Raise EngineError SYNTAX_ERROR when Trino cannot parse ``sql``."""
     _shifted(Run(settings, f"PREPARE checked FROM\n{sql}", "default"))
 
 
-def abandon_all(settings: Settings) -> None:
+def abandon_all(settings: AwsSettings) -> None:
     """Stop whatever an earlier server left running in Trino."""
     url, headers = f"http://{HOST}:{settings.trino_port}/v1/query", {"X-Trino-User": USER}
     try:

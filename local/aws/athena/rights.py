@@ -10,14 +10,12 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from datalake.names import Lake
 from local.aws.athena.access import split_location
 from local.aws.athena.lake_types import is_iceberg, location
 from local.aws.protocol import AwsError, Caller, Services
-from local.settings import ACCOUNT, ENVIRONMENT, REGION, SUFFIX
+from local.aws.settings import ACCOUNT, REGION
 
 _GLUE = f"arn:aws:glue:{REGION}:{ACCOUNT}"
-ANALYST = f"arn:aws:iam::{ACCOUNT}:role/{Lake(ENVIRONMENT, SUFFIX).role('analyst')}"  # whose rights the engine has
 CATALOGS = frozenset({"awsdatacatalog", "iceberg"})  # the second is Trino's own name for Iceberg tables of the first
 
 

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from local.aws.athena import engine
 from local.aws.athena.engine import EngineError
-from local.aws.athena.rights import ANALYST, Denied, Rights
+from local.aws.athena.rights import Denied, Rights
 from local.aws.athena.show import StatementFailed
 from local.aws.athena.store import Document, Store
 from local.aws.athena.task import CANCELLED_BY_USER, Cancelled, Job, Task, millis
@@ -70,7 +70,9 @@ class Runs:
         """A client under the analysts' role, whose session renews itself."""
         with self._lock:
             if service not in self._clients:
-                self._clients[service] = self._services.session(ANALYST, "athena").client(service)
+                self._clients[service] = self._services.session(self._services.settings.query_role, "athena").client(
+                    service
+                )
             return self._clients[service]
 
     def _run(self, job: Job, stop: threading.Event) -> None:

@@ -24,7 +24,7 @@ from local.aws.athena.store import Document
 from local.aws.athena.tokens import quote
 from local.aws.athena.translate import Work
 from local.aws.protocol import Caller
-from local.settings import Settings
+from local.aws.settings import AwsSettings
 
 OVER_THE_LIMIT = "Bytes scanned limit was exceeded"  # AWS's words
 CANCELLED_BY_USER = "Query cancelled by user"
@@ -67,7 +67,7 @@ class Task:
     """One query on its way; ``client`` gives clients of the analysts' role, ``stop`` is set to cancel it."""
 
     def __init__(
-        self, job: Job, settings: Settings, rights: Rights, client: Callable[[str], Any], stop: threading.Event
+        self, job: Job, settings: AwsSettings, rights: Rights, client: Callable[[str], Any], stop: threading.Event
     ) -> None:
         self._job, self._settings, self._rights, self._client, self._stop = job, settings, rights, client, stop
         self._document = job.document

@@ -21,7 +21,7 @@ from local.aws.cloudformation.reading import Reading
 from local.aws.cloudformation.stacks import IN_REVIEW, Deployed, Stack, Store
 from local.aws.cloudformation.types import Context, Json, invalid, root_clients
 from local.aws.protocol import AwsError, Handler, Request, Services
-from local.settings import ACCOUNT, REGION
+from local.aws.settings import ACCOUNT, REGION
 
 # Options of requests that the home does not act on.
 REFUSED = (

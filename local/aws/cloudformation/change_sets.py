@@ -15,7 +15,7 @@ from local.aws.cloudformation.reading import Reading, page
 from local.aws.cloudformation.stacks import IN_REVIEW, ChangeSet, Deployed, Stack, Store
 from local.aws.cloudformation.types import Failure, Json, invalid
 from local.aws.protocol import AwsError
-from local.settings import ACCOUNT, REGION
+from local.aws.settings import ACCOUNT, REGION
 
 NO_CHANGES = "The submitted information didn't contain changes. Submit different information to create a change set."
 UPDATABLE = (

@@ -12,7 +12,7 @@ from pymysql.connections import Connection
 from typing_extensions import override
 
 from local.aws.cloudformation.types import Context, Failure, Json, OwnType, Property, getter
-from local.settings import ACCOUNT, HOST, REGION, Settings
+from local.aws.settings import ACCOUNT, HOST, REGION, AwsSettings
 
 # What RDS grants the master user of MySQL (Amazon RDS User Guide, "Master user account privileges").
 MASTER_PRIVILEGES = (
@@ -32,7 +32,7 @@ class MySqlInstance(OwnType):
     replaces = ("DBInstanceIdentifier", "DBName", "MasterUsername")
     adopts = True  # the one MariaDB of the home; a stack before may have kept it
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: AwsSettings) -> None:
         self._settings = settings
 
     @override
@@ -82,7 +82,7 @@ class MySqlInstance(OwnType):
 
     @contextlib.contextmanager
     def _administrator(self, context: Context) -> Iterator[Any]:
-        socket = context.settings.data / "mysql" / "mysql.sock"
+        socket = context.settings.mysql_socket
         try:
             connection: Connection[Any] = pymysql.connect(unix_socket=str(socket), user="root", autocommit=True)
         except pymysql.MySQLError as error:
@@ -99,7 +99,7 @@ class SecretAttachment(OwnType):
 
     replaces = ("SecretId",)
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: AwsSettings) -> None:
         self._settings = settings
 
     @override

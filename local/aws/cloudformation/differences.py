@@ -17,7 +17,7 @@ from typing import Any
 from infrastructure.cfn.intrinsics import Json, in_order, references
 from local.aws.cloudformation.plan import Plan
 from local.aws.cloudformation.types import OwnType
-from local.settings import REGION
+from local.aws.settings import REGION
 
 ATTRIBUTES = ("Metadata", "CreationPolicy", "UpdatePolicy", "DeletionPolicy", "UpdateReplacePolicy")
 WORST_FIRST = ("True", "Conditional", "False")

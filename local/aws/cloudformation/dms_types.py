@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 from typing_extensions import override
 
 from local.aws.cloudformation.types import Context, Json, OwnType, Property, gone, shaped, wait_until, without
-from local.settings import ACCOUNT, REGION
+from local.aws.settings import ACCOUNT, REGION
 
 DMS_MISSING = "ResourceNotFoundFault"
 

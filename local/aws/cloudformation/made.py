@@ -6,7 +6,7 @@ from botocore.exceptions import ClientError
 from typing_extensions import override
 
 from local.aws.cloudformation.types import Context, Failure, Json, OwnType, Property, getter, gone, shaped, wait_until
-from local.settings import ACCOUNT, REGION
+from local.aws.settings import ACCOUNT, REGION
 
 FIREHOSE_MISSING = "ResourceNotFoundException"
 

@@ -18,12 +18,12 @@ from local.aws.cloudformation.made import DeliveryStream, NamedQuery
 from local.aws.cloudformation.reduced import output_name, reduce
 from local.aws.cloudformation.stacks import Deployed, Stack
 from local.aws.cloudformation.types import RECORDED, OwnType, getter, invalid, recorded_attributes
-from local.settings import ACCOUNT, REGION, Settings
+from local.aws.settings import ACCOUNT, REGION, AwsSettings
 
 SECRET_PROPERTIES = ("MasterUserPassword", "CertificatePem")
 
 
-def own_types(settings: Settings) -> dict[str, OwnType]:
+def own_types(settings: AwsSettings) -> dict[str, OwnType]:
     """Every type that we make."""
     return {
         "AWS::Athena::NamedQuery": NamedQuery(),
@@ -46,7 +46,7 @@ class Plan:
     Raises ValidationError or TemplateError for a template that cannot be.
     """
 
-    def __init__(self, stack: Stack, deployed: Deployed, types: Mapping[str, OwnType], settings: Settings) -> None:
+    def __init__(self, stack: Stack, deployed: Deployed, types: Mapping[str, OwnType], settings: AwsSettings) -> None:
         self._stack, self._types, self._settings = stack, types, settings
         self.template = template_of(deployed.template)
         self._parameters = deployed.parameters

@@ -22,8 +22,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from infrastructure.cfn.intrinsics import Json, Reference, attribute
-from local.environment import SERVED, endpoints
-from local.settings import Settings
+from local.aws.settings import AwsSettings
 
 Literal = Callable[[str, str], str]
 _VARIABLE = re.compile(r"\$\{([^}!]+)\}")
@@ -34,7 +33,7 @@ def reduce(
     ours: set[str],
     literal: Literal,
     needed: Iterable[Reference],
-    settings: Settings,
+    settings: AwsSettings,
     parameters: Mapping[str, str],
 ) -> Json:
     """The template for the emulator.
@@ -83,12 +82,9 @@ def output_name(logical: str, name: str) -> str:
     return f"{logical}0{re.sub('[^A-Za-z0-9]', '0', name)}"
 
 
-def _point_function_here(function: Json, settings: Settings) -> None:
+def _point_function_here(function: Json, settings: AwsSettings) -> None:
     variables = function["Properties"].setdefault("Environment", {}).setdefault("Variables", {})
-    here = endpoints(settings)
-    for service in SERVED:
-        name = f"AWS_ENDPOINT_URL_{service.upper()}"
-        variables[name] = here[name]
+    variables |= {name: url for name, url in settings.endpoints.items() if name.startswith("AWS_ENDPOINT_URL_")}
 
 
 def _trust_root(document: Json) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from local.aws.cloudformation.wire import now
+from local.aws.settings import ACCOUNT, REGION
 from local.engines.files import write_atomically
-from local.settings import ACCOUNT, REGION
 
 Json = dict[str, Any]
 STACK_TYPE = "AWS::CloudFormation::Stack"

@@ -14,10 +14,8 @@ import botocore.session
 from botocore.exceptions import ClientError
 from botocore.model import ListShape, MapShape, ServiceModel, Shape, StructureShape
 
-from local.aws.credentials import SERVED_CLIENTS
 from local.aws.protocol import AwsError
-from local.environment import SERVED
-from local.settings import ACCOUNT, REGION, ROOT_ACCESS_KEY, Settings
+from local.aws.settings import ACCOUNT, REGION, ROOT_ACCESS_KEY, AwsSettings
 
 Json = dict[str, Any]
 Property = Callable[[str], Any]
@@ -58,11 +56,11 @@ class Failure(Exception):
 class Context:
     """What a resource type works with. Its clients are root's, at the same addresses as everybody's."""
 
-    settings: Settings
+    settings: AwsSettings
     clients: Callable[[str], Any]
 
 
-def root_clients(settings: Settings) -> Callable[[str], Any]:
+def root_clients(settings: AwsSettings) -> Callable[[str], Any]:
     """Clients of the deployment: our server for the services that it answers, the emulator for the others."""
     session = boto3.Session(
         aws_access_key_id=ROOT_ACCESS_KEY, aws_secret_access_key=ROOT_ACCESS_KEY, region_name=REGION
@@ -70,8 +68,7 @@ def root_clients(settings: Settings) -> Callable[[str], Any]:
 
     @functools.cache
     def client(service: str) -> Any:
-        served = service in SERVED or service in SERVED_CLIENTS
-        return session.client(service, endpoint_url=settings.server_url if served else settings.emulator_url)
+        return session.client(service, endpoint_url=settings.endpoint(service))
 
     return client
 

@@ -9,8 +9,8 @@ import threading
 from pathlib import Path
 
 from local.aws.protocol import AwsError, Payload
+from local.aws.settings import ACCOUNT, REGION
 from local.engines.files import write_atomically
-from local.settings import ACCOUNT, REGION
 
 INSTANCES, ENDPOINTS, TASKS, CERTIFICATES, CONNECTIONS, TAGS = (
     "instances",

@@ -1,40 +1,41 @@
-"""ministack, the AWS emulator behind our server: how it is started.
+"""ministack, the AWS emulator behind our server: how it is started, in a Python environment of its own.
 
-It saves its state (all but S3's objects, which are files) only at a clean stop; see ``local.deployment``.
+It keeps S3's objects as files and saves everything else only at a clean stop; ``local.home`` says what is done after a
+kill. ``recording`` is its main module and wraps its IAM.
 """
 
 from __future__ import annotations
 
 import urllib.request
+from pathlib import Path
 
-from local.settings import ACCOUNT, HOST, LISTEN, REGION, TOOLS, Settings
-
-
-def command() -> list[str]:
-    """The emulator from its own locked environment, recording what its IAM decides."""
-    return [str(TOOLS / "emulator" / "bin" / "python"), "-m", "local.aws.emulator.recording"]
+from local.aws.settings import ACCOUNT, HOST, REGION
 
 
-def environment(settings: Settings) -> dict[str, str]:
-    """IAM enforced, state and objects kept under the home."""
-    data = settings.data / "emulator"
+def command(python: Path, decisions: Path) -> list[str]:
+    """The emulator under its own environment's ``python``, appending what its IAM decides to the file ``decisions``."""
+    return [str(python), "-m", "local.aws.emulator.recording", str(decisions)]
+
+
+def environment(listen: str, port: int, folder: Path) -> dict[str, str]:
+    """IAM enforced, listening on the address ``listen``, its state and objects in ``folder``."""
     return {
-        "GATEWAY_PORT": str(settings.emulator_port),
-        "BIND_HOST": LISTEN,
+        "GATEWAY_PORT": str(port),
+        "BIND_HOST": listen,
         "MINISTACK_HOST": HOST,
         "MINISTACK_ACCOUNT_ID": ACCOUNT,
         "MINISTACK_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
         "AUTH": "true",
         "PERSIST_STATE": "1",
-        "STATE_DIR": str(data / "state"),
+        "STATE_DIR": str(folder / "state"),
         "S3_PERSIST": "1",
-        "S3_DATA_DIR": str(data / "s3"),
+        "S3_DATA_DIR": str(folder / "s3"),
         "LOG_LEVEL": "WARNING",
     }
 
 
-def answers(settings: Settings) -> bool:
+def answers(url: str) -> bool:
     """Whether the emulator takes calls."""
-    with urllib.request.urlopen(f"{settings.emulator_url}/_ministack/health", timeout=2) as reply:  # noqa: S310
+    with urllib.request.urlopen(f"{url}/_ministack/health", timeout=2) as reply:  # noqa: S310
         return bool(reply.status == 200)

@@ -1,6 +1,6 @@
 """Starts the emulator with a record of what its IAM decides.
 
-``python -m local.aws.emulator.recording``, in the emulator's own Python environment.
+``python -m local.aws.emulator.recording FILE``, in the emulator's own Python environment; FILE is the record.
 
 ministack decides in ``iam_evaluator.enforce``, which every service looks up when it is called, and asks
 ``iam_evaluator.evaluate`` with the caller that it has found. Both are wrapped; neither decides otherwise than before.
@@ -8,12 +8,13 @@ ministack decides in ``iam_evaluator.enforce``, which every service looks up whe
 
 from __future__ import annotations
 
+import sys
 from contextvars import ContextVar
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from local.aws.iam_decisions import Calls
-from local.settings import Settings
 
 MINISTACK = "1.5.33"  # read and wrapped at this version; another one is to be read again
 
@@ -46,7 +47,7 @@ def main() -> None:
     from ministack.app import main as serve  # noqa: PLC0415
     from ministack.core import iam_evaluator  # noqa: PLC0415
 
-    record(iam_evaluator, Calls(Settings.from_environment().calls))
+    record(iam_evaluator, Calls(Path(sys.argv.pop())))  # ministack reads the rest of the command line itself
     serve()
 
 

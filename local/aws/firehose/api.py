@@ -29,8 +29,8 @@ from local.aws.firehose.configuration import Destination, describe, invalid
 from local.aws.firehose.monitoring import Reporter
 from local.aws.firehose.stream import Stream
 from local.aws.protocol import AwsError, Caller, Handler, Payload, Request, Services
+from local.aws.settings import ACCOUNT, REGION
 from local.engines.files import write_atomically
-from local.settings import ACCOUNT, REGION
 
 log = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from local.aws.protocol import Payload
-from local.settings import ACCOUNT, REGION
+from local.aws.settings import ACCOUNT, REGION
 
 ARN = f"arn:aws:glue:{REGION}:{ACCOUNT}"
 

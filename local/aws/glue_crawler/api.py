@@ -21,8 +21,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from local.aws.glue_crawler.crawl import Cancelled, Crawl, CrawlFailed
 from local.aws.glue_crawler.states import KEPT_CRAWLS, CrawlerState
 from local.aws.protocol import AwsError, Handler, Payload, Request, Services
+from local.aws.settings import ACCOUNT, REGION
 from local.engines.files import write_atomically
-from local.settings import ACCOUNT, REGION
 
 log = logging.getLogger("glue_crawler")
 

@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 from local.aws.glue_crawler.formats import SAMPLE_BYTES, Sample, Unclassified, sample
 from local.aws.glue_crawler.tables import Drift, Folder, columns_of, drift, merged_columns, statistics, storage
 from local.aws.protocol import Payload
-from local.settings import REGION, Settings
+from local.aws.settings import REGION, AwsSettings
 
 SAMPLED_A_FOLDER = 8  # objects, spread from the first to the last
 SAMPLED_IN_ALL = 400
@@ -49,7 +49,7 @@ class Crawl:
 
     crawler: Payload
     session: boto3.Session
-    settings: Settings
+    settings: AwsSettings
     say: Callable[[str], None]
     check: Callable[[], None]
     outcome: Outcome = field(default_factory=Outcome)

@@ -17,8 +17,8 @@ from local.aws.glue_jobs import arguments as args
 from local.aws.glue_jobs.runner import Runner
 from local.aws.glue_jobs.runs import Run
 from local.aws.protocol import AwsError, Handler, Payload, Request, Services
+from local.aws.settings import ACCOUNT, REGION
 from local.engines.files import write_atomically
-from local.settings import ACCOUNT, REGION
 
 DEFAULT_TIMEOUT = 480  # minutes, Glue 5.0 and later
 MINUTE_SECONDS = 60.0

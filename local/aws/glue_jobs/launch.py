@@ -14,16 +14,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local.aws.glue_jobs import arguments as args
 from local.aws.glue_jobs.runs import Run
+from local.aws.settings import REGION, AwsSettings
 from local.engines import spark
-from local.environment import endpoints
-from local.settings import REGION, Settings
 
 
 class Unstartable(Exception):
     """A run that cannot start; its message is the run's ErrorMessage."""
 
 
-def prepare(run: Run, settings: Settings, session: boto3.Session, work: Path) -> list[str]:
+def prepare(run: Run, settings: AwsSettings, session: boto3.Session, work: Path) -> list[str]:
     """Fetch script and Python files under the job's role and write Spark's settings; returns the command.
 
     Raises Unstartable.
@@ -43,15 +42,14 @@ def prepare(run: Run, settings: Settings, session: boto3.Session, work: Path) ->
     return [*command, str(script), *args.for_script(run.arguments)]
 
 
-def environment(run: Run, settings: Settings, credentials: Mapping[str, str], work: Path) -> dict[str, str]:
+def environment(run: Run, settings: AwsSettings, credentials: Mapping[str, str], work: Path) -> dict[str, str]:
     """The environment of a run's processes: nothing of ours but the SDK's variables and the role's credentials."""
     jars = spark.jars()
     if "iceberg" not in args.lake_formats(run.arguments):
         jars = [jar for jar in jars if not jar.name.startswith("iceberg-")]
-    variables = {name: value for name, value in endpoints(settings).items() if not name.startswith("LAKE_")}
     return {
         **spark.environment(jars),
-        **variables,
+        **settings.endpoints,
         **credentials,
         "HOME": str(work),
         "LANG": "C.UTF-8",
@@ -60,7 +58,7 @@ def environment(run: Run, settings: Settings, credentials: Mapping[str, str], wo
     }
 
 
-def _local_settings(arguments: Mapping[str, str], settings: Settings, work: Path) -> dict[str, str]:
+def _local_settings(arguments: Mapping[str, str], settings: AwsSettings, work: Path) -> dict[str, str]:
     logging = work / "log4j2.properties"
     logging.write_text(_LOGGING)
     catalogs = [

@@ -42,7 +42,7 @@ def part(settings: Settings, name: str, url: str) -> Iterator[subprocess.Popen[b
         "PYTHONPATH": f"{ROOT}:{ROOT}/include",
     }
     with (settings.logs / f"{name}.log").open("ab") as log:
-        command = [sys.executable, "-m", "local.aws.server", name]
+        command = [sys.executable, "-m", "local.commands.aws_server", name]
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=ROOT)
     try:
         wait_until(lambda: answers(f"{url}/health"), what=name)

@@ -16,11 +16,12 @@ from local.aws.cloudformation.differences import differences, replaced
 from local.aws.cloudformation.plan import Plan, own_types
 from local.aws.cloudformation.stacks import INTERRUPTED, ChangeSet, Deployed, Stack, Store
 from local.aws.glue_catalog import GlueCatalog
+from local.commands.aws_server import aws_settings
 from local.settings import Settings
 from tests.local.aws.stacks import Stacks, database, queue, stack_of
 from tests.support.aws_services import LakeServer, running_emulator, running_server, wait_until
 
-SETTINGS = Settings(home=Path("/nowhere"), port=15650)
+SETTINGS = aws_settings(Settings(home=Path("/nowhere"), port=15650))
 TYPES = own_types(SETTINGS)
 
 

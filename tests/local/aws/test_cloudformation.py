@@ -18,12 +18,13 @@ from local.aws.cloudformation.stacks import INTERRUPTED, Store
 from local.aws.cloudformation.types import Failure, shaped
 from local.aws.glue_catalog import GlueCatalog
 from local.aws.protocol import AwsError
+from local.commands.aws_server import aws_settings
 from local.environment import SERVED
 from local.settings import Settings
 from tests.local.aws.stacks import Stacks, database, queue, stack_of
 from tests.support.aws_services import Emulator, LakeServer, running_emulator, running_server
 
-SETTINGS = Settings(home=Path("/nowhere"), port=15650)
+SETTINGS = aws_settings(Settings(home=Path("/nowhere"), port=15650))
 
 
 def test_the_emulators_part() -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from local.aws.athena import engine
+from local.aws.settings import AwsSettings
+from local.commands.aws_server import aws_settings
 from local.settings import Settings
 from tests.support.ports import free_ports
 
@@ -26,9 +28,9 @@ ROW: Reply = {"columns": [{"name": "a", "type": "integer", "typeSignature": {"ra
 
 
 @contextmanager
-def trino(tmp_path: Path, replies: list[Reply]) -> Iterator[Settings]:
+def trino(tmp_path: Path, replies: list[Reply]) -> Iterator[AwsSettings]:
     """A Trino that answers every statement with the next of ``replies``, which it takes away."""
-    settings = Settings(tmp_path, free_ports(10))
+    settings = aws_settings(Settings(tmp_path, free_ports(10)))
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

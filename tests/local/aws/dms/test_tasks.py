@@ -215,7 +215,7 @@ def test_a_kill_fails_the_running_task_and_loses_nothing_else(mysql: MariaDb, tm
     with running_emulator(tmp_path) as emulator:
         settings = emulator.settings
         home = {"LAKE_HOME": str(settings.home), "LAKE_PORT": str(settings.port), "PYTHONPATH": str(ROOT / "include")}
-        command = [sys.executable, "-m", "local.aws.server"]
+        command = [sys.executable, "-m", "local.commands.aws_server"]
         emulator.client("s3").create_bucket(Bucket=BUCKET)
         emulator.client("secretsmanager").create_secret(Name="shop-login", SecretString=json.dumps(mysql.secret))
         everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}

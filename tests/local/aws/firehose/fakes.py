@@ -12,6 +12,7 @@ from botocore.exceptions import EndpointConnectionError
 from local.aws.firehose import Firehose
 from local.aws.protocol import AwsError, Caller, Request
 from local.aws.service_models import answered
+from local.commands.aws_server import aws_settings
 from local.settings import Settings
 
 ROLE = "arn:aws:iam::123456789012:role/firehose"
@@ -46,7 +47,7 @@ class FakeServices:
     """The server's side: every role but ``nobody`` can be assumed, all is allowed but what ``denied`` names."""
 
     def __init__(self, home: Path) -> None:
-        self.settings = Settings(home=home, port=15300)
+        self.settings = aws_settings(Settings(home=home, port=15300))
         self.s3 = S3()
         self.denied: set[str] = set()
         self.asked: list[tuple[str, str]] = []

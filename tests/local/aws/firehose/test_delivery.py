@@ -142,7 +142,7 @@ class Server:
             "PYTHONPATH": f"{ROOT}:{ROOT / 'include'}",
         }
         with (self.settings.home / "server.log").open("ab") as log:
-            command = [sys.executable, "-m", "local.aws.server"]
+            command = [sys.executable, "-m", "local.commands.aws_server"]
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=ROOT)
         wait_until(lambda: answers(f"{self.settings.server_url}/health"), what="our server")
 

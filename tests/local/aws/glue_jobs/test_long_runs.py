@@ -64,7 +64,9 @@ def serve(emulator: Emulator) -> subprocess.Popen[bytes]:
         "PYTHONPATH": f"{ROOT}:{ROOT}/include",
     }
     with (settings.logs / "server.log").open("ab") as log:
-        process = subprocess.Popen([sys.executable, "-m", "local.aws.server"], env=environment, stdout=log, stderr=log)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "local.commands.aws_server"], env=environment, stdout=log, stderr=log
+        )
     wait_until(lambda: answers(f"{settings.server_url}/health"), what="our server")
     return process
 
