@@ -42,9 +42,8 @@ ROOMS: dict[str, set[str]] = {
         "local/settings.py",
         "local/environment.py",
         "local/engines",
-        "local/aws",
         "local/supervision",
-        "local/home.py",
+        "local/installation",
     },
     "local/commands": {
         "include/datalake",

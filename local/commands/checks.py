@@ -51,7 +51,7 @@ def run_targets(targets: list[str]) -> int:
         print("== summary")
         for target in targets:
             note = _read(Path(folder, target))
-            ended = {0: "passed"}.get(note.get("code", -1), "FAILED")
+            ended = "passed" if note.get("code") == 0 else "FAILED"
             print(f"{ended:7} {target:16} {note.get('seconds', 0):7.1f} s")
         print(f"{'':7} {'together':16} {time.monotonic() - began:7.1f} s")
     if left := descendants_of(os.getpid()):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from local.commands import cli
+from local.commands.lifecycle import client_environment
 from local.engines import accounts, files, java, mysql
 from local.engines.trino import JARS
 from local.home import Service
@@ -22,7 +22,7 @@ from local.home import services as home_services
 from local.installation import python_environments, setup
 from local.settings import ROOT, Settings
 from local.supervision.reaper import GRACE_SECONDS
-from local.supervision.run import find
+from local.supervision.run import WatchedServices
 from tests.support.compose_file import (
     CODE,
     FILE,
@@ -72,7 +72,7 @@ def test_every_service_of_the_home_is_there_and_no_other() -> None:
 @pytest.mark.parametrize("name", sorted(set(OWN) - {"mysql"}))
 def test_a_service_runs_and_is_checked_as_at_home(name: str) -> None:
     here = services()[name]
-    assert find(SETTINGS, name).name == name
+    assert WatchedServices(SETTINGS, OWN.values())[name].name == name
     assert here["command"] == ["python", "-m", "local", "run", name]
     assert here.get("entrypoint") is None
     assert here.get("stop_signal", "SIGTERM") == f"SIG{OWN[name].stop}"
@@ -157,7 +157,7 @@ def test_clients_on_the_host_reach_what_their_variables_name(tmp_path: Path) -> 
     files.write_atomically(settings.secrets / "developer.json", '{"access_key": "a", "secret_key": "b"}')
     database = {"host": "127.0.0.1", "port": settings.mysql_port, "username": "u", "password": "p", "dbname": "d"}
     files.write_atomically(settings.secrets / "mysql.json", json.dumps(database))
-    named = cli.client_environment(settings)
+    named = client_environment(settings)
     wanted = {port for value in named.values() for port in re.findall(r"^http://127\.0\.0\.1:(\d+)$", value)}
     published = services()["net"]["ports"]
     assert {port["published"] for port in published} == wanted | {named["MYSQL_PORT"]}

@@ -1,4 +1,4 @@
-"""Checks run beside each other, each tells how it ended, and none outlives an interrupt."""
+"""Targets run side by side, each tells how it ended, and none outlives an interrupt."""
 
 from __future__ import annotations
 
@@ -11,42 +11,57 @@ from pathlib import Path
 import pytest
 
 from local.commands import checks
-from local.commands.checks import Check
-from local.settings import ROOT
-from tests.support.aws_services import wait_until
+from local.engines.waiting import wait_until
+from local.settings import PYTHON_PATH
 
 
-def python(name: str, code: str) -> Check:
-    return Check(name, ["python", "-c", code])
-
-
-def test_each_runs_whole_and_says_how_it_ended(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    """The first waits for the last, which begins when another has ended: LANES run at a time, in their order."""
-    there = f"import pathlib, time\nsign = pathlib.Path({str(tmp_path / 'sign')!r})\n"
-    waits = python("waits", there + "print('what it says')\nwhile not sign.exists(): time.sleep(0.05)")
-    signs = python("signs", there + "sign.touch()")
-    begun = [waits, *(python(f"fails {n}", "raise SystemExit(3)") for n in range(1, checks.LANES)), signs]
-    ended = list(checks.beside_each_other(begun))
-    assert {check.name for check in ended if check.passed} == {"waits", "signs"}
-    assert len(ended) == len(begun)
-    assert ended[0].name.startswith("fails")
-    assert all(check.seconds > 0 for check in ended)
-    printed = capfdbinary.readouterr().out.decode().splitlines()
-    assert printed.index("what it says") == printed.index("== waits") + 1
-
-
-def test_an_interrupt_ends_what_runs(tmp_path: Path) -> None:
-    body = "import os, pathlib, sys, time\npathlib.Path(sys.argv[1], str(os.getpid())).touch()\ntime.sleep(600)"
-    code = (
-        "import sys\nfrom local.commands.checks import Check, beside_each_other\n"
-        f"one = ['python', '-c', {body!r}, sys.argv[1]]\n"
-        f"list(beside_each_other([Check(str(n), one) for n in range({checks.LANES + 1})]))"
+@pytest.fixture
+def makefile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A Makefile whose targets wait for each other, fail, or go on for ever."""
+    timed = f"@{sys.executable} -m local.commands.checks --timed $@"
+    (tmp_path / "Makefile").write_text(
+        f"waits:\n\t{timed} sh -c 'while [ ! -e sign ]; do sleep 0.05; done; echo what it says'\n"
+        f"fails:\n\t{timed} sh -c 'exit 3'\n"
+        f"signs:\n\t{timed} touch sign\n"
+        f"one two three four:\n\t{timed} sh -c 'touch pid-$$$$; exec sleep 600'\n"
     )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = ["env", "--default-signal=INT", sys.executable, "-c", code, str(tmp_path)]
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL) as running:
-        wait_until(lambda: len(list(tmp_path.iterdir())) == checks.LANES, what="checks at work")
-        running.send_signal(signal.SIGINT)
-        assert running.wait(30) != 0
-    assert [one.name for one in tmp_path.iterdir() if Path("/proc", one.name).exists()] == []
-    assert len(list(tmp_path.iterdir())) == checks.LANES, "one more began after the interrupt"
+    monkeypatch.setattr(checks, "ROOT", tmp_path)
+    monkeypatch.setenv("PYTHONPATH", PYTHON_PATH)
+    return tmp_path
+
+
+def run(folder: Path, *targets: str) -> subprocess.Popen[str]:
+    """In a process of its own, which the test can interrupt, as if the folder were the project's."""
+    code = (
+        "import sys; from pathlib import Path; from local.commands import checks\n"
+        "checks.ROOT = Path(sys.argv[1]); sys.exit(checks.run_targets(sys.argv[2:]))"
+    )
+    command = ["env", "--default-signal=INT", sys.executable, "-c", code, str(folder), *targets]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def test_each_runs_whole_and_the_summary_says_how_it_ended(makefile: Path) -> None:
+    """The first waits for the last, so they run side by side; a failure in between keeps nothing from running."""
+    with run(makefile, "waits", "fails", "signs") as running:
+        out, _ = running.communicate(timeout=60)
+    assert running.returncode == 1
+    assert "what it says" in out.partition("== summary")[0]
+    summary = [line.split()[:2] for line in out.partition("== summary")[2].splitlines() if line.strip()]
+    assert summary[:3] == [["passed", "waits"], ["FAILED", "fails"], ["passed", "signs"]]
+    with run(makefile, "signs", "waits") as running:
+        running.communicate(timeout=60)
+    assert running.returncode == 0
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_what_runs(makefile: Path, signum: signal.Signals) -> None:
+    def pids() -> list[int]:
+        return [int(path.name.removeprefix("pid-")) for path in makefile.glob("pid-*")]
+
+    with run(makefile, "one", "two", "three", "four") as running:
+        wait_until(lambda: len(pids()) == checks.JOBS, 30, "the targets are not at work")
+        os.kill(running.pid, signum)
+        running.communicate(timeout=60)
+    assert running.returncode != 0
+    assert [pid for pid in pids() if Path(f"/proc/{pid}").exists()] == []
+    assert len(pids()) == checks.JOBS, "one more began after the interrupt"

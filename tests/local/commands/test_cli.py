@@ -16,8 +16,7 @@ import pytest
 from local.commands import cli
 from local.engines import accounts, files
 from local.settings import ROOT, Settings
-from local.supervision import control as home
-from local.supervision import processes
+from local.supervision import control, processes
 from tests.support.ports import free_ports
 
 
@@ -37,8 +36,34 @@ def test_a_bare_make_lists_every_target() -> None:
 
 
 def test_an_unknown_command_lists_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["fly"]) == 2
-    assert "usage: python -m local {up|down|status|clean|" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["fly"])
+    assert ended.value.code == 2
+    assert "invalid choice: 'fly' (choose from 'demo', 'up', 'down', 'status', 'clean'" in capsys.readouterr().err
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--help"])
+    assert ended.value.code == 0
+    out = capsys.readouterr().out
+    assert all(f"    {name} " in out or f"    {name}\n" in out for name in cli.COMMANDS)
+
+
+@pytest.mark.parametrize("arguments", [["status", "--jsom"], ["down", "now"], ["history", "--rows=3"], ["demo", "-x"]])
+def test_an_unknown_option_is_an_error(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    assert ended.value.code == 2
+    assert "unrecognized arguments: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--months", "--events"])
+def test_history_wants_positive_numbers(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["history", option, "0"])
+    assert ended.value.code == 2
+    assert f"argument {option}: 0 is not a positive number" in capsys.readouterr().err
 
 
 def test_a_wrong_port_is_an_error_not_a_traceback(
@@ -90,7 +115,7 @@ def test_a_home_too_deep_for_a_socket_is_refused(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("LAKE_HOME", str(settings.home / ("x" * 80)))
-    monkeypatch.setattr(home, "PYTHON", Path(sys.executable))
+    monkeypatch.setattr(control, "PYTHON", Path(sys.executable))
     assert cli.main(["up"]) == 1
     assert "is too long for a socket in it: 80 characters at most" in capsys.readouterr().err
 
@@ -98,7 +123,7 @@ def test_a_home_too_deep_for_a_socket_is_refused(
 def test_without_tools_up_says_what_installs_them(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(home, "PYTHON", settings.home / "absent")
+    monkeypatch.setattr(control, "PYTHON", settings.home / "absent")
     assert cli.main(["up"]) == 1
     assert f"{settings.home}/absent is missing: run `make up`, which installs it" in capsys.readouterr().err
 
@@ -110,8 +135,8 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (root / folder).mkdir(parents=True)
     (root / "include/datalake/names.py").touch()
     (root / "include/datalake/__pycache__/names.pyc").touch()
-    monkeypatch.setattr(home, "ROOT", root)
-    monkeypatch.setattr(home, "TOOLS", root / ".local" / "tools")
+    monkeypatch.setattr(control, "ROOT", root)
+    monkeypatch.setattr(control, "TOOLS", root / ".local" / "tools")
     monkeypatch.setattr(accounts, "OUTSIDE", tmp_path / "outside")
     return root
 
@@ -165,9 +190,9 @@ def test_an_interrupted_up_leaves_nothing_running(settings: Settings, tmp_path: 
     fake = [sys.executable, str(ROOT / "tests/local/supervision/fake_home.py"), "endless"]
     code = (
         "import signal, sys; from pathlib import Path\n"
-        "from local.commands import cli; from local.supervision import control as home\n"
+        "from local.commands import cli; from local.supervision import control\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background ignores it\n"
-        f"home.SUPERVISOR = {fake!r}\nhome.PYTHON = Path(sys.executable)\nsys.exit(cli.main(['up']))"
+        f"control.SUPERVISOR = {fake!r}\ncontrol.PYTHON = Path(sys.executable)\nsys.exit(cli.main(['up']))"
     )
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT}/include"}
     with subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE, text=True) as up:
@@ -180,7 +205,7 @@ def test_an_interrupted_up_leaves_nothing_running(settings: Settings, tmp_path: 
     assert up.returncode == 130, errors
     assert "interrupted" in errors
     assert processes.of_home(str(settings.home)) == []
-    assert home.supervisor(settings) is None
+    assert control.supervisor_pid(settings) is None
 
 
 def test_secrets_are_for_their_owner_alone_and_made_once(tmp_path: Path) -> None:

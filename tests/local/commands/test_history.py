@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from datalake.events import TOO_LATE
 from datalake.landing import parse_key
 from datalake.names import Lake
-from local.commands import history
+from local.commands import cli, history
 from local.settings import ENVIRONMENT, SUFFIX
 from tests.support.aws_services import Emulator, emulator, free_settings  # noqa: F401
 
@@ -112,5 +112,5 @@ def test_a_home_that_is_down_is_told(
         history.lay_down(settings, 1, 1, lambda _: None)
     monkeypatch.setenv("LAKE_HOME", str(tmp_path))
     monkeypatch.setenv("LAKE_PORT", str(settings.port))
-    assert history.main(["--months", "1", "--events", "1"]) == 1
+    assert cli.main(["history", "--months", "1", "--events", "1"]) == 1
     assert re.search("cannot be written, is the home up", capsys.readouterr().err)

@@ -11,7 +11,6 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from datalake.names import Lake
 from local.commands import provision
 from local.commands.provision import ProvisionError
 from local.environment import endpoints
@@ -114,12 +113,6 @@ def test_trino_is_told_its_keys(home: LakeHome) -> None:
 def test_a_missing_script_is_named(home: LakeHome, tmp_path: Path) -> None:
     with pytest.raises(ProvisionError, match=r"sakila-schema\.sql"):
         provision.deploy(home.settings, tmp_path, lambda _: None)
-
-
-def test_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert provision.main(["remove"]) == 2
-    assert "prepare|deploy|destroy|plan" in capsys.readouterr().err
-    assert Lake("local", "home") == provision.LAKE
 
 
 def test_the_lake_can_be_removed_while_the_home_goes_on(home: LakeHome) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lake_airflow.defaults import LAKE
-from local.commands import redrive
+from local.commands import cli, redrive
 from tests.support.aws_services import Emulator
 from tests.support.clean_zone import notification
 
@@ -40,7 +40,7 @@ def test_every_dead_letter_goes_back_and_is_named(
     sent.append("rubbish")
     for body in sent:
         sqs.send_message(QueueUrl=dead, MessageBody=body)
-    assert redrive.main([]) == 0
+    assert cli.main(["redrive"]) == 0
     printed = capsys.readouterr().out.splitlines()
     assert printed[-1] == f"24 messages sent back to {LAKE.csv_queue}"
     assert "s3://b/dms/sakila/film/LOAD 0000000A.csv" in printed
@@ -50,7 +50,7 @@ def test_every_dead_letter_goes_back_and_is_named(
 
 
 def test_an_empty_queue_is_said_to_be_empty(queues: tuple[Any, str, str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert redrive.main([]) == 0
+    assert cli.main(["redrive"]) == 0
     assert capsys.readouterr().out == f"{LAKE.csv_dead_letter_queue} is empty\n"
 
 
@@ -72,7 +72,7 @@ def test_a_message_that_could_not_be_sent_stays(queues: tuple[Any, str, str], mo
 def test_a_lake_that_is_not_there_is_an_error(queues: tuple[Any, str, str], capsys: pytest.CaptureFixture[str]) -> None:
     sqs, _, dead = queues
     sqs.delete_queue(QueueUrl=dead)
-    assert redrive.main([]) == 1
+    assert cli.main(["redrive"]) == 1
     assert "error: 0 messages were sent back, then: " in capsys.readouterr().err
 
 

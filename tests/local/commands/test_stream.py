@@ -24,7 +24,7 @@ def stream(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[s
         "LAKE_PORT": str(settings.port),
         "PYTHONPATH": f"{ROOT}:{ROOT / 'include'}",
     }
-    command = [sys.executable, "-m", "local.commands.stream", *arguments]
+    command = [sys.executable, "-m", "local", "stream", *arguments]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 

@@ -10,10 +10,11 @@ import sys
 import textwrap
 import urllib.request
 
+from local.deployment import Deployment
 from local.engines import files
 from local.environment import home_token_path
-from local.home import Service
 from local.settings import HOST, Settings
+from local.supervision.service import Service
 from local.supervision.supervisor import supervise
 
 SERVER = """
@@ -67,7 +68,7 @@ def main() -> int:
         "repairable": (script("first", f"echo not yet; test -e {settings.home}/repaired"),),
     }
     files.write_atomically(home_token_path(settings), "token")
-    return supervise(settings, cases[case])
+    return supervise(settings, cases[case], Deployment(settings))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import socket
@@ -14,12 +15,13 @@ from pathlib import Path
 import boto3
 import pytest
 
-from local.commands import cli
+from local import home
 from local.commands.airflow_api import AirflowApi
+from local.commands.lifecycle import client_environment
 from local.engines import accounts
-from local.home import Service
-from local.settings import HOST, ROOT, Settings
-from local.supervision import run
+from local.settings import HOST, PYTHON_PATH, ROOT, Settings
+from local.supervision.run import WatchedServices
+from local.supervision.service import Service
 from tests.support.aws_services import Emulator, free_settings, running_emulator, wait_until
 from tests.support.compose_file import services
 from tests.support.plain_compose import PlainCompose, plain_compose
@@ -32,7 +34,7 @@ def module(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
         capture_output=True,
         text=True,
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT}/include", **environment},
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": PYTHON_PATH, **environment},
     )
 
 
@@ -40,33 +42,36 @@ def test_an_unknown_service_is_named_with_those_that_there_are() -> None:
     for arguments in (["mongodb"], ["--ready", "mongodb"]):
         ended = module(*arguments)
         assert ended.returncode == 1
-        assert "'mongodb' is no service; there are mysql, postgres, emulator, " in ended.stderr
+        assert "there is no service 'mongodb'; there are mysql, postgres, emulator, " in ended.stderr
 
 
 @pytest.mark.parametrize("arguments", [[], ["emulator", "server"], ["--ready", "emulator", "server"]])
 def test_a_wrong_command_line_shows_the_right_one(arguments: list[str]) -> None:
     ended = module(*arguments)
     assert ended.returncode == 2
-    assert "usage: python -m local run [-h] [--ready] service" in ended.stderr
+    assert "usage: python -m local" in ended.stderr
 
 
 def test_what_does_not_run_is_not_ready(tmp_path: Path) -> None:
     settings = free_settings(tmp_path)
     for name in ("postgres", "emulator", "server", "airflow-scheduler", "airflow-logs"):
-        assert not run.is_ready(run.find(settings, name)), name
+        assert not WatchedServices(settings, home.services(settings)).is_ready(name), name
 
 
 def test_a_port_that_answers_does_not_do_if_the_service_says_no(tmp_path: Path) -> None:
     settings = free_settings(tmp_path)
     with socket.create_server((HOST, settings.server_port)):
-        assert run.is_ready(Service("x", list, port=settings.server_port))
-        assert not run.is_ready(Service("x", list, port=settings.server_port, ready=lambda _: False))
+        good = Service("good", list, port=settings.server_port)
+        bad = Service("bad", list, port=settings.server_port, ready=lambda _: False)
+        services = WatchedServices(settings, [good, bad])
+        assert services.is_ready("good")
+        assert not services.is_ready("bad")
 
 
 def test_a_deployment_whose_emulator_nobody_restarts_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = Service("emulator", list, port=free_settings(tmp_path).port, seconds=0.2)
     with pytest.raises(TimeoutError, match="nothing has started emulator again"):
-        run._bounce(Settings(tmp_path, 20000), gone)
+        asyncio.run(WatchedServices(Settings(tmp_path, 20000), [gone]).restart("emulator"))
 
 
 @pytest.fixture
@@ -81,8 +86,8 @@ def test_what_clients_use_listens_where_it_is_told_to(tmp_path: Path, lonely: Em
     """And not where its health check, by 127.0.0.1, would see it."""
     for name, settings in (("emulator", free_settings(tmp_path)), ("server", lonely.settings)):
         told = {"LAKE_HOME": str(settings.home), "LAKE_PORT": str(settings.port), "LAKE_LISTEN": "127.0.0.2"}
-        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT}/include", "HOME": str(tmp_path)}
-        port = run.find(settings, name).port
+        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": PYTHON_PATH, "HOME": str(tmp_path)}
+        port = WatchedServices(settings, home.services(settings))[name].port
         assert port
         process = subprocess.Popen([sys.executable, "-m", "local", "run", name], cwd=ROOT, env={**environment, **told})
         try:
@@ -130,7 +135,7 @@ def test_the_deployment_had_the_emulator_save_its_state(running: PlainCompose) -
 @pytest.mark.services
 def test_clients_get_the_homes_variables_and_they_work(running: PlainCompose, monkeypatch: pytest.MonkeyPatch) -> None:
     assert running.processes["deploy"].wait(300) == 0, running.log("deploy")
-    for name, value in cli.client_environment(running.settings).items():
+    for name, value in client_environment(running.settings).items():
         monkeypatch.setenv(name, value)
     session = boto3.Session()
     assert session.client("sts").get_caller_identity()["Arn"].endswith(":user/lake-developer")

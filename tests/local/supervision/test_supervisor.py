@@ -7,17 +7,17 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from local.settings import ROOT, Settings
-from local.supervision import control as home
-from local.supervision import processes
+from local.engines.waiting import wait_until
+from local.home import ports
+from local.settings import PYTHON_PATH, Settings
+from local.supervision import control, processes
 from tests.support.ports import free_ports
 
 pytestmark = pytest.mark.services
@@ -32,23 +32,26 @@ class FakeHome:
 
     def start(self, case: str) -> None:
         environment = {**os.environ, "LAKE_HOME": str(self.settings.home), "LAKE_PORT": str(self.settings.port)}
-        environment["PYTHONPATH"] = f"{ROOT}:{ROOT}/include"
+        environment["PYTHONPATH"] = PYTHON_PATH
         script = str(Path(__file__).with_name("fake_home.py"))
         self.process = subprocess.Popen([sys.executable, script, case], env=environment, stderr=subprocess.DEVNULL)
-        until(lambda: home.read_state(self.settings))
+        wait_until(lambda: control.read_state(self.settings), 20, "no such state", 0.02)
 
     def settle(self) -> str:
         """Wait as ``make up`` does; what it would complain about."""
         try:
-            home.wait(self.settings, lambda _: None)
-        except home.HomeError as error:
+            control.wait(self.settings, lambda _: None)
+        except control.HomeError as error:
             return str(error)
         return ""
 
     def service(self, name: str) -> dict[str, Any]:
-        state = home.read_state(self.settings)
+        state = control.read_state(self.settings)
         assert state
         return next(service for service in state["services"] if service["service"] == name)
+
+    def wait_for(self, name: str, **state: object) -> None:
+        wait_until(lambda: state.items() <= self.service(name).items(), 20, f"{name} is not {state}", 0.02)
 
     def ends(self) -> list[str]:
         """What the services noted, in order."""
@@ -57,13 +60,6 @@ class FakeHome:
 
     def left(self) -> list[int]:
         return processes.of_home(str(self.settings.home))
-
-
-def until(done: Callable[[], object], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.02)
 
 
 def answers(port: int) -> bool:
@@ -81,7 +77,7 @@ def fake(tmp_path: Path) -> Iterator[FakeHome]:
     if fake.process:
         fake.process.kill()
         fake.process.wait()
-    home.sweep(fake.settings)
+    control.sweep(fake.settings)
     assert fake.left() == []
 
 
@@ -91,10 +87,10 @@ def test_services_start_in_order_and_stop_in_reverse(fake: FakeHome) -> None:
     assert answers(fake.settings.port)
     assert answers(fake.settings.port + 1)
     assert fake.service("first")["since"] <= fake.service("second")["since"]
-    assert home.stop(fake.settings)
+    assert control.stop(fake.settings)
     assert fake.ends() == ["second", "first"]
     assert fake.left() == []
-    assert not home.stop(fake.settings), "a second stop finds nothing"
+    assert not control.stop(fake.settings), "a second stop finds nothing"
 
 
 def test_a_failing_start_says_why_and_what_waits_for_it(fake: FakeHome) -> None:
@@ -117,13 +113,13 @@ def test_a_taken_port_names_port_holder_and_setting(fake: FakeHome) -> None:
 
 def test_up_refuses_taken_ports_before_it_starts_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings(home=tmp_path / "home", port=free_ports(10))
-    monkeypatch.setattr(home, "PYTHON", Path(sys.executable))
+    monkeypatch.setattr(control, "PYTHON", Path(sys.executable))
     with (
         socket.create_server(("127.0.0.1", settings.mysql_port)),
-        pytest.raises(home.HomeError, match=f"port {settings.mysql_port}, which mysql needs, is taken by pid"),
+        pytest.raises(control.HomeError, match=f"port {settings.mysql_port}, which mysql needs, is taken by pid"),
     ):
-        home.begin(settings)
-    assert home.supervisor(settings) is None
+        control.start(settings, ports(settings))
+    assert control.supervisor_pid(settings) is None
 
 
 def test_a_killed_service_comes_back_and_is_counted(fake: FakeHome) -> None:
@@ -131,7 +127,7 @@ def test_a_killed_service_comes_back_and_is_counted(fake: FakeHome) -> None:
     assert fake.settle() == ""
     before = fake.service("first")["pid"]
     os.kill(before, signal.SIGKILL)
-    until(lambda: fake.service("first")["restarts"] == 1 and fake.service("first")["state"] == "ready")
+    fake.wait_for("first", restarts=1, state="ready")
     assert fake.service("first")["pid"] not in (0, before)
     assert answers(fake.settings.port)
     assert fake.service("second")["restarts"] == 0
@@ -141,7 +137,7 @@ def test_up_right_after_a_kill_waits_for_the_service(fake: FakeHome) -> None:
     fake.start("pair")
     assert fake.settle() == ""
     os.kill(fake.service("first")["pid"], signal.SIGKILL)
-    home.begin(fake.settings)
+    control.start(fake.settings, {})
     assert fake.settle() == ""
     assert fake.service("first")["restarts"] == 1
     assert answers(fake.settings.port)
@@ -155,7 +151,7 @@ def test_a_killed_supervisor_leaves_nothing(fake: FakeHome) -> None:
     assert fake.process
     fake.process.kill()
     fake.process.wait()
-    until(lambda: fake.left() == [])
+    wait_until(lambda: fake.left() == [], 20, "no such state", 0.02)
     assert sorted(fake.ends()) == ["first", "second"], "each was ended in good order"
 
 
@@ -165,7 +161,7 @@ def test_a_killed_reaper_takes_its_service_along(fake: FakeHome) -> None:
     pid = fake.service("first")["pid"]
     reaper = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     os.kill(reaper, signal.SIGKILL)
-    until(lambda: fake.service("first")["restarts"] == 1 and fake.service("first")["state"] == "ready")
+    fake.wait_for("first", restarts=1, state="ready")
     assert len(fake.left()) == 6, "the old server's sleeper is gone too"
 
 
@@ -182,7 +178,7 @@ def test_after_a_crash_of_the_emulator_the_catalog_is_replayed_and_the_deploymen
     fake.start("deployed")
     assert fake.settle() == ""
     os.kill(fake.service("emulator")["pid"], signal.SIGKILL)
-    until(lambda: fake.service("emulator")["restarts"] == 1)
+    wait_until(lambda: fake.service("emulator")["restarts"] == 1, 20, "no such state", 0.02)
     assert fake.settle() == ""
     assert fake.ends() == ["deployed", "emulator", "/internal/replay", "deployed", "emulator"]
     assert fake.service("deploy")["state"] == "done"
@@ -193,7 +189,7 @@ def test_what_is_unchanged_is_not_deployed_again(fake: FakeHome) -> None:
     fake.settle()
     assert fake.process
     os.kill(fake.process.pid, signal.SIGUSR1)
-    until(lambda: (home.read_state(fake.settings) or {})["round"] == 2)
+    wait_until(lambda: (control.read_state(fake.settings) or {})["round"] == 2, 20, "no such state", 0.02)
     assert fake.settle() == ""
     assert fake.ends() == ["deployed", "emulator"]
 
@@ -202,7 +198,7 @@ def test_what_failed_can_be_tried_again(fake: FakeHome) -> None:
     fake.start("repairable")
     assert "not yet" in fake.settle()
     (fake.settings.home / "repaired").touch()
-    assert home.begin(fake.settings) is False, "the running supervisor is asked"
+    assert control.start(fake.settings, {}) is False, "the running supervisor is asked"
     assert fake.settle() == ""
 
 
