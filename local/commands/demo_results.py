@@ -20,6 +20,10 @@ from local.supervision.control import HomeError
 
 DOLLARS_PER_TERABYTE, BILLED_AT_LEAST = 5.0, 10_000_000  # Athena bills at least 10 MB a query
 LAKE = Lake(ENVIRONMENT, SUFFIX)
+FIVE_ROWS = (
+    "select event_time, eventtype, title, category_name, state, platform"
+    " from streaming_films order by event_time desc, event_id limit 5"
+)
 
 
 class Analyst:
@@ -89,60 +93,52 @@ def show(console: Console, title: str, columns: list[str], rows: list[list[str |
 
 
 def results(console: Console, session: boto3.Session, since: datetime) -> dict[str, Any]:
-    """Ask the lake, print the answers, and return them."""
+    """Ask the lake, print the answers, and return them; raises HomeError when the counts do not add up."""
     analyst = Analyst(session)
     found: dict[str, Any] = {}
     for title, name in (
         ("Top categories", "Overall-Top-Streaming-Categories"),
         ("Top states", "Overall-Top-Streaming-States"),
     ):
-        columns, rows = analyst.run(name, analyst.named(name))
-        found[name] = rows
-        show(console, f"{title} (saved query {name})", columns, rows[:5])
-    columns, rows = analyst.run(
-        "Five rows of streaming_films",
-        "select event_time, eventtype, title, category_name, state, platform"
-        " from streaming_films order by event_time desc, event_id limit 5",
-    )
-    show(console, "Five rows of curated.streaming_films", columns, rows)
+        columns, found[name] = analyst.run(name, analyst.named(name))
+        show(console, f"{title} (saved query {name})", columns, found[name][:5])
+    show(console, "Five rows of curated.streaming_films", *analyst.run("Five rows of streaming_films", FIVE_ROWS))
     columns, counts = analyst.run("Streaming-Reconciliation", analyst.named("Streaming-Reconciliation"))
     found["months"] = [dict(zip(columns, row, strict=True)) for row in counts]
+    found["landed"] = landed_lines(session)
+    title = "Reconciled: landed = enriched + quarantined + duplicates (saved query Streaming-Reconciliation)"
+    shown = ["month", "landed", "enriched", "quarantined", "duplicates"]
+    show(console, title, shown, [[month[name] for name in shown] for month in found["months"]])
+    check(found["months"], found["landed"])
     _, films = analyst.run("Films", "select count(*) from film_category")
     found["films"] = int(films[0][0] or 0)
-    found["landed"] = landed_lines(session)
-    shown = ["month", "landed", "enriched", "quarantined", "duplicates"]
-    show(
-        console,
-        "Reconciled: landed = enriched + quarantined + duplicates (saved query Streaming-Reconciliation)",
-        shown,
-        [[month[name] for name in shown] for month in found["months"]],
-    )
-    for month in found["months"]:
-        landed = found["landed"].get(month["month"], 0)
-        if month["adds_up"] != "true" or int(month["landed"]) != landed:
-            raise HomeError(f"{month['month']}: {landed} lines landed, but the tables hold {month}")
-    if missing := set(found["landed"]) - {month["month"] for month in found["months"]}:
-        raise HomeError(f"months landed and not enriched: {sorted(missing)}")
     found["runs"] = run_reports(session, since)
     console.print(
         f"Films in curated.film_category: [bold]{found['films']}[/]; job runs reconciled: {len(found['runs'])}"
     )
-    show(
-        console,
-        "What the queries cost on AWS ($5 a terabyte, 10 MB at least)",
-        ["query", "bytes scanned", "seconds", "dollars"],
-        [
-            [
-                q["name"],
-                f"{q['bytes']:,}",
-                f"{q['seconds']:.1f}",
-                f"{max(q['bytes'], BILLED_AT_LEAST) / 1e12 * DOLLARS_PER_TERABYTE:.5f}",
-            ]
-            for q in analyst.queries
-        ],
-    )
     found["queries"] = analyst.queries
+    costs = [
+        [one["name"], f"{one['bytes']:,}", f"{one['seconds']:.1f}", f"{dollars(one['bytes']):.5f}"]
+        for one in analyst.queries
+    ]
+    title = "What the queries cost on AWS ($5 a terabyte, 10 MB at least)"
+    show(console, title, ["query", "bytes scanned", "seconds", "dollars"], costs)
     return found
+
+
+def dollars(scanned: int) -> float:
+    """What Athena bills for a query that has read so many bytes."""
+    return max(scanned, BILLED_AT_LEAST) / 1e12 * DOLLARS_PER_TERABYTE
+
+
+def check(months: list[dict[str, Any]], landed: dict[str, int]) -> None:
+    """Raise HomeError for a month whose tables do not hold every line that has landed."""
+    for month in months:
+        lines = landed.get(month["month"], 0)
+        if month["adds_up"] != "true" or int(month["landed"]) != lines:
+            raise HomeError(f"{month['month']}: {lines} lines landed, but the tables hold {month}")
+    if missing := set(landed) - {month["month"] for month in months}:
+        raise HomeError(f"months landed and not enriched: {sorted(missing)}")
 
 
 def landed_lines(session: boto3.Session) -> dict[str, int]:

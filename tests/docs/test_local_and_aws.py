@@ -18,6 +18,7 @@ from infrastructure.cfn.template import parse_template
 from infrastructure.package import TEMPLATE
 from local.aws.cloudformation.types import RECORDED
 from local.aws.server import Server
+from local.commands.aws_server import aws_settings
 from local.settings import ROOT, Settings
 from tests.docs.guides import TABLES
 
@@ -85,7 +86,7 @@ def _recorded() -> set[str]:
 
 
 def _served(home: Path) -> set[str]:
-    executors = Server(Settings(home=home, port=1)).executors
+    executors = Server(aws_settings(Settings(home=home, port=1))).executors
     return {f"{executor.service}:{action}" for executor in executors for action in executor.actions}
 
 
