@@ -129,7 +129,7 @@ def test_a_room_may_import_lower_rooms_only() -> None:
 def test_every_file_is_in_a_room() -> None:
     tops = {room.partition("/")[0] for room in ROOMS}
     files = [file for top in sorted(tops) for file in (ROOT / top).rglob("*.py")]
-    assert [file for file in files if not room_of(file) and file.read_text()] == []
+    assert [file for file in files if not room_of(file) and file.name != "__init__.py"] == []
 
 
 def packages_of(path: Path) -> set[str]:

@@ -1,4 +1,4 @@
-"""Airflow's LocalExecutor, made to get over the death of a worker at any moment."""
+"""Airflow's LocalExecutor, made to survive the death of a worker at any moment."""
 
 from __future__ import annotations
 

@@ -92,11 +92,11 @@ class Supervisor:
     async def run_step(self, name: str) -> None:
         """Run a step to its end, now; raises StartError."""
         unit = self.units[name]
-        await unit.to_end(unit.service.command())
+        await unit.run_to_end(unit.service.command())
 
     async def restart(self, name: str) -> None:
         """Stop a service cleanly and start it again; raises StartError."""
-        await self.units[name].bounce()
+        await self.units[name].restart()
 
     def _again(self) -> None:
         if self._stopping:

@@ -1,4 +1,4 @@
-"""One service at run time: started, proven, restarted, stopped. Standard library only."""
+"""One service at run time: started, asked until it works, restarted, stopped. Standard library only."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from local.supervision.reaper import children_of
 from local.supervision.service import Service, environment_of
 
 REAPER = [sys.executable, "-I", "-S", str(Path(__file__).with_name("reaper.py"))]
-BACK_OFF = (0.5, 1, 2, 4, 8, 16)  # seconds before each restart in a row; then the service has failed
-STEADY_SECONDS = 60  # a service that ran this long starts the row anew
+BACK_OFF = (0.5, 1, 2, 4, 8, 16)  # seconds before each restart; after as many failures in a row the service has failed
+STEADY_SECONDS = 60  # after a run of this length the count of failures starts anew
 LAST_LINES = 12
 
 WAITING, STARTING, READY, RESTARTING = "waiting", "starting", "ready", "restarting"
@@ -71,7 +71,7 @@ class Unit:
         self.settled = asyncio.Event()
         self._process: asyncio.subprocess.Process | None = None
         self._task: asyncio.Task[None] | None = None
-        self._bounced: asyncio.Event | None = None
+        self._restarted: asyncio.Event | None = None
 
     def begin(self, needs: list[Unit]) -> None:
         """Start in the background, once everything it needs is ready."""
@@ -87,19 +87,19 @@ class Unit:
         self._set(STOPPED)
 
     def look(self) -> None:
-        """Notice at once that the service is dead, even while its reaper still ends what it left."""
+        """Notice at once that the service has ended, even while its reaper is still ending what it left behind."""
         if self.status.state == READY and not processes.lives(self.status.pid):
             self._set(RESTARTING, "has just ended")
 
-    async def bounce(self) -> None:
+    async def restart(self) -> None:
         """Stop cleanly and start again; raises StartError."""
-        self._bounced = asyncio.Event()
+        self._restarted = asyncio.Event()
         await self._end()
-        await self._bounced.wait()
+        await self._restarted.wait()
         if self.status.state != READY:
             raise StartError(f"{self.service.name} did not come back: {self.status.message}")
 
-    async def to_end(self, command: list[str]) -> None:
+    async def run_to_end(self, command: list[str]) -> None:
         """Run a command of this service to its end; raises StartError."""
         self._process = process = await self._spawn(command, None)
         try:
@@ -126,27 +126,27 @@ class Unit:
                 self._set(DONE)
             else:
                 await self._start()
-                await self._keep()
+                await self._keep_running()
         except StartError as error:
             self._set(FAILED, str(error))
         except Exception as error:
             log.exception("%s", self.service.name)
             self._set(FAILED, f"{type(error).__name__}: {error}")
         finally:
-            if self._bounced:
-                self._bounced.set()
+            if self._restarted:
+                self._restarted.set()
 
-    async def _keep(self) -> None:
+    async def _keep_running(self) -> None:
         """Start the service again whenever it ends; raises StartError when it keeps ending."""
         failures = 0
         while self._process:
             began = time.monotonic()
             why = _ending(await self._process.wait())
             await self._end()
-            if self._bounced:
+            if self._restarted:
                 await self._start()
-                self._bounced.set()
-                self._bounced = None
+                self._restarted.set()
+                self._restarted = None
                 continue
             if time.monotonic() - began > STEADY_SECONDS:
                 failures = 0
@@ -163,21 +163,21 @@ class Unit:
                     break
 
     async def _start(self) -> None:
-        """Start the process and wait until it proves that it works; raises StartError."""
+        """Start the process and wait until it works; raises StartError."""
         service = self.service
         self._set(STARTING)
         began, since = time.monotonic(), datetime.now(UTC)
         if service.port and (holder := processes.holder(service.port)):
             raise StartError(taken(service.port, service.name, holder))
         if service.prepare:
-            await self.to_end(service.prepare)
+            await self.run_to_end(service.prepare)
         try:
             command = await asyncio.to_thread(service.command)
             self._process = process = await self._spawn(command, service.user)
         except (OSError, ValueError) as error:
             raise StartError(str(error)) from error
         pause = 0.1
-        while not await asyncio.to_thread(self._proven, process.pid, since):
+        while not await asyncio.to_thread(self._is_ready, process.pid, since):
             with contextlib.suppress(TimeoutError):
                 why = _ending(await asyncio.wait_for(process.wait(), pause))
                 await self._end()
@@ -190,8 +190,8 @@ class Unit:
         self.status.seconds = time.monotonic() - began
         self._set(READY)
 
-    def _proven(self, reaper: int, since: datetime) -> bool:
-        """Whether it is this very process that answers."""
+    def _is_ready(self, reaper: int, since: datetime) -> bool:
+        """Whether the service works, and it is this very process that answers."""
         port = self.service.port
         try:
             return (port is None or processes.listens(reaper, port)) and self.service.ready(since)
