@@ -13,7 +13,7 @@ def write_atomically(path: Path, text: str) -> None:
     """Replace a file, mode 0600, so that a reader finds the old or the new content, also after a power cut."""
     temporary = _write_beside(path, text)
     temporary.replace(path)
-    _sync(path.parent)
+    sync_folder(path.parent)
 
 
 def once(path: Path, make: Callable[[], str]) -> str:
@@ -24,7 +24,7 @@ def once(path: Path, make: Callable[[], str]) -> str:
     with contextlib.suppress(FileExistsError):
         os.link(temporary, path)
     temporary.unlink()
-    _sync(path.parent)
+    sync_folder(path.parent)
     return path.read_text()
 
 
@@ -39,8 +39,8 @@ def _write_beside(path: Path, text: str) -> Path:
     return Path(temporary)
 
 
-def _sync(folder: Path) -> None:
-    """Have the folder's entries on the disk."""
+def sync_folder(folder: Path) -> None:
+    """Make the entries of a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -25,7 +25,7 @@ from kdg.generator import Event, Generator
 from kdg.sender import Ledger, Sender, Summary
 from kdg.template import EVENTS, Template
 from local.aws.firehose import Firehose
-from local.aws.firehose.stream import RETRY_FOR, Stream
+from local.aws.firehose.stream import RETRY_SECONDS, Stream
 from local.aws.protocol import Services
 from tests.faults.catalogue import Fault, fault
 from tests.faults.disk import full_disk
@@ -333,7 +333,7 @@ def test_s3_is_down_for_more_than_a_day(home: Home, seed: int, tmp_path: Path) -
         home.clock[0] += seconds
         for stream in streams.values():
             stream.tick()
-        home.executor.reporter.tell()
+        home.executor.reporter.report()
 
     home.proxy.plan = Plan(rng, DOWN)
     began = time.time()
@@ -347,7 +347,7 @@ def test_s3_is_down_for_more_than_a_day(home: Home, seed: int, tmp_path: Path) -
     assert seconds + time.time() - began > 900, "not before 15 minutes"
     assert seconds <= 960, "15 minutes, give or take the minute between two reports"
     assert alarm.told()
-    day = RETRY_FOR + 3600
+    day = RETRY_SECONDS + 3600
     while seconds < day:
         partners_send()
         pass_time(step := rng.uniform(1800, 7200))

@@ -20,7 +20,7 @@ import typed_csv
 from datalake.schemas import Column, Table
 from datalake.tables import SAKILA
 from local.aws.dms.csv_files import TableFiles
-from local.aws.dms.endpoints import S3Target
+from local.aws.dms.endpoint_settings import S3Target
 from local.settings import ROOT
 from typed_csv import NULL_TOKEN, CsvError, arrow_schema, buffered, read_batches
 

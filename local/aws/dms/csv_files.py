@@ -1,8 +1,9 @@
-"""CSV files as DMS writes them to S3: LOAD00000001.csv and on, cut at MaxFileSize, each put whole.
+"""CSV files as DMS writes them to S3: LOAD00000001.csv and so on, none larger than MaxFileSize.
 
-Rules (DMS user guide, "Using Amazon S3 as a target"): hexadecimal counter of eight digits; a header row only with
-AddColumnName; NULL as CsvNullValue; with Rfc4180 a field is quoted that holds the delimiter, a quote or a line break,
-and inner quotes are doubled. How AWS writes binary columns is not documented: hexadecimal here.
+Rules (DMS user guide, "Using Amazon S3 as a target"): the counter has eight hexadecimal digits; there is a header row
+only with AddColumnName; NULL is written as CsvNullValue; with Rfc4180, a field that contains the delimiter, a quote or
+a line break is quoted, and quotes inside it are doubled. AWS does not document how it writes binary columns; here they
+are hexadecimal.
 """
 
 from __future__ import annotations
@@ -10,19 +11,26 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Callable, Sequence
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING
 
 from boto3.s3.transfer import TransferConfig
 
-from local.aws.dms.endpoints import S3Target
+from local.aws.dms.endpoint_settings import S3Target
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
 Value = str | bytes | None
-MEMORY_BYTES = 16 * 1024 * 1024  # a larger file waits on disk
+MEMORY_BYTES = 16 * 1024 * 1024  # a larger file is buffered on disk until it is uploaded
 _ONE_PUT = TransferConfig(multipart_threshold=64 * 1024 * 1024, multipart_chunksize=64 * 1024 * 1024, use_threads=False)
 
 
 def formatter(target: S3Target, plain: bool) -> Callable[[Value], str]:
-    """How a column's values are written; ``plain`` columns (numbers, times) never need quotes with a comma between."""
+    """The function that writes a column's values.
+
+    Values of ``plain`` columns (numbers, times) need no quotes when the delimiter is a comma.
+    """
     null = target.null
 
     def write_plain(value: Value) -> str:
@@ -45,10 +53,10 @@ def formatter(target: S3Target, plain: bool) -> Callable[[Value], str]:
 
 
 class TableFiles:
-    """Writes the rows of one table; ``close`` puts the last file. Without rows there is no file."""
+    """Writes the rows of one table; ``close`` uploads the last file. A table without rows gets no file."""
 
-    def __init__(self, s3: Any, target: S3Target, prefix: str, columns: Sequence[tuple[str, bool]]) -> None:
-        """``columns`` are pairs: name, and whether its values are plain."""
+    def __init__(self, s3: S3Client, target: S3Target, prefix: str, columns: Sequence[tuple[str, bool]]) -> None:
+        """``columns`` are pairs of a name and whether its values are plain (see ``formatter``)."""
         self._s3, self._target, self._prefix = s3, target, prefix
         self._formatters = [formatter(target, plain) for _, plain in columns]
         self._header = (
@@ -59,7 +67,7 @@ class TableFiles:
         self.written = 0
 
     def write(self, row: Sequence[Value]) -> None:
-        """Append a row, in a new file when it would not fit."""
+        """Append a row; if the current file would become too large, upload it and begin a new one."""
         line = self._line([write(value) for write, value in zip(self._formatters, row, strict=True)])
         if self._file and self._size + len(line) > self._target.max_file_bytes and self._size > len(self._header):
             self.close()
@@ -69,7 +77,7 @@ class TableFiles:
         self._size += self._file.write(line)
 
     def close(self) -> None:
-        """Put the file that is being written."""
+        """Upload the current file."""
         if self._file is None:
             return
         self.written += 1
@@ -80,7 +88,7 @@ class TableFiles:
         self._file = None
 
     def discard(self) -> None:
-        """Forget the file that is being written."""
+        """Drop the current file without uploading it."""
         if self._file:
             self._file.close()
             self._file = None
@@ -89,10 +97,11 @@ class TableFiles:
         return (self._target.delimiter.join(fields) + self._target.row_delimiter).encode()
 
 
-def remove_files(s3: Any, target: S3Target, prefix: str) -> None:
-    """Delete what earlier loads wrote into a table's folder, and nothing else there."""
-    ours = re.compile(re.escape(prefix) + r"LOAD[0-9A-F]{8}\.csv")
+def remove_files(s3: S3Client, target: S3Target, prefix: str) -> None:
+    """Delete the files that earlier loads wrote into a table's folder, and no other files there."""
+    written_by_dms = re.compile(re.escape(prefix) + r"LOAD[0-9A-F]{8}\.csv")
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=target.bucket, Prefix=f"{prefix}LOAD"):
-        keys = [{"Key": item["Key"]} for item in page.get("Contents", []) if ours.fullmatch(item["Key"])]
+        found = (item["Key"] for item in page.get("Contents", []))
+        keys: list[ObjectIdentifierTypeDef] = [{"Key": key} for key in found if written_by_dms.fullmatch(key)]
         if keys:
             s3.delete_objects(Bucket=target.bucket, Delete={"Objects": keys})

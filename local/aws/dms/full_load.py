@@ -1,7 +1,7 @@
-"""The full load itself: streams the selected tables of MySQL into CSV files, one table after another.
+"""Copies the selected tables of MySQL into CSV files, one table after another.
 
-All tables are read in one transaction, so those of InnoDB show one moment. A run changes ``Run.tables`` as it goes; the
-executor reads them from other threads.
+All tables are read in one transaction, so tables of InnoDB are all copied as of the same moment. A load updates
+``FullLoad.tables`` while it runs; the API reads them from other threads.
 """
 
 from __future__ import annotations
@@ -20,21 +20,16 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pymysql.connections import Connection
 
 from local.aws.dms.csv_files import TableFiles, Value, remove_files
-from local.aws.dms.endpoints import MySqlSource, S3Target, is_lost, unreachable
-from local.aws.dms.mappings import TableMappings
+from local.aws.dms.endpoint_settings import MySqlSource, S3Target, is_connection_lost, source_unreachable
+from local.aws.dms.table_mappings import TableMappings
 from local.aws.dms.task_settings import DO_NOTHING, IGNORE_RECORD, LOG_ERROR, STOP_TASK, SUSPEND_TABLE, TaskSettings
 
 log = logging.getLogger("dms")
 
-BEFORE, LOADING, COMPLETED, CANCELLED, ERROR = (
-    "Before load",
-    "Full load",
-    "Table completed",
-    "Table cancelled",
-    "Table error",
-)
+BEFORE_LOAD, LOADING, COMPLETED = "Before load", "Full load", "Table completed"
+CANCELLED, ERROR = "Table cancelled", "Table error"
 FETCH_ROWS = 1000
-# DMS user guide, "Using a MySQL-compatible database as a source": what becomes a LOB; TEXT and BLOB do not
+# DMS user guide, "Using a MySQL-compatible database as a source": the types that become LOBs (TEXT and BLOB do not)
 _LOBS = {"mediumblob", "longblob", "mediumtext", "longtext", "json", "geometry", "point", "linestring", "polygon"}
 _LOBS |= {"multipoint", "multilinestring", "multipolygon", "geometrycollection", "geomcollection"}
 _NUMBERS = {"tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "float", "double", "year"}
@@ -47,16 +42,16 @@ class TaskFailed(Exception):
 
 
 class TableFailed(Exception):
-    """The table is suspended, or the task ends, as the settings say."""
+    """A table cannot be loaded; the settings decide whether it is suspended or the whole task fails."""
 
 
 @dataclass
-class TableRun:
-    """Statistics of one table. Times are epoch seconds."""
+class TableLoad:
+    """The statistics of one table. Times are epoch seconds."""
 
     schema: str
     name: str
-    state: str = BEFORE
+    state: str = BEFORE_LOAD
     rows: int = 0
     error_rows: int = 0
     began: float | None = None
@@ -64,13 +59,13 @@ class TableRun:
     reloaded: bool = False
 
     def as_dict(self) -> dict[str, Any]:
-        """For the state file."""
+        """The statistics as they are stored."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
-class Job:
-    """What a run needs to know. ``source_session`` and ``target_session`` act under the endpoints' roles."""
+class LoadPlan:
+    """What to load, from where and to where. The two sessions act under the endpoints' roles."""
 
     source: MySqlSource
     target: S3Target
@@ -81,35 +76,38 @@ class Job:
 
 
 @dataclass
-class Run:
-    """One start of a task. ``tables`` may come from an earlier run (resume): completed ones are not loaded again."""
+class FullLoad:
+    """One run of a task. ``on_progress`` is called whenever the state of a table changes.
 
-    job: Job
-    tables: dict[tuple[str, str], TableRun] = field(default_factory=dict)
+    When a run is resumed, ``tables`` come from the run before and completed ones are not loaded again.
+    """
+
+    plan: LoadPlan
+    tables: dict[tuple[str, str], TableLoad] = field(default_factory=dict)
     reload: bool = False
     stop: threading.Event = field(default_factory=threading.Event)
-    saved: Callable[[], None] = lambda: None
+    on_progress: Callable[[], None] = lambda: None
 
     def load(self) -> bool:
-        """Load every selected table; False when it was told to stop.
+        """Load every selected table; returns False when it was told to stop.
 
         Raises:
-            TaskFailed: as the task's settings decide.
-            SourceUnreachable: MySQL is down or went away.
+            TaskFailed: for the errors that fail the task according to its settings.
+            SourceUnreachable: MySQL is down or the connection was lost.
         """
-        connection = self.job.source.connect(self.job.source_session)
+        connection = self.plan.source.connect(self.plan.source_session)
         try:
             return self._load(connection)
         except (pymysql.MySQLError, OSError) as error:
-            if is_lost(error):
-                raise unreachable(connection.host, connection.port, error) from error
+            if is_connection_lost(error):
+                raise source_unreachable(connection.host, connection.port, error) from error
             raise TaskFailed(f"The MySQL source endpoint at {connection.host}:{connection.port}: {error}") from error
         finally:
             if connection.open:
                 connection.close()
 
     def _load(self, connection: Connection[Any]) -> bool:
-        _run(connection, "START TRANSACTION WITH CONSISTENT SNAPSHOT")
+        _execute(connection, "START TRANSACTION WITH CONSISTENT SNAPSHOT")
         selected = [
             name
             for name in _query(
@@ -117,17 +115,17 @@ class Run:
                 "SELECT table_schema, table_name FROM information_schema.tables "
                 "WHERE table_type = 'BASE TABLE' ORDER BY table_schema, table_name",
             )
-            if self.job.mappings.selects(*name)
+            if self.plan.mappings.selects(*name)
         ]
-        if not selected and self.job.settings.fail_without_tables:
+        if not selected and self.plan.settings.fail_without_tables:
             raise TaskFailed(
                 "No tables were found at task initialization. Either the selected tables no longer exist "
                 "or no match was found for the table selection pattern(s)."
             )
-        known = {name: self.tables.get(name) or TableRun(name[0], name[1], reloaded=self.reload) for name in selected}
+        known = {name: self.tables.get(name) or TableLoad(name[0], name[1], reloaded=self.reload) for name in selected}
         self.tables.clear()
         self.tables.update(known)
-        self.saved()
+        self.on_progress()
         failed = 0
         for table in known.values():
             if table.state == COMPLETED:
@@ -138,28 +136,28 @@ class Run:
                 failed += 1
                 message = f"Table {table.schema}.{table.name}: {error}"
                 log.error("%s", message)
-                limit = self.job.settings.table_error_limit
-                if self.job.settings.table_error == STOP_TASK or 0 < limit <= failed:
+                limit = self.plan.settings.table_error_limit
+                if self.plan.settings.table_error == STOP_TASK or 0 < limit <= failed:
                     raise TaskFailed(message) from error
             finally:
-                self.saved()
+                self.on_progress()
             if self.stop.is_set():
                 return False
         return True
 
-    def _load_table(self, connection: Connection[Any], table: TableRun) -> None:
-        """Load one table; whatever happens, its state tells."""
+    def _load_table(self, connection: Connection[Any], table: TableLoad) -> None:
+        """Load one table; its state shows the outcome, also after an error."""
         table.state, table.rows, table.error_rows = LOADING, 0, 0
         table.began, table.ended = time.time(), None
-        self.saved()
-        prefix = self.job.target.table_prefix(table.schema, table.name)
+        self.on_progress()
+        prefix = self.plan.target.table_prefix(table.schema, table.name)
         try:
-            s3 = self.job.target_session.client("s3")
-            if self.job.settings.prepare != DO_NOTHING:
-                remove_files(s3, self.job.target, prefix)
+            s3 = self.plan.target_session.client("s3")
+            if self.plan.settings.prepare != DO_NOTHING:
+                remove_files(s3, self.plan.target, prefix)
             columns = self._columns(connection, table)
             files = TableFiles(
-                s3, self.job.target, prefix, [(name, kind in _NUMBERS | _DATES) for name, kind in columns]
+                s3, self.plan.target, prefix, [(name, kind in _NUMBERS | _DATES) for name, kind in columns]
             )
             try:
                 self._copy(connection, table, columns, files)
@@ -170,25 +168,25 @@ class Run:
             table.state = CANCELLED if self.stop.is_set() else COMPLETED
         except (ClientError, BotoCoreError) as error:
             table.state = ERROR
-            raise TableFailed(f"writing to s3://{self.job.target.bucket}/{prefix} failed: {error}") from error
+            raise TableFailed(f"writing to s3://{self.plan.target.bucket}/{prefix} failed: {error}") from error
         except pymysql.MySQLError as error:
             table.state = ERROR
-            if is_lost(error):
+            if is_connection_lost(error):
                 raise
             raise TableFailed(str(error)) from error
         except OSError as error:
             table.state = ERROR
             if error.errno not in _DISK_FULL:
-                raise  # of the connection to MySQL
-            raise TableFailed(f"its file does not fit the disk: {error}") from error
+                raise  # an error of the connection to MySQL
+            raise TableFailed(f"its file does not fit on the disk: {error}") from error
         except BaseException:
             table.state = ERROR
             raise
         finally:
             table.ended = time.time()
 
-    def _columns(self, connection: Connection[Any], table: TableRun) -> list[tuple[str, str]]:
-        """Name and MySQL type of each column that is loaded."""
+    def _columns(self, connection: Connection[Any], table: TableLoad) -> list[tuple[str, str]]:
+        """The name and MySQL type of each column that is loaded."""
         found = _query(
             connection,
             "SELECT column_name, data_type FROM information_schema.columns "
@@ -198,31 +196,31 @@ class Run:
         columns = [
             (name, kind)
             for name, kind in found
-            if not self.job.mappings.removes(table.schema, table.name, name)
-            and (self.job.settings.lobs or kind not in _LOBS)
+            if not self.plan.mappings.removes(table.schema, table.name, name)
+            and (self.plan.settings.lobs or kind not in _LOBS)
         ]
         if not columns:
             raise TableFailed("no column is left to load")
         return columns
 
     def _copy(
-        self, connection: Connection[Any], table: TableRun, columns: list[tuple[str, str]], files: TableFiles
+        self, connection: Connection[Any], table: TableLoad, columns: list[tuple[str, str]], files: TableFiles
     ) -> None:
         names = ", ".join(_identifier(name) for name, _ in columns)
         checks = [(index, name, kind) for index, (name, kind) in enumerate(columns) if kind in _LOBS | _DATES]
-        with connection.cursor() as cursor:  # closing it reads what is left of the result
+        with connection.cursor() as cursor:  # closing it reads the rest of the result
             cursor.execute(f"SELECT {names} FROM {_identifier(table.schema)}.{_identifier(table.name)}")  # noqa: S608
             while rows := cursor.fetchmany(FETCH_ROWS):
-                for row in self._checked(rows, checks, table) if checks else rows:
+                for row in self._apply_policies(rows, checks, table) if checks else rows:
                     files.write(row)
                     table.rows += 1
                 if self.stop.is_set():
                     return
 
-    def _checked(
-        self, rows: list[tuple[Value, ...]], checks: list[tuple[int, str, str]], table: TableRun
+    def _apply_policies(
+        self, rows: list[tuple[Value, ...]], checks: list[tuple[int, str, str]], table: TableLoad
     ) -> Iterator[Sequence[Value]]:
-        """The rows that the error policies let pass."""
+        """The rows that are loaded under the error policies."""
         for row in rows:
             fault, policy, kept = self._inspect(row, checks)
             if fault:
@@ -235,7 +233,7 @@ class Run:
                 yield kept
                 continue
             table.error_rows += 1
-            escalation, limit = self.job.settings.data_error_escalation
+            escalation, limit = self.plan.settings.data_error_escalation
             if 0 < limit <= table.error_rows and escalation == STOP_TASK:
                 raise TaskFailed(f"Table {table.schema}.{table.name}: {table.error_rows} rows with data errors")
             if 0 < limit <= table.error_rows and escalation == SUSPEND_TABLE:
@@ -244,8 +242,8 @@ class Run:
     def _inspect(
         self, row: tuple[Value, ...], checks: list[tuple[int, str, str]]
     ) -> tuple[str, str, Sequence[Value] | None]:
-        """What is wrong with a row (empty: nothing), the policy that decides, and what LOG_ERROR leaves of the row."""
-        settings = self.job.settings
+        """A row's fault (empty: none), the policy that applies, and the row that LOG_ERROR writes (None: no row)."""
+        settings = self.plan.settings
         kept: list[Value] | None = None
         for index, name, kind in checks:
             value = row[index]
@@ -253,10 +251,10 @@ class Run:
                 continue
             if kind in _DATES:
                 if isinstance(value, str) and (value[:4] == "0000" or value[5:7] == "00" or value[8:10] == "00"):
-                    return f"column {name}: {value!r} is no date", settings.data_error, None
-            elif settings.lob_bytes is not None and _bytes(value) > settings.lob_bytes:
+                    return f"column {name}: {value!r} is not a date", settings.data_error, None
+            elif settings.lob_bytes is not None and _size(value) > settings.lob_bytes:
                 kept = kept or list(row)
-                kept[index] = _cut(value, settings.lob_bytes)
+                kept[index] = _truncated(value, settings.lob_bytes)
         if kept:
             return f"a value is longer than LobMaxSize, {settings.lob_bytes} bytes", settings.truncation, kept
         return "", LOG_ERROR, row
@@ -268,7 +266,7 @@ def _query(connection: Connection[Any], statement: str, arguments: tuple[str, ..
         return list(cursor.fetchall())
 
 
-def _run(connection: Connection[Any], statement: str) -> None:
+def _execute(connection: Connection[Any], statement: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(statement)
 
@@ -277,10 +275,10 @@ def _identifier(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
-def _bytes(value: str | bytes) -> int:
+def _size(value: str | bytes) -> int:
     return len(value.encode() if isinstance(value, str) else value)
 
 
-def _cut(value: str | bytes, size: int) -> str | bytes:
-    """The first bytes of a value, without a broken last character."""
+def _truncated(value: str | bytes, size: int) -> str | bytes:
+    """The first ``size`` bytes of a value, without an incomplete last character."""
     return value.encode()[:size].decode("utf-8", "ignore") if isinstance(value, str) else value[:size]

@@ -1,45 +1,44 @@
-"""Replication instances: names that tasks run on."""
+"""Replication instances. They only have a name and properties; every task runs in the server's own process."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import partial
 
-from local.aws.dms.api import Api, in_state
-from local.aws.dms.resources import INSTANCES, TASKS, Resources
+from local.aws.dms.base_api import BaseApi, wrong_state
+from local.aws.dms.resource_store import INSTANCES, TASKS, ResourceStore
 from local.aws.protocol import Handler, Payload, Request, Services
 
-_KEPT = {
-    "ReplicationInstanceIdentifier",
-    "ReplicationInstanceClass",
-    "AllocatedStorage",
-    "AvailabilityZone",
-    "PreferredMaintenanceWindow",
-    "MultiAZ",
-    "EngineVersion",
-    "AutoMinorVersionUpgrade",
-    "KmsKeyId",
-    "PubliclyAccessible",
-    "NetworkType",
-}
+_PARAMETERS = {
+    "ReplicationInstanceIdentifier", "ReplicationInstanceClass", "AllocatedStorage", "AvailabilityZone",
+    "PreferredMaintenanceWindow", "MultiAZ", "EngineVersion", "AutoMinorVersionUpgrade", "KmsKeyId",
+    "PubliclyAccessible", "NetworkType",
+}  # fmt: skip
 _NETWORK = {"VpcSecurityGroupIds", "ReplicationSubnetGroupIdentifier"}
+_FILTERS = {
+    "replication-instance-arn": "ReplicationInstanceArn",
+    "replication-instance-id": "ReplicationInstanceIdentifier",
+    "replication-instance-class": "ReplicationInstanceClass",
+    "engine-version": "EngineVersion",
+}
 
 
-class InstanceApi(Api):
-    """CreateReplicationInstance and its kin."""
+class InstanceApi(BaseApi):
+    """CreateReplicationInstance and the other actions on instances."""
 
-    def __init__(self, services: Services, resources: Resources) -> None:
+    def __init__(self, services: Services, resources: ResourceStore) -> None:
         super().__init__(services, resources)
         self.actions: Mapping[str, Handler] = {
             "CreateReplicationInstance": self.create,
-            "DescribeReplicationInstances": self.describe,
+            "DescribeReplicationInstances": partial(self.list_page, INSTANCES, "ReplicationInstances", _FILTERS),
             "ModifyReplicationInstance": self.modify,
             "DeleteReplicationInstance": self.delete,
         }
 
     def create(self, request: Request) -> Payload:
-        """Make an instance; it is available at once."""
-        given = self.given(request, "*", known=_KEPT | _NETWORK | {"Tags", "ResourceIdentifier"})
+        """Create an instance; it is available at once."""
+        given = self.authorized(request, "*", known=_PARAMETERS | _NETWORK | {"Tags", "ResourceIdentifier"})
         with self.resources.lock:
             arn = self.new_arn(INSTANCES, "ReplicationInstanceIdentifier", given)
             instance = {
@@ -53,24 +52,13 @@ class InstanceApi(Api):
                 "ReplicationInstanceArn": arn,
                 **_described(given),
             }
-            self.resources.of(INSTANCES)[arn] = instance
-            self.resources.save()
+            self.resources.put(INSTANCES, arn, instance)
         return {"ReplicationInstance": {**instance, "ReplicationInstanceStatus": "creating"}}
 
-    def describe(self, request: Request) -> Payload:
-        """List instances."""
-        keys = {
-            "replication-instance-arn": "ReplicationInstanceArn",
-            "replication-instance-id": "ReplicationInstanceIdentifier",
-            "replication-instance-class": "ReplicationInstanceClass",
-            "engine-version": "EngineVersion",
-        }
-        return self.listed(request, INSTANCES, keys, "ReplicationInstances")
-
     def modify(self, request: Request) -> Payload:
-        """Change an instance, at once."""
-        known = _KEPT | {"VpcSecurityGroupIds", "ApplyImmediately", "AllowMajorVersionUpgrade"}
-        arn = self.given_arn(request, "ReplicationInstanceArn", known)
+        """Change an instance; every change applies at once."""
+        known = _PARAMETERS | {"VpcSecurityGroupIds", "ApplyImmediately", "AllowMajorVersionUpgrade"}
+        arn = self.authorized_arn(request, "ReplicationInstanceArn", known)
         with self.resources.lock:
             instance = self.resources.get(INSTANCES, arn)
             instance.update(_described(request.payload))
@@ -78,20 +66,20 @@ class InstanceApi(Api):
             return {"ReplicationInstance": dict(instance)}
 
     def delete(self, request: Request) -> Payload:
-        """Delete an instance on which no task runs."""
-        arn = self.given_arn(request, "ReplicationInstanceArn")
+        """Delete an instance that no task uses."""
+        arn = self.authorized_arn(request, "ReplicationInstanceArn")
         with self.resources.lock:
             instance = self.resources.get(INSTANCES, arn)
-            if any(task["ReplicationInstanceArn"] == arn for task in self.resources.of(TASKS).values()):
-                raise in_state(f"Replication instance {arn} cannot be deleted: a replication task uses it.")
+            if any(task["ReplicationInstanceArn"] == arn for task in self.resources.by_arn(TASKS).values()):
+                raise wrong_state(f"Replication instance {arn} cannot be deleted: a replication task uses it.")
             self.resources.delete(INSTANCES, arn)
             self.resources.save()
         return {"ReplicationInstance": {**instance, "ReplicationInstanceStatus": "deleting"}}
 
 
 def _described(given: Payload) -> Payload:
-    """Parameters of a call as Describe returns them."""
-    described = {key: value for key, value in given.items() if key in _KEPT}
+    """The parameters of a call in the form in which Describe returns them."""
+    described = {key: value for key, value in given.items() if key in _PARAMETERS}
     if "VpcSecurityGroupIds" in given:
         described["VpcSecurityGroups"] = [
             {"VpcSecurityGroupId": group, "Status": "active"} for group in given["VpcSecurityGroupIds"]

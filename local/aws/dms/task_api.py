@@ -1,7 +1,9 @@
-"""Replication tasks: made, started, stopped, watched. A task keeps its statistics beside what AWS returns of it.
+"""Replication tasks: creating, starting, stopping and describing them.
 
-States and their words (DMS API reference, StartReplicationTask; Terraform's issue tracker): the first start of a task
-is ``start-replication``, each later one ``reload-target`` (all tables again) or ``resume-processing`` (those that are
+A stored task holds the statistics of its tables under ``Tables``, which AWS's descriptions of a task do not have.
+
+Start types (DMS API reference, StartReplicationTask; Terraform's issue tracker): the first start of a task is
+``start-replication``, each later one ``reload-target`` (all tables again) or ``resume-processing`` (the tables that are
 not yet completed).
 """
 
@@ -12,37 +14,32 @@ import threading
 import time
 from collections.abc import Mapping
 
-from local.aws.dms.api import Api, in_state, invalid
+from local.aws.dms.base_api import BaseApi, invalid, wrong_state
 from local.aws.dms.endpoint_api import EndpointApi
-from local.aws.dms.endpoints import MySqlSource, S3Target, SourceUnreachable
-from local.aws.dms.full_load import Job, Run, TableRun, TaskFailed
-from local.aws.dms.mappings import TableMappings
-from local.aws.dms.resources import CONNECTIONS, ENDPOINTS, INSTANCES, TASKS, Resources, filtered, page
+from local.aws.dms.endpoint_settings import MySqlSource, S3Target, SourceUnreachable
+from local.aws.dms.full_load import FullLoad, LoadPlan, TableLoad, TaskFailed
+from local.aws.dms.resource_store import CONNECTIONS, ENDPOINTS, INSTANCES, TASKS, ResourceStore, filtered, one_page
+from local.aws.dms.table_mappings import TableMappings
+from local.aws.dms.task_descriptions import IDLE, describe_table, describe_task, note_end
 from local.aws.dms.task_settings import TaskSettings
-from local.aws.dms.task_view import IDLE, end, statistics, view
 from local.aws.protocol import AwsError, Handler, Payload, Request, Services
 
 log = logging.getLogger("dms")
 
-_KEPT = {
-    "ReplicationTaskIdentifier",
-    "SourceEndpointArn",
-    "TargetEndpointArn",
-    "ReplicationInstanceArn",
-    "MigrationType",
-    "TableMappings",
-    "ReplicationTaskSettings",
-}
+_PARAMETERS = {
+    "ReplicationTaskIdentifier", "SourceEndpointArn", "TargetEndpointArn", "ReplicationInstanceArn", "MigrationType",
+    "TableMappings", "ReplicationTaskSettings",
+}  # fmt: skip
 STOP_SECONDS = 10
 
 
-class TaskApi(Api):
-    """CreateReplicationTask and its kin."""
+class TaskApi(BaseApi):
+    """CreateReplicationTask and the other actions on tasks."""
 
-    def __init__(self, services: Services, resources: Resources, endpoints: EndpointApi) -> None:
+    def __init__(self, services: Services, resources: ResourceStore, endpoints: EndpointApi) -> None:
         super().__init__(services, resources)
         self._endpoints = endpoints
-        self._runs: dict[str, tuple[Run, threading.Thread]] = {}
+        self._runs: dict[str, tuple[FullLoad, threading.Thread]] = {}
         self.actions: Mapping[str, Handler] = {
             "CreateReplicationTask": self.create,
             "DescribeReplicationTasks": self.describe,
@@ -54,24 +51,24 @@ class TaskApi(Api):
         }
 
     def recover(self) -> None:
-        """What was under way when the process was killed has failed."""
+        """Fail the tasks and connection tests that were running when the process was killed."""
         with self.resources.lock:
-            for task in self.resources.of(TASKS).values():
+            for task in self.resources.by_arn(TASKS).values():
                 if task["Status"] not in IDLE:
-                    end(
+                    note_end(
                         task,
                         "failed",
                         "FATAL_ERROR",
                         "The replication instance was restarted while the task was running.",
                     )
-            for connection in self.resources.of(CONNECTIONS).values():
+            for connection in self.resources.by_arn(CONNECTIONS).values():
                 if connection["Status"] == "testing":
                     connection["Status"] = "failed"
                     connection["LastFailureMessage"] = "The replication instance was restarted during the test."
             self.resources.save()
 
     def stop_all(self) -> None:
-        """Tell every run to stop and wait a little; one that does not end in time is failed by the next ``recover``."""
+        """Stop every run and wait STOP_SECONDS; the next ``recover`` fails a run that does not end in that time."""
         with self.resources.lock:
             runs = list(self._runs.values())
         for run, _ in runs:
@@ -80,11 +77,11 @@ class TaskApi(Api):
             thread.join(STOP_SECONDS)
 
     def create(self, request: Request) -> Payload:
-        """Make a task; it is ready at once."""
+        """Create a task; it is ready at once."""
         payload = request.payload
         parts = [payload.get(key, "") for key in ("SourceEndpointArn", "TargetEndpointArn", "ReplicationInstanceArn")]
-        given = self.given(request, *parts, known=_KEPT | {"Tags", "ResourceIdentifier"})
-        task = {key: value for key, value in given.items() if key in _KEPT}
+        given = self.authorized(request, *parts, known=_PARAMETERS | {"Tags", "ResourceIdentifier"})
+        task = {key: value for key, value in given.items() if key in _PARAMETERS}
         with self.resources.lock:
             self.resources.get(INSTANCES, task.get("ReplicationInstanceArn", ""))
             task["ReplicationTaskSettings"] = self._parsed(task)[3].text
@@ -95,12 +92,11 @@ class TaskApi(Api):
                 "ReplicationTaskCreationDate": time.time(),
                 "Status": "ready",
             }
-            self.resources.of(TASKS)[arn] = task
-            self.resources.save()
-            return {"ReplicationTask": {**view(task), "Status": "creating"}}
+            self.resources.put(TASKS, arn, task)
+            return {"ReplicationTask": {**describe_task(task), "Status": "creating"}}
 
     def _parsed(self, task: Payload) -> tuple[MySqlSource, S3Target, TableMappings, TaskSettings]:
-        """What a task is made of; raises AwsError naming what is wrong or not served."""
+        """The parsed parts of a task; raises AwsError naming what is wrong or not served."""
         if task.get("MigrationType") != "full-load":
             raise invalid(
                 f"MigrationType {task.get('MigrationType')!r} is not served by the local home, only full-load"
@@ -116,8 +112,8 @@ class TaskApi(Api):
             raise invalid(str(error)) from error
 
     def describe(self, request: Request) -> Payload:
-        """List tasks, on demand without their long settings."""
-        given = self.given(request, "*", known={"Filters", "MaxRecords", "Marker", "WithoutSettings"})
+        """List tasks; with WithoutSettings they lack their long settings."""
+        given = self.authorized(request, "*", known={"Filters", "MaxRecords", "Marker", "WithoutSettings"})
         keys = {
             "replication-task-arn": "ReplicationTaskArn",
             "replication-task-id": "ReplicationTaskIdentifier",
@@ -125,39 +121,39 @@ class TaskApi(Api):
             "replication-instance-arn": "ReplicationInstanceArn",
         }
         with self.resources.lock:
-            tasks = [view(task) for task in self.resources.of(TASKS).values()]
+            tasks = [describe_task(task) for task in self.resources.by_arn(TASKS).values()]
         found = filtered(tasks, given.get("Filters"), keys, "Tasks")
         if given.get("WithoutSettings"):
             long = {"TableMappings", "ReplicationTaskSettings"}
             found = [{key: value for key, value in task.items() if key not in long} for task in found]
-        return page(found, given, "ReplicationTasks")
+        return one_page(found, given, "ReplicationTasks")
 
     def modify(self, request: Request) -> Payload:
         """Change a task that is not running."""
-        arn = self.given_arn(request, "ReplicationTaskArn", _KEPT)
+        arn = self.authorized_arn(request, "ReplicationTaskArn", _PARAMETERS)
         with self.resources.lock:
-            task = self._idle(arn, "modified")
-            new = {**task, **{key: value for key, value in request.payload.items() if key in _KEPT}}
+            task = self._idle_task(arn, "modified")
+            new = {**task, **{key: value for key, value in request.payload.items() if key in _PARAMETERS}}
             new["ReplicationTaskSettings"] = self._parsed(new)[3].text
             task.update(new)
             self.resources.save()
-            return {"ReplicationTask": {**view(task), "Status": "modifying"}}
+            return {"ReplicationTask": {**describe_task(task), "Status": "modifying"}}
 
     def delete(self, request: Request) -> Payload:
         """Delete a task that is not running."""
-        arn = self.given_arn(request, "ReplicationTaskArn")
+        arn = self.authorized_arn(request, "ReplicationTaskArn")
         with self.resources.lock:
-            task = self._idle(arn, "deleted")
+            task = self._idle_task(arn, "deleted")
             self.resources.delete(TASKS, arn)
             self.resources.save()
-            return {"ReplicationTask": {**view(task), "Status": "deleting"}}
+            return {"ReplicationTask": {**describe_task(task), "Status": "deleting"}}
 
     def start_task(self, request: Request) -> Payload:
-        """Begin a run in the background."""
-        arn = self.given_arn(request, "ReplicationTaskArn", {"StartReplicationTaskType"})
+        """Start a run in the background."""
+        arn = self.authorized_arn(request, "ReplicationTaskArn", {"StartReplicationTaskType"})
         kind = request.payload["StartReplicationTaskType"]
         with self.resources.lock:
-            task = self._idle(arn, "started")
+            task = self._idle_task(arn, "started")
             if (kind == "start-replication") is not (task["Status"] == "ready"):
                 when = "running for the first time" if kind == "start-replication" else "that were started before"
                 name = kind.replace("-", "_").upper()
@@ -165,7 +161,7 @@ class TaskApi(Api):
                     "InvalidParameterCombinationException", f"Start Type : {name}, valid only for tasks {when}"
                 )
             source, target, mappings, settings = self._parsed(task)
-            job = Job(
+            plan = LoadPlan(
                 source,
                 target,
                 mappings,
@@ -174,60 +170,60 @@ class TaskApi(Api):
                 self.services.session(target.role_arn, "dms-target"),
             )
             now = time.time()
-            run = Run(job, reload=kind == "reload-target", saved=lambda: self._keep(arn, run))
+            run = FullLoad(plan, reload=kind == "reload-target", on_progress=lambda: self._save_progress(arn, run))
             if kind == "resume-processing":
-                run.tables = {(table["schema"], table["name"]): TableRun(**table) for table in task.get("Tables", [])}
+                run.tables = {(table["schema"], table["name"]): TableLoad(**table) for table in task.get("Tables", [])}
             else:
                 task["FreshStartDate"] = now
             task.update({"Status": "starting", "ReplicationTaskStartDate": now, "StartDate": now})
             for key in ("StopDate", "StopReason", "LastFailureMessage"):
                 task.pop(key, None)
-            thread = threading.Thread(target=self._run, args=(arn, run), daemon=True, name=f"dms {arn}")
+            thread = threading.Thread(target=self._run_in_background, args=(arn, run), daemon=True, name=f"dms {arn}")
             self._runs[arn] = (run, thread)
             self.resources.save()
-            answer = view(task)
+            answer = describe_task(task)
         thread.start()
         return {"ReplicationTask": answer}
 
     def stop_task(self, request: Request) -> Payload:
         """Stop a run before its next table."""
-        arn = self.given_arn(request, "ReplicationTaskArn")
+        arn = self.authorized_arn(request, "ReplicationTaskArn")
         with self.resources.lock:
             task = self.resources.get(TASKS, arn)
             if task["Status"] not in ("starting", "running"):
-                raise in_state(f"Replication Task cannot be stopped, invalid state: {task['Status']}")
+                raise wrong_state(f"Replication Task cannot be stopped, invalid state: {task['Status']}")
             task["Status"] = "stopping"
             self._runs[arn][0].stop.set()
             self.resources.save()
-            return {"ReplicationTask": view(task)}
+            return {"ReplicationTask": describe_task(task)}
 
     def describe_table_statistics(self, request: Request) -> Payload:
-        """Rows, times and states table by table, of the latest run."""
-        arn = self.given_arn(request, "ReplicationTaskArn", {"Filters", "MaxRecords", "Marker"})
+        """Rows, times and state of each table of the latest run."""
+        arn = self.authorized_arn(request, "ReplicationTaskArn", {"Filters", "MaxRecords", "Marker"})
         keys = {"schema-name": "SchemaName", "table-name": "TableName", "table-state": "TableState"}
         with self.resources.lock:
-            tables = [statistics(table) for table in self._tables(arn)]
+            tables = [describe_table(table) for table in self._tables(arn)]
         for wanted in request.payload.get("Filters") or []:
             if wanted["Name"] not in keys:
                 raise invalid(f"Filter {wanted['Name']} is not one of {sorted(keys)}")
             tables = [table for table in tables if table[keys[wanted["Name"]]] in wanted["Values"]]
-        return {"ReplicationTaskArn": arn, **page(tables, request.payload, "TableStatistics", most=500)}
+        return {"ReplicationTaskArn": arn, **one_page(tables, request.payload, "TableStatistics", most=500)}
 
     def _tables(self, arn: str) -> list[Payload]:
-        """Live figures of a run that is under way, else those that were kept."""
+        """The statistics of the run in progress, or else the stored ones."""
         task = self.resources.get(TASKS, arn)
         if arn in self._runs:
             task["Tables"] = [table.as_dict() for table in list(self._runs[arn][0].tables.values())]
         return list(task.get("Tables", []))
 
-    def _idle(self, arn: str, what: str) -> Payload:
+    def _idle_task(self, arn: str, what: str) -> Payload:
         task = self.resources.get(TASKS, arn)
         if task["Status"] not in IDLE:
-            raise in_state(f"Replication Task cannot be {what}, invalid state: {task['Status']}")
+            raise wrong_state(f"Replication Task cannot be {what}, invalid state: {task['Status']}")
         return task
 
-    def _keep(self, arn: str, run: Run) -> None:
-        """Save where a run stands."""
+    def _save_progress(self, arn: str, run: FullLoad) -> None:
+        """Store the progress of a run."""
         with self.resources.lock:
             task = self.resources.get(TASKS, arn)
             task["Tables"] = [table.as_dict() for table in run.tables.values()]
@@ -235,8 +231,8 @@ class TaskApi(Api):
                 task["Status"] = "running"
             self.resources.save()
 
-    def _run(self, arn: str, run: Run) -> None:
-        """The background thread of one run."""
+    def _run_in_background(self, arn: str, run: FullLoad) -> None:
+        """Load the tables and store how it ended; runs in a thread of its own."""
         log.info("%s starts", arn)
         status, reason, message = "stopped", "FULL_LOAD_ONLY_FINISHED", ""
         try:
@@ -252,5 +248,5 @@ class TaskApi(Api):
             task = self.resources.get(TASKS, arn)
             task["Tables"] = [table.as_dict() for table in run.tables.values()]
             del self._runs[arn]
-            end(task, status, reason, message)
+            note_end(task, status, reason, message)
             self.resources.save()

@@ -1,11 +1,11 @@
-"""Task settings of DMS: AWS's defaults, what the local home honours of them, and what it refuses.
+"""Task settings of DMS: AWS's defaults, the settings that have an effect here, and those that are refused.
 
 Source: DMS user guide, "Specifying task settings" (target metadata, full load, error handling, validation).
-Honoured: TargetTablePrepMode, SupportLobs, LimitedSizeLobMode, LobMaxSize, and of ErrorBehavior the data, truncation
-and table policies with their escalation and FailOnNoTablesCaptured. Settings of change capture, tuning, logging and
-control tables have no effect on a full load here and are kept as given. Tables are loaded one after another, whatever
-MaxFullLoadSubTasks says, so that all of them show one moment; a lost source is not tried again, whatever
-RecoverableErrorCount says.
+These have an effect: TargetTablePrepMode, SupportLobs, LimitedSizeLobMode, LobMaxSize, and of ErrorBehavior the data,
+truncation and table policies with their escalation and FailOnNoTablesCaptured. Settings of change capture, tuning,
+logging and control tables are stored as given and have no effect on a full load here. Tables are loaded one after
+another in one transaction, whatever MaxFullLoadSubTasks says, so that all of them come from the same moment. After a
+lost connection to the source there is no retry, whatever RecoverableErrorCount says.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 LOG_ERROR, IGNORE_RECORD, SUSPEND_TABLE, STOP_TASK = "LOG_ERROR", "IGNORE_RECORD", "SUSPEND_TABLE", "STOP_TASK"
 DO_NOTHING, DROP_AND_CREATE, TRUNCATE = "DO_NOTHING", "DROP_AND_CREATE", "TRUNCATE_BEFORE_LOAD"
 
-# Sections whose keys are checked, with AWS's defaults
+# The sections whose keys are checked, with AWS's defaults
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "TargetMetadata": {
         "TargetSchema": "",
@@ -86,26 +86,20 @@ _MUST_STAY = {
     ("TargetMetadata", "FullLobMode"): (False,),  # AWS: full LOB mode is not supported for S3 targets
     ("ValidationSettings", "EnableValidation"): (False,),
 }
-_KEPT = {
-    "BeforeImageSettings",
-    "ChangeProcessingDdlHandlingPolicy",
-    "ChangeProcessingTuning",
-    "ControlTablesSettings",
-    "FailTaskWhenCleanTaskResourceFailed",
-    "Logging",
-    "LoopbackPreventionSettings",
-    "StreamBufferSettings",
-}
+_STORED_SECTIONS = {
+    "BeforeImageSettings", "ChangeProcessingDdlHandlingPolicy", "ChangeProcessingTuning", "ControlTablesSettings",
+    "FailTaskWhenCleanTaskResourceFailed", "Logging", "LoopbackPreventionSettings", "StreamBufferSettings",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class TaskSettings:
-    """What a full load asks of its settings. ``text`` is the whole, defaults filled in, as Describe returns it."""
+    """The settings that a full load uses. ``text`` is all of them with defaults filled in, as Describe returns it."""
 
     text: str
     prepare: str
     lobs: bool
-    lob_bytes: int | None  # longer values are cut off; None: no limit
+    lob_bytes: int | None  # longer values are truncated; None: no limit
     data_error: str
     data_error_escalation: tuple[str, int]
     truncation: str
@@ -126,7 +120,7 @@ class TaskSettings:
                 unknown = sorted((value or {}).keys() - _DEFAULTS[section].keys())
                 if unknown:
                     raise ValueError(f"task setting {section}.{unknown[0]} is not known to the local home")
-            elif section in _KEPT or not value:
+            elif section in _STORED_SECTIONS or not value:
                 merged[section] = value
             else:
                 raise ValueError(f"task settings section {section} is not served by the local home")

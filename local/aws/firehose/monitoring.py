@@ -1,7 +1,7 @@
-"""What CloudWatch learns of the streams: AWS's own metrics once a minute, and in a stream's log what was not delivered.
+"""What CloudWatch receives about the streams: AWS's own metrics once a minute, and failed deliveries in a stream's log.
 
-Told from a thread of its own, so a CloudWatch that fails or hangs delays no record; what could not be told is told the
-next time. Counts of the last minute die with a killed process; what was lost for good is kept by the stream itself.
+A thread of its own sends both, so that CloudWatch delays no record when it fails or hangs; what could not be sent is
+sent the next time. A kill loses the counts of the last minute, but not those of lost records, which the stream keeps.
 """
 
 from __future__ import annotations
@@ -12,56 +12,64 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch import CloudWatchClient
+    from mypy_boto3_cloudwatch.type_defs import MetricDatumTypeDef
+    from mypy_boto3_logs import CloudWatchLogsClient
+    from mypy_boto3_logs.type_defs import InputLogEventTypeDef
+
+    from local.aws.firehose.destination import Destination
+    from local.aws.firehose.stream import Stream
 
 log = logging.getLogger(__name__)
 
 NAMESPACE = "AWS/Firehose"
-EVERY = 60.0  # seconds
-MAX_LOG_EVENTS = 5000  # kept for a stream until they are told; the oldest go first
-MAX_METRICS = 1000  # a call
-_UNITS = {"Records": "Count", "Bytes": "Bytes"}
+REPORT_SECONDS = 60.0  # between two reports
+MAX_LOG_EVENTS = 5000  # kept for a stream until they are sent; the oldest are dropped first
+MAX_METRICS = 1000  # in one call of PutMetricData
 
 
-class Monitor:
-    """Counts of one stream since they were last told. Safe to call from any thread."""
+class StreamMetrics:
+    """The counts and log events of one stream since the last report. Safe to call from any thread."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
-        self._outcomes: Counter[bool] = Counter()  # puts to S3, by whether they succeeded
-        self._oldest = 0.0  # seconds: the greatest age that a record had when it was delivered
-        self._idle = True  # nothing was pending when it was last told
-        self._events: deque[dict[str, Any]] = deque(maxlen=MAX_LOG_EVENTS)
+        self._outcomes: Counter[bool] = Counter()  # attempts to write to S3, by whether they succeeded
+        self._oldest = 0.0  # the greatest age in seconds that a record had when it was delivered
+        self._idle = True  # nothing was pending at the last report
+        self._events: deque[InputLogEventTypeDef] = deque(maxlen=MAX_LOG_EVENTS)
 
-    def taken(self, records: int, size: int) -> None:
-        """Records were acknowledged; ``size`` in bytes."""
+    def count_incoming(self, records: int, size: int) -> None:
+        """Count acknowledged records; ``size`` is in bytes."""
         with self._lock:
             self._counts["IncomingRecords"] += records
             self._counts["IncomingBytes"] += size
 
-    def delivered(self, records: int, size: int, age: float) -> None:
-        """An object was written whose oldest record was ``age`` seconds old."""
+    def count_delivery(self, records: int, size: int, age: float) -> None:
+        """Count a written object; its oldest record was ``age`` seconds old."""
         with self._lock:
             self._counts["DeliveryToS3.Records"] += records
             self._counts["DeliveryToS3.Bytes"] += size
             self._outcomes[True] += 1
             self._oldest = max(self._oldest, age)
 
-    def failed(self) -> None:
-        """An attempt to write an object failed."""
+    def count_failure(self) -> None:
+        """Count a failed attempt to write an object."""
         with self._lock:
             self._outcomes[False] += 1
 
-    def note(self, code: str, message: str) -> None:
-        """Something to tell the stream's log."""
+    def add_event(self, code: str, message: str) -> None:
+        """Add an event for the stream's log."""
         event = {"errorCode": code, "message": message}
         with self._lock:
             self._events.append({"timestamp": int(self._clock() * 1000), "message": json.dumps(event)})
 
-    def metrics(self, stream: str, pending_age: float) -> list[dict[str, Any]]:
-        """MetricData since the last call, nothing for an idle stream; ``pending_age``: of the oldest record held."""
+    def take_metrics(self, stream: str, pending_age: float) -> list[MetricDatumTypeDef]:
+        """MetricData since the last call; empty for an idle stream. ``pending_age``: see ``Stream.oldest_age``."""
         with self._lock:
             counts, self._counts = self._counts, Counter()
             outcomes, self._outcomes = self._outcomes, Counter()
@@ -69,83 +77,85 @@ class Monitor:
             quiet, self._idle = self._idle and not counts and not outcomes and not age, not age
         if quiet:
             return []
-        common = {
-            "Dimensions": [{"Name": "DeliveryStreamName", "Value": stream}],
-            "Timestamp": datetime.fromtimestamp(self._clock(), UTC),
-        }
-        data = [{"MetricName": "DeliveryToS3.DataFreshness", "Value": age, "Unit": "Seconds"}]
-        data += [
-            {"MetricName": name, "Value": float(count), "Unit": next(u for end, u in _UNITS.items() if end in name)}
-            for name, count in counts.items()
-        ]
+        data: list[MetricDatumTypeDef] = [{"MetricName": "DeliveryToS3.DataFreshness", "Value": age, "Unit": "Seconds"}]
+        for name, count in counts.items():
+            data.append({"MetricName": name, "Value": count, "Unit": "Bytes" if name.endswith("Bytes") else "Count"})
         if outcomes:
-            values = {"Values": [float(ok) for ok in outcomes], "Counts": [float(n) for n in outcomes.values()]}
-            data.append({"MetricName": "DeliveryToS3.Success", "Unit": "Count", **values})
-        return [{**common, **metric} for metric in data]
+            values, numbers = [float(ok) for ok in outcomes], [float(n) for n in outcomes.values()]
+            data.append({"MetricName": "DeliveryToS3.Success", "Values": values, "Counts": numbers, "Unit": "Count"})
+        for metric in data:
+            metric["Dimensions"] = [{"Name": "DeliveryStreamName", "Value": stream}]
+            metric["Timestamp"] = datetime.fromtimestamp(self._clock(), UTC)
+        return data
 
-    def log_events(self) -> list[dict[str, Any]]:
-        """Take what the stream's log has not been told."""
+    def take_events(self) -> list[InputLogEventTypeDef]:
+        """The events that have not been sent to the stream's log."""
         with self._lock:
             events, self._events = list(self._events), deque(maxlen=MAX_LOG_EVENTS)
         return events
 
-    def log_again(self, events: list[dict[str, Any]]) -> None:
-        """Put back what could not be told."""
+    def put_back_events(self, events: list[InputLogEventTypeDef]) -> None:
+        """Keep events that could not be sent for the next report."""
         with self._lock:
             self._events = deque([*events, *self._events], maxlen=MAX_LOG_EVENTS)
 
 
-class Reporter:
-    """Tells CloudWatch, every minute, what the monitors counted.
+class CloudWatchReporter:
+    """Sends CloudWatch, every minute, what the streams counted.
 
-    ``metrics`` gives a CloudWatch client, as the service's own; ``logs`` a CloudWatch Logs client under the role of a
-    stream's destination, as on AWS.
+    ``metrics`` returns a CloudWatch client that acts as the service itself; ``logs`` returns a CloudWatch Logs client
+    under the role of a stream's destination, as on AWS.
     """
 
-    def __init__(self, streams: Mapping[str, Any], metrics: Callable[[], Any], logs: Callable[[str], Any]) -> None:
+    def __init__(
+        self,
+        streams: Mapping[str, Stream],
+        metrics: Callable[[], CloudWatchClient],
+        logs: Callable[[str], CloudWatchLogsClient],
+    ) -> None:
         self._streams, self._metrics, self._logs = streams, metrics, logs
-        self._untold: list[dict[str, Any]] = []
+        self._unsent: list[MetricDatumTypeDef] = []
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="firehose-reporter", daemon=True)
 
     def start(self) -> None:
-        """Tell in the background."""
+        """Report in the background."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Tell what is left, if CloudWatch answers within seconds."""
+        """Report a last time and end; gives up after 5 s without an answer from CloudWatch."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join(5)
 
     def _run(self) -> None:
-        while not self._stopping.wait(EVERY):
-            self.tell()
-        self.tell()
+        while not self._stopping.wait(REPORT_SECONDS):
+            self.report()
+        self.report()
 
-    def tell(self) -> None:
-        """Tell now; never raises."""
+    def report(self) -> None:
+        """Report now; never raises."""
         for name, stream in list(self._streams.items()):
-            self._untold += stream.monitor.metrics(name, stream.age())
-            events = stream.monitor.log_events()
-            if events and not self._log(stream.destination, events):
-                stream.monitor.log_again(events)
-        self._untold = self._untold[-10 * MAX_METRICS :]
+            self._unsent += stream.metrics.take_metrics(name, stream.oldest_age())
+            events = stream.metrics.take_events()
+            if events and not self._send_events(stream.destination, events):
+                stream.metrics.put_back_events(events)
+        self._unsent = self._unsent[-10 * MAX_METRICS :]
         try:
-            while self._untold:
-                self._metrics().put_metric_data(Namespace=NAMESPACE, MetricData=self._untold[:MAX_METRICS])
-                del self._untold[:MAX_METRICS]
-        except Exception as error:  # noqa: BLE001 (delivery goes on whatever ails CloudWatch)
-            log.warning("CloudWatch takes no metrics now: %s", error)
+            while self._unsent:
+                self._metrics().put_metric_data(Namespace=NAMESPACE, MetricData=self._unsent[:MAX_METRICS])
+                del self._unsent[:MAX_METRICS]
+        except Exception as error:  # noqa: BLE001 - delivery goes on whatever is wrong with CloudWatch
+            log.warning("CloudWatch accepts no metrics now: %s", error)
 
-    def _log(self, destination: Any, events: list[dict[str, Any]]) -> bool:
-        """Whether the events need not be told again."""
+    def _send_events(self, destination: Destination, events: list[InputLogEventTypeDef]) -> bool:
+        """Send events; returns False when they must be sent again."""
         if not destination.log:
             return True
         group, stream = destination.log
         try:
             self._logs(destination.role_arn).put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
         except Exception as error:  # noqa: BLE001
-            log.warning("CloudWatch Logs takes no events for %s/%s now: %s", group, stream, error)
+            log.warning("CloudWatch Logs accepts no events for %s/%s now: %s", group, stream, error)
             return False
         return True

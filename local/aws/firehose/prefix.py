@@ -1,8 +1,8 @@
-"""Expressions in the prefixes of S3 objects: ``!{timestamp:<Java pattern>}`` and ``!{firehose:<value>}``.
+"""Expressions in the prefixes of S3 keys: ``!{timestamp:<Java pattern>}`` and ``!{firehose:<value>}``.
 
 Rules from the Firehose guide, "Understand custom prefixes for Amazon S3 objects". Patterns are Java's
-DateTimeFormatter: the letters y u M L d D E a H k K h m s S, text in single quotes and every character that is no
-letter; other letters are refused by name (``YYYY``, the week-based year, among them: a classic mistake for ``yyyy``).
+DateTimeFormatter: the letters y u M L d D E a H k K h m s S, text in single quotes, and every character that is not a
+letter. Other letters are refused by name, among them ``YYYY``, the week-based year, often written instead of ``yyyy``.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from datetime import UTC, datetime
 from itertools import groupby
 
 ERROR_OUTPUT_TYPES = ("processing-failed", "format-conversion-failed")
-MAXIMUM = 512  # characters of an evaluated prefix
-DEFAULT_TIMESTAMP = "!{timestamp:yyyy/MM/dd/HH/}"  # appended by Firehose to a prefix that names no time
+MAX_LENGTH = 512  # characters of an evaluated prefix
+DEFAULT_TIMESTAMP = "!{timestamp:yyyy/MM/dd/HH/}"  # Firehose appends it to a prefix without a time
 
 _EXPRESSION = re.compile(r"!\{([^:{}]*):([^{}]*)\}")
 _TOKEN = re.compile(r"''|'((?:[^']|'')*)'|([A-Za-z]+)|(.)", re.DOTALL)
@@ -26,11 +26,11 @@ Formatter = Callable[[datetime], str]
 
 
 class PrefixError(ValueError):
-    """A prefix that Firehose would refuse, with the reason."""
+    """A prefix that Firehose refuses; the message is the reason."""
 
 
 def _field(letter: str, width: int) -> Formatter:
-    """Formatter of one run of equal pattern letters, e.g. ``MM``; raises KeyError for a letter or width not known."""
+    """The formatter for a run of one pattern letter, e.g. ``MM``; raises KeyError if it is not supported."""
 
     def number(value: Callable[[datetime], int], longest: int = 2) -> Formatter:
         if width > longest:
@@ -67,8 +67,8 @@ def _field(letter: str, width: int) -> Formatter:
     }[letter]()
 
 
-def java_pattern(pattern: str) -> Formatter:
-    """Compile a DateTimeFormatter pattern; raises PrefixError naming what is not understood."""
+def compile_java_pattern(pattern: str) -> Formatter:
+    """Compile a pattern of Java's DateTimeFormatter; raises PrefixError naming what is not supported."""
     pieces: list[Formatter] = []
     for token in _TOKEN.finditer(pattern):
         quoted, letters, other = token.groups()
@@ -91,14 +91,14 @@ def java_pattern(pattern: str) -> Formatter:
 
 @dataclass(frozen=True)
 class Prefix:
-    """A parsed prefix. ``parts`` are texts, or pairs (namespace, formatter)."""
+    """A parsed prefix. ``parts`` are literal texts, or pairs of a kind of expression and its formatter."""
 
     text: str
     parts: tuple[str | tuple[str, Formatter | None], ...]
 
     @classmethod
     def parse(cls, text: str) -> Prefix:
-        """Parse; raises PrefixError naming an expression that Firehose does not know."""
+        """Parse a prefix; raises PrefixError naming an expression that Firehose does not know."""
         parts: list[str | tuple[str, Formatter | None]] = []
         end = 0
         for match in _EXPRESSION.finditer(text):
@@ -106,7 +106,7 @@ class Prefix:
             end = match.end()
             namespace, value = match.groups()
             if namespace == "timestamp":
-                parts.append(("timestamp", java_pattern(value)))
+                parts.append(("timestamp", compile_java_pattern(value)))
             elif namespace == "firehose" and value in ("random-string", "error-output-type"):
                 parts.append((value, None))
             elif namespace in ("partitionKeyFromQuery", "partitionKeyFromLambda"):
@@ -122,16 +122,16 @@ class Prefix:
         return cls(text, tuple(parts))
 
     def has(self, kind: str) -> bool:
-        """Whether it holds an expression of this kind: timestamp, random-string, error-output-type."""
+        """Whether it contains an expression of this kind: timestamp, random-string, error-output-type."""
         return any(part[0] == kind for part in self.parts if not isinstance(part, str))
 
     @property
     def has_expressions(self) -> bool:
-        """Whether it holds any expression."""
+        """Whether it contains any expression."""
         return len(self.parts) > 1
 
     def evaluate(self, moment: datetime, error_output_type: str = "") -> str:
-        """The text for one object. ``moment``: arrival of its oldest record, in the zone that counts."""
+        """The prefix of one object. ``moment`` is when its oldest record arrived, in the stream's time zone."""
         out = []
         for part in self.parts:
             if isinstance(part, str):
@@ -145,8 +145,8 @@ class Prefix:
         return "".join(out)
 
 
-def read_prefixes(prefix: str, error_output_prefix: str) -> Prefix:
-    """Check both prefixes by AWS's rules and return the one for delivered objects; raises PrefixError."""
+def parse_prefixes(prefix: str, error_output_prefix: str) -> Prefix:
+    """Check both prefixes by AWS's rules and return that of delivered objects; raises PrefixError."""
     delivered, errors = Prefix.parse(prefix), Prefix.parse(error_output_prefix)
     if delivered.has("error-output-type"):
         raise PrefixError("Prefix cannot contain !{firehose:error-output-type}")
@@ -157,6 +157,6 @@ def read_prefixes(prefix: str, error_output_prefix: str) -> Prefix:
     if not delivered.has("timestamp"):
         delivered = Prefix.parse(prefix + DEFAULT_TIMESTAMP)
     for name, parsed in (("Prefix", delivered), ("ErrorOutputPrefix", errors)):
-        if len(parsed.evaluate(datetime.now(UTC), max(ERROR_OUTPUT_TYPES, key=len))) > MAXIMUM:
-            raise PrefixError(f"{name} is longer than {MAXIMUM} characters after evaluation")
+        if len(parsed.evaluate(datetime.now(UTC), max(ERROR_OUTPUT_TYPES, key=len))) > MAX_LENGTH:
+            raise PrefixError(f"{name} is longer than {MAX_LENGTH} characters after evaluation")
     return delivered

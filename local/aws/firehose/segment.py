@@ -1,7 +1,7 @@
-r"""One future S3 object on disk: an append-only file of framed record batches that survives a kill at any moment.
+"""The buffer of one future S3 object: an append-only file of framed record batches that survives a kill at any moment.
 
 Frame: length, number of records, CRC-32 (three big-endian unsigned 32-bit numbers), then the bytes. The first frame is
-the header: where the object goes, as JSON. A torn last frame was never acknowledged and is dropped on reading.
+a JSON header that says where the object goes. An incomplete last frame was never acknowledged; reading drops it.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from local.engines.files import sync_folder
+
 _FRAME = struct.Struct(">III")
 SUFFIX = ".segment"
 
 
 def _frames(data: bytes) -> Iterator[tuple[bytes, int]]:
-    """(bytes, records) of every whole frame, in order; ends at the first torn one."""
+    """(bytes, number of records) of every complete frame in order; ends at the first incomplete one."""
     position = 0
     while position + _FRAME.size <= len(data):
         length, records, crc = _FRAME.unpack_from(data, position)
@@ -32,22 +34,13 @@ def _frames(data: bytes) -> Iterator[tuple[bytes, int]]:
         yield payload, records
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the entries of a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 class Segment:
     """A buffer of one stream. ``append`` is called under the stream's lock, ``sync`` and ``close`` from any thread."""
 
     def __init__(self, path: Path, header: dict[str, Any], size: int, records: int, descriptor: int | None) -> None:
         self.path, self.header, self.size, self.records = path, header, size, records
         self._descriptor = descriptor
-        self._length = 0  # of the file, up to the last whole frame
+        self._length = 0  # bytes of the file up to the last complete frame
         self._synced = 0
         self._sync_lock = threading.Lock()
 
@@ -66,7 +59,7 @@ class Segment:
 
     @classmethod
     def recover(cls, path: Path) -> Segment | None:
-        """A segment that an earlier process left, closed; None (and the file removed) when it holds no record."""
+        """A closed segment from an earlier process; returns None and removes the file when it holds no record."""
         frames = list(_frames(path.read_bytes()))
         records = sum(count for _, count in frames)
         if not records:
@@ -76,7 +69,7 @@ class Segment:
         return cls(path, json.loads(frames[0][0]), size, records, descriptor=None)
 
     def append(self, payload: bytes, records: int) -> int:
-        """Write a batch and return the position to ``sync`` to. On an OSError the file is as before."""
+        """Write a batch and return the position to ``sync`` to. After an OSError the file is unchanged."""
         position = self._write(payload, records)
         self.size += len(payload)
         self.records += records
@@ -84,7 +77,7 @@ class Segment:
 
     def _write(self, payload: bytes, records: int) -> int:
         if self._descriptor is None:
-            raise ValueError(f"{self.path} is closed and takes no more records")
+            raise ValueError(f"{self.path} is closed and accepts no more records")
         rest = memoryview(_FRAME.pack(len(payload), records, zlib.crc32(payload)) + payload)
         whole = len(rest)
         try:
@@ -97,7 +90,7 @@ class Segment:
         return self._length
 
     def sync(self, position: int) -> None:
-        """Return once the file is durable up to ``position``: one fsync serves all who wait meanwhile."""
+        """Return once the file is durable up to ``position``; one fsync serves all threads that wait at the time."""
         with self._sync_lock:
             if self._synced >= position or self._descriptor is None:
                 return
@@ -106,7 +99,7 @@ class Segment:
             self._synced = written
 
     def close(self) -> None:
-        """Make all of it durable and take no more records; may be called again."""
+        """Make the whole file durable and accept no more records; may be called again."""
         with self._sync_lock:
             if self._descriptor is None:
                 return
@@ -115,11 +108,11 @@ class Segment:
             self._descriptor = None
 
     def body(self) -> bytes:
-        """The records, as the object will hold them."""
+        """The records, as the S3 object will contain them."""
         return b"".join([payload for payload, records in _frames(self.path.read_bytes()) if records])
 
     def discard(self) -> None:
-        """Remove the file, delivered or given up."""
+        """Remove the file, because its records were delivered or given up."""
         with self._sync_lock:
             if self._descriptor is not None:
                 os.close(self._descriptor)

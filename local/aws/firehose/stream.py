@@ -1,4 +1,4 @@
-"""One delivery stream at work: records go into a buffer on disk, full or old buffers become S3 objects."""
+"""The buffers and deliveries of one stream: records go into a buffer on disk; full or old buffers become S3 objects."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from pathlib import Path
 
 from botocore.exceptions import ClientError
 
-from local.aws.firehose.configuration import Destination
-from local.aws.firehose.monitoring import Monitor
+from local.aws.firehose.destination import Destination
+from local.aws.firehose.monitoring import StreamMetrics
 from local.aws.firehose.segment import SUFFIX, Segment
 from local.engines.files import write_atomically
 
 log = logging.getLogger(__name__)
 
-RETRY_FOR = 24 * 3600.0  # seconds; then "your data is lost" (Firehose guide, "Handle data delivery failures")
+RETRY_SECONDS = 24 * 3600.0  # then "your data is lost" (Firehose guide, "Handle data delivery failures")
 FIRST_DELAY, LONGEST_DELAY = 1.0, 60.0  # seconds between attempts, doubling
 
 # put(destination, bucket, key, body): one attempt to write an object under the destination's role
@@ -41,9 +41,9 @@ class _Delivery:
 
 
 class Stream:
-    """Buffer and delivery of one stream. ``tick`` does whatever is due; ``start`` calls it from a thread.
+    """Buffers and delivers the records of one stream. ``tick`` does what is due; ``start`` calls it from a thread.
 
-    An object's key and bytes are fixed by its segment before the first attempt, so a put that is repeated after a kill
+    The segment fixes an object's key and bytes before the first attempt, so an attempt that is repeated after a kill
     writes the same object again. The 24 hours of retries count from the first failure in this process.
     """
 
@@ -52,8 +52,8 @@ class Stream:
     ) -> None:
         self.name, self.destination, self.version = name, destination, version
         self._folder, self._put, self._clock = folder, put, clock
-        self.monitor = Monitor(clock)
-        self._lock = threading.Lock()  # guards the open segment and the list of closed ones
+        self.metrics = StreamMetrics(clock)
+        self._lock = threading.Lock()  # guards the open segment and the list of closed segments
         self._delivery_lock = threading.Lock()  # one tick at a time
         self._wake = threading.Event()
         self._stopping = False
@@ -63,12 +63,10 @@ class Stream:
         found = (Segment.recover(path) for path in sorted(folder.glob(f"*{SUFFIX}")))
         self._closed = [_Delivery(segment) for segment in found if segment]
         for delivery in [one for one in self._closed if one.segment.header["key"] in self._given_up()]:
-            self._forget(delivery)  # the process was killed between the count and the removal
-
-    # --- records in
+            self._forget(delivery)  # a kill came between counting the loss and removing the segment
 
     def put(self, records: list[bytes]) -> None:
-        """Take records; returns once all are on disk. On an OSError some may have been taken all the same."""
+        """Store records; returns once all are on disk. After an OSError some of them may be stored nevertheless."""
         written: list[tuple[Segment, int]] = []
         with self._lock:
             for payload, count in self._portions(records):
@@ -78,10 +76,10 @@ class Stream:
                     self._close_open()
         for segment, position in written:
             segment.sync(position)
-        self.monitor.taken(len(records), sum(map(len, records)))
+        self.metrics.count_incoming(len(records), sum(map(len, records)))
 
     def _portions(self, records: list[bytes]) -> Iterator[tuple[bytes, int]]:
-        """Cut a call's records where a buffer gets full: it closes with the record that reaches its size."""
+        """Split a call's records where a buffer becomes full, which is with the record that reaches its size."""
         delimiter = self.destination.delimiter
         payload = delimiter.join([*records, b""]) if delimiter else b"".join(records)
         room = self.destination.size - (self._open.size if self._open else 0)
@@ -116,22 +114,20 @@ class Stream:
         return self._open
 
     def _close_open(self) -> None:
-        """Hand the open segment to delivery (lock held)."""
+        """Hand the open segment over to delivery; the caller holds the lock."""
         if self._open:
             self._closed.append(_Delivery(self._open))
             self._open = None
             self._wake.set()
 
     def reconfigure(self, destination: Destination, version: int) -> None:
-        """From now on records go by the new configuration; what is buffered keeps its place and name."""
+        """Use a new configuration for records from now on; buffered records keep their bucket and key."""
         with self._lock:
             self._close_open()
             self.destination, self.version = destination, version
 
-    # --- objects out
-
     def tick(self) -> float | None:
-        """Close what is old, deliver what is closed; returns the time of the next thing to do, None for nothing."""
+        """Close an old buffer and deliver closed ones; returns when to call again, None if there is nothing to do."""
         with self._delivery_lock:
             now = self._clock()
             with self._lock:
@@ -159,11 +155,11 @@ class Stream:
             body = segment.body()
             body = gzip.compress(body, mtime=0) if segment.header["gzip"] else body
             self._put(self.destination, bucket, key, body)
-        except Exception as error:  # noqa: BLE001 (whatever it is, the records stay and are tried again)
+        except Exception as error:  # noqa: BLE001 - after any error the records stay and are tried again
             self._failed(delivery, f"s3://{bucket}/{key}", error)
             return
         log.info("%s: %d records, %d bytes to s3://%s/%s", self.name, segment.records, segment.size, bucket, key)
-        self.monitor.delivered(segment.records, segment.size, self._clock() - float(segment.header["arrival"]))
+        self.metrics.count_delivery(segment.records, segment.size, self._clock() - float(segment.header["arrival"]))
         self._forget(delivery)
 
     def _failed(self, delivery: _Delivery, where: str, error: Exception) -> None:
@@ -171,9 +167,9 @@ class Stream:
         delivery.failures += 1
         if delivery.failures == 1:
             delivery.first_failure = now
-        self.monitor.failed()
+        self.metrics.count_failure()
         code = f"S3.{error.response['Error']['Code']}" if isinstance(error, ClientError) else "S3.ServiceException"
-        if now - delivery.first_failure >= RETRY_FOR:
+        if now - delivery.first_failure >= RETRY_SECONDS:
             message = (
                 f"LOST {segment.records} records, {segment.size} bytes: {where} failed for 24 hours, "
                 f"{delivery.failures} attempts: {error}"
@@ -181,10 +177,11 @@ class Stream:
             log.critical("%s: %s", self.name, message)
             self._count_lost(segment)
             self._forget(delivery)
-            self.monitor.note(code, message)
+            self.metrics.add_event(code, message)
             return
         if delivery.failures == 1:
-            self.monitor.note(code, f"{segment.records} records wait, {where} is tried again for 24 hours: {error}")
+            message = f"{segment.records} records wait, {where} is tried again for 24 hours: {error}"
+            self.metrics.add_event(code, message)
         delay = min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(delivery.failures - 1, 10))
         delivery.due = now + delay * random.uniform(0.5, 1)  # noqa: S311
         log.warning("%s: attempt %d to write %s failed: %s", self.name, delivery.failures, where, error)
@@ -194,15 +191,13 @@ class Stream:
             self._closed.remove(delivery)
         delivery.segment.discard()
 
-    # --- what is not delivered
-
     def pending(self) -> int:
-        """Records taken and not yet delivered."""
+        """The number of records that are stored and not yet delivered."""
         with self._lock:
             open_records = self._open.records if self._open else 0
             return open_records + sum(delivery.segment.records for delivery in self._closed)
 
-    def age(self) -> float:
+    def oldest_age(self) -> float:
         """Seconds since the oldest undelivered record arrived; 0 when there is none."""
         with self._lock:
             held = [delivery.segment for delivery in self._closed] + ([self._open] if self._open else [])
@@ -210,12 +205,12 @@ class Stream:
         return 0.0 if oldest is None else max(0.0, self._clock() - oldest)
 
     def lost(self) -> dict[str, int]:
-        """Objects, records and bytes given up since the stream was created."""
+        """The objects, records and bytes that were given up since the stream was created."""
         given_up = self._given_up().values()
         return {"objects": len(given_up), **{what: sum(one[what] for one in given_up) for what in ("records", "bytes")}}
 
     def _given_up(self) -> dict[str, dict[str, int]]:
-        """Records and bytes of each object that was given up, by its key: ``lost.json``."""
+        """Records and bytes of each object that was given up, by its key; kept in ``lost.json``."""
         path = self._folder / "lost.json"
         found: dict[str, dict[str, int]] = json.loads(path.read_text()) if path.exists() else {}
         return found
@@ -223,8 +218,6 @@ class Stream:
     def _count_lost(self, segment: Segment) -> None:
         lost = self._given_up() | {segment.header["key"]: {"records": segment.records, "bytes": segment.size}}
         write_atomically(self._folder / "lost.json", json.dumps(lost, indent=1))
-
-    # --- life
 
     def start(self) -> None:
         """Deliver in the background."""
@@ -237,12 +230,12 @@ class Stream:
             try:
                 due = self.tick()
             except Exception:
-                log.exception("%s: delivery stumbled, it goes on", self.name)
+                log.exception("%s: an error in the delivery thread, which goes on", self.name)
                 due = self._clock() + FIRST_DELAY
             self._wake.wait(None if due is None else max(0.0, due - self._clock()))
 
     def stop(self) -> None:
-        """Stop delivering; what is buffered stays on disk for the next start."""
+        """Stop delivering; buffered records stay on disk for the next start."""
         self._stopping = True
         self._wake.set()
         if self._thread:
@@ -252,7 +245,7 @@ class Stream:
                 self._open.close()
 
     def delete(self) -> None:
-        """Try once more to deliver, then remove everything: AWS promises nothing for what a deleted stream holds."""
+        """Try once to deliver, then remove everything: AWS promises nothing for the records of a deleted stream."""
         with self._lock:
             self._close_open()
             for delivery in self._closed:

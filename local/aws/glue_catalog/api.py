@@ -1,7 +1,7 @@
-"""The Glue Data Catalog: every call goes to the emulator; replies are completed, changes are journalled.
+"""The actions of the Glue Data Catalog: calls go to the emulator, replies are completed, changes are journalled.
 
-Left out, with a clear error: old versions of tables. Calls that are not listed here (connections, statistics,
-functions, triggers ...) go to the emulator unchanged, and what they store is not journalled.
+Refused: calls for old versions of tables. Actions that are not listed here (connections, statistics, functions,
+triggers ...) go to the emulator unchanged, and what they store is not journalled.
 """
 
 from __future__ import annotations
@@ -13,19 +13,20 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from local.aws.glue_catalog.journal import Journal, database_record, definition_of, table_record
-from local.aws.glue_catalog.replay import Keeper
-from local.aws.glue_catalog.replies import (
+from local.aws.glue_catalog.authorized_resources import authorized_resources
+from local.aws.glue_catalog.emulator_gaps import (
     DATABASE_DEFAULTS,
-    check_values,
+    check_partition_values,
     complete_partition,
     complete_table,
-    fold_names,
-    search,
+    lower_case_names,
+    search_tables,
     select_partitions,
-    table_input,
+    whole_table_input,
 )
-from local.aws.glue_catalog.rights import resources
+from local.aws.glue_catalog.journal import Journal, database_record, definition_of, table_record
+from local.aws.glue_catalog.journaled_catalog import JournaledCatalog
+from local.aws.glue_service import GlueService
 from local.aws.protocol import AwsError, Handler, Payload, Request, Services
 
 log = logging.getLogger("glue_catalog")
@@ -33,18 +34,16 @@ log = logging.getLogger("glue_catalog")
 VERSION_ACTIONS = ("GetTableVersions", "GetTableVersion", "DeleteTableVersion", "BatchDeleteTableVersion")
 
 
-class GlueCatalog:
-    """Databases, tables, partitions."""
+class GlueCatalog(GlueService):
+    """The actions of the service ``glue`` on databases, tables and partitions."""
 
-    service = "glue"
-    passes_through = True
     internal = ("replay",)
 
     def __init__(self, services: Services) -> None:
-        self._services = services
-        self._lock = threading.RLock()  # one change at a time: the journal's order is the catalog's
+        super().__init__(services)
+        self._lock = threading.RLock()  # one change at a time, so that the journal has the order of the changes
         self._journal = Journal(services.settings.data / "glue")
-        self._keeper = Keeper(self._call, self._journal, self._lock)
+        self._catalog = JournaledCatalog(self._call, self._journal, self._lock)
         reads: dict[str, Callable[[Payload], Payload]] = {
             "GetDatabase": self._get_database,
             "GetDatabases": self._get_databases,
@@ -75,7 +74,7 @@ class GlueCatalog:
         self.actions |= dict.fromkeys(VERSION_ACTIONS, self._no_versions)
 
     def start(self) -> None:
-        """Give the emulator back what it has lost."""
+        """Restore what the emulator has lost."""
         log.info("replayed the catalog: %s", self.replay())
 
     def stop(self) -> None:
@@ -86,88 +85,85 @@ class GlueCatalog:
     def replay(self) -> Payload:
         """Compare the emulator's catalog with the journal and restore what differs.
 
-        Returns the names of restored entities, and of tables skipped because their database does not exist (the
-        deployment makes databases: replay again after it).
+        Returns the names of what was restored, and of tables that were skipped because their database does not exist
+        (the deployment creates the databases: replay again after it).
         """
         with self._lock:
-            return self._keeper.replay()
+            return self._catalog.replay()
 
-    # the way of a call
-
-    def _call(self, action: str, payload: Payload) -> Payload:
-        return self._services.call_as_root("glue", f"AWSGlue.{action}", payload)
+    # handling a call
 
     def _read(self, read: Callable[[Payload], Payload], request: Request) -> Payload:
-        payload = fold_names(request.payload)
-        self._services.authorize(request.caller, f"glue:{request.action}", *resources(request.action, payload))
+        payload = lower_case_names(request.payload)
+        self._authorize(request, *authorized_resources(request.action, payload))
         return read(payload)
 
     def _change(self, change: Callable[[Payload], Payload], request: Request) -> Payload:
-        payload = fold_names(request.payload)
-        self._services.authorize(request.caller, f"glue:{request.action}", *resources(request.action, payload))
+        payload = lower_case_names(request.payload)
+        self._authorize(request, *authorized_resources(request.action, payload))
         with self._lock:
             return change(payload)
 
     def _no_versions(self, request: Request) -> Payload:
         raise AwsError(
             "UnknownOperationException",
-            f"glue:{request.action}: the local home keeps no old versions of tables (as after SkipArchive on AWS)",
+            f"glue:{request.action}: the local home keeps no old versions of tables (as with SkipArchive on AWS)",
         )
 
     # databases
 
     def _get_database(self, payload: Payload) -> Payload:
-        return {"Database": _without_nulls(self._keeper.database(payload["Name"]))}
+        return {"Database": _without_nulls(self._catalog.database(payload["Name"]))}
 
     def _get_databases(self, payload: Payload) -> Payload:
         return {"DatabaseList": [_without_nulls(d) for d in self._call("GetDatabases", payload)["DatabaseList"]]}
 
     def _create_database(self, payload: Payload) -> Payload:
         self._call("CreateDatabase", payload)
-        self._note_database(payload["DatabaseInput"]["Name"])
+        self._journal_database(payload["DatabaseInput"]["Name"])
         return {}
 
     def _update_database(self, payload: Payload) -> Payload:
         self._call("UpdateDatabase", {**payload, "DatabaseInput": DATABASE_DEFAULTS | payload["DatabaseInput"]})
-        self._note_database(payload["Name"])
+        self._journal_database(payload["Name"])
         return {}
 
     def _delete_database(self, payload: Payload) -> Payload:
-        created = self._keeper.database(payload["Name"])["CreateTime"]
+        created = self._catalog.database(payload["Name"])["CreateTime"]
         self._call("DeleteDatabase", payload)
         self._journal.append(database_record(payload["Name"], None, created))
         return {}
 
-    def _note_database(self, name: str) -> None:
+    def _journal_database(self, name: str) -> None:
         database = self._call("GetDatabase", {"Name": name})["Database"]
         self._journal.append(database_record(name, definition_of(database), database["CreateTime"]))
 
     # tables
 
     def _get_table(self, payload: Payload) -> Payload:
-        return {"Table": complete_table(self._keeper.table(payload["DatabaseName"], payload["Name"]))}
+        return {"Table": complete_table(self._catalog.table(payload["DatabaseName"], payload["Name"]))}
 
     def _get_tables(self, payload: Payload) -> Payload:
-        self._keeper.database(payload["DatabaseName"])  # the emulator finds no tables in no database
-        tables = self._keeper.tables(payload["DatabaseName"], payload.get("Expression", ""))
+        self._catalog.database(payload["DatabaseName"])  # for an absent database the emulator returns an empty list
+        tables = self._catalog.tables(payload["DatabaseName"], payload.get("Expression", ""))
         return {"TableList": [complete_table(table) for table in tables]}
 
     def _search_tables(self, payload: Payload) -> Payload:
         names = [database["Name"] for database in self._call("GetDatabases", {})["DatabaseList"]]
-        tables = [complete_table(table) for name in names for table in self._keeper.tables(name)]
-        return {"TableList": search(tables, payload)}
+        tables = [complete_table(table) for name in names for table in self._catalog.tables(name)]
+        return {"TableList": search_tables(tables, payload)}
 
     def _create_table(self, payload: Payload) -> Payload:
         name = (payload["DatabaseName"], payload["TableInput"]["Name"])
-        self._keeper.settled(name)
-        self._call("CreateTable", {**payload, "TableInput": table_input(payload["TableInput"])})
+        self._catalog.reconciled(name)
+        self._call("CreateTable", {**payload, "TableInput": whole_table_input(payload["TableInput"])})
         before = self._journal.catalog.tables.get(name)
-        self._keeper.note_table(name, version=before.version + 1 if before else 1)
+        self._catalog.journal_table(name, version=before.version + 1 if before else 1)
         return {}
 
     def _update_table(self, payload: Payload) -> Payload:
         name = (payload["DatabaseName"], payload["TableInput"]["Name"])
-        known = self._keeper.adopt(name)
+        known = self._catalog.table_to_change(name)
         expected = payload.get("VersionId")
         if expected is not None and str(expected) != str(known.version):
             raise AwsError(
@@ -176,13 +172,13 @@ class GlueCatalog:
                 f"not {expected}.",
             )
         changed = {field: value for field, value in payload.items() if field != "VersionId"}
-        self._call("UpdateTable", {**changed, "TableInput": table_input(payload["TableInput"])})
-        self._keeper.note_table(name, version=known.version + 1)
+        self._call("UpdateTable", {**changed, "TableInput": whole_table_input(payload["TableInput"])})
+        self._catalog.journal_table(name, version=known.version + 1)
         return {}
 
     def _delete_table(self, payload: Payload) -> Payload:
         name = (payload["DatabaseName"], payload["Name"])
-        known = self._keeper.adopt(name)
+        known = self._catalog.table_to_change(name)
         self._call("DeleteTable", payload)
         self._journal.append(table_record(name, replace(known, definition=None)))
         return {}
@@ -199,26 +195,26 @@ class GlueCatalog:
     # partitions
 
     def _get_partition(self, payload: Payload) -> Payload:
-        self._keeper.table(payload["DatabaseName"], payload["TableName"])
+        self._catalog.table(payload["DatabaseName"], payload["TableName"])
         return {"Partition": complete_partition(self._call("GetPartition", payload)["Partition"])}
 
     def _get_partitions(self, payload: Payload) -> Payload:
-        keys = self._keeper.table(payload["DatabaseName"], payload["TableName"]).get("PartitionKeys", [])
+        keys = self._catalog.table(payload["DatabaseName"], payload["TableName"]).get("PartitionKeys", [])
         chosen = select_partitions(self._call("GetPartitions", payload)["Partitions"], keys, payload)
         with_columns = not payload.get("ExcludeColumnSchema", False)
         return {"Partitions": [complete_partition(partition, with_columns) for partition in chosen]}
 
     def _batch_get_partition(self, payload: Payload) -> Payload:
-        self._keeper.table(payload["DatabaseName"], payload["TableName"])
+        self._catalog.table(payload["DatabaseName"], payload["TableName"])
         reply = self._call("BatchGetPartition", payload)
         return {**reply, "Partitions": [complete_partition(partition) for partition in reply["Partitions"]]}
 
     def _create_partition(self, payload: Payload) -> Payload:
         name = (payload["DatabaseName"], payload["TableName"])
         values = payload["PartitionInput"]["Values"]
-        check_values(values, (self._keeper.adopt(name).definition or {}).get("PartitionKeys", []))
+        check_partition_values(values, (self._catalog.table_to_change(name).definition or {}).get("PartitionKeys", []))
         self._call("CreatePartition", payload)
-        self._keeper.note_partitions(name, [values])
+        self._catalog.journal_partitions(name, [values])
         return {}
 
     def _update_partition(self, payload: Payload) -> Payload:
@@ -230,10 +226,10 @@ class GlueCatalog:
 
     def _delete_partition(self, payload: Payload) -> Payload:
         name, values = (payload["DatabaseName"], payload["TableName"]), payload["PartitionValues"]
-        self._keeper.adopt(name)
-        self._call("GetPartition", payload)  # the emulator deletes an absent one without a word
+        self._catalog.table_to_change(name)
+        self._call("GetPartition", payload)  # the emulator reports no error for an absent partition
         self._call("DeletePartition", payload)
-        self._keeper.note_partitions(name, [values])
+        self._catalog.journal_partitions(name, [values])
         return {}
 
     def _batch_create_partition(self, payload: Payload) -> Payload:
@@ -247,11 +243,11 @@ class GlueCatalog:
 
     def _batch_update_partition(self, payload: Payload) -> Payload:
         name = (payload["DatabaseName"], payload["TableName"])
-        self._keeper.adopt(name)
+        self._catalog.table_to_change(name)
         reply = self._call("BatchUpdatePartition", payload)
         touched = [entry["PartitionValueList"] for entry in payload["Entries"]]
         touched += [entry["PartitionInput"]["Values"] for entry in payload["Entries"]]
-        self._keeper.note_partitions(name, touched)
+        self._catalog.journal_partitions(name, touched)
         return {"Errors": reply["Errors"]}
 
     def _batch_delete_partition(self, payload: Payload) -> Payload:
@@ -265,7 +261,7 @@ class GlueCatalog:
 
 
 def _each(items: list[Any], act: Callable[[Any], Payload], name: Callable[[Any], Payload]) -> list[Payload]:
-    """Do a batch one by one and list what failed, as the Batch calls do."""
+    """Apply ``act`` to each item and return the errors in the form of Glue's Batch actions."""
     errors = []
     for item in items:
         try:

@@ -1,4 +1,4 @@
-"""What a crawl makes of its findings: a table and partitions as AWS's crawler writes them, and how they drifted."""
+"""The parts of a table's definition as AWS's crawler writes them, and the drift between table and data."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from local.aws.glue_crawler.formats import Sample
-from local.aws.glue_crawler.types import hive
+from local.aws.glue_crawler.hive_types import hive_name
 from local.aws.protocol import Payload
 
 TEXT_INPUT = "org.apache.hadoop.mapred.TextInputFormat"
@@ -14,30 +14,20 @@ TEXT_OUTPUT = "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat"
 PARQUET_INPUT = "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat"
 PARQUET_OUTPUT = "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat"
 
-# Type changes that a reader of the old type survives: never taken back by a later sample.
+# (narrow, wide): a column of the wide type also holds the narrow one, so a later sample does not narrow it again
 WIDENING = {("int", "bigint"), ("int", "double"), ("bigint", "double")}
 
 
 @dataclass
-class Folder:
-    """The objects of one partition (or of the whole table, without partitions)."""
-
-    values: tuple[str, ...]
-    path: str  # below the target, with its closing slash; empty for the target itself
-    objects: list[str] = field(default_factory=list)  # keys
-    size: int = 0
-
-
-@dataclass
 class Drift:
-    """How the data differ from the table: field -> types."""
+    """The differences of the data from the table, by field name."""
 
     new: dict[str, str] = field(default_factory=dict)
     vanished: dict[str, str] = field(default_factory=dict)
     changed: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def lines(self) -> list[str]:
-        """One sentence each, for the log."""
+        """A line for the log about each difference."""
         return [
             *(f"new field {name} ({kind})" for name, kind in self.new.items()),
             *(f"field {name} ({kind}) was in no sampled object" for name, kind in self.vanished.items()),
@@ -45,8 +35,8 @@ class Drift:
         ]
 
 
-def statistics(crawler: str, sample: Sample, objects: int, size: int) -> dict[str, str]:
-    """The parameters that AWS's crawler writes on tables and partitions; records are estimated from the sample."""
+def table_parameters(crawler: str, sample: Sample, objects: int, size: int) -> dict[str, str]:
+    """The parameters that AWS's crawler gives tables and partitions; recordCount is estimated from the sample."""
     average = max(1, round(sample.bytes_read / sample.records)) if sample.records else 0
     parameters = {
         "CrawlerSchemaDeserializerVersion": "1.0",
@@ -67,8 +57,10 @@ def statistics(crawler: str, sample: Sample, objects: int, size: int) -> dict[st
     return parameters
 
 
-def storage(columns: Sequence[Payload], location: str, sample: Sample, parameters: dict[str, str]) -> Payload:
-    """A storage descriptor."""
+def storage_descriptor(
+    columns: Sequence[Payload], location: str, sample: Sample, parameters: dict[str, str]
+) -> Payload:
+    """The storage descriptor of a table or partition in the sample's format."""
     serde: Payload
     if sample.classification == "parquet":
         formats = (PARQUET_INPUT, PARQUET_OUTPUT)
@@ -98,12 +90,12 @@ def storage(columns: Sequence[Payload], location: str, sample: Sample, parameter
 
 
 def columns_of(sample: Sample, keys: Sequence[str]) -> list[Payload]:
-    """The columns of the data; a field with the name of a partition key is the key's."""
-    return [{"Name": name, "Type": hive(kind)} for name, kind in sample.fields.items() if name not in keys]
+    """The columns of the data, without fields that have the name of a partition key."""
+    return [{"Name": name, "Type": hive_name(kind)} for name, kind in sample.fields.items() if name not in keys]
 
 
-def drift(old: Sequence[Payload], new: Sequence[Payload]) -> Drift:
-    """How the columns found differ from the table's."""
+def find_drift(old: Sequence[Payload], new: Sequence[Payload]) -> Drift:
+    """The differences of the data's columns from the table's."""
     before = {column["Name"]: column["Type"] for column in old}
     after = {column["Name"]: column["Type"] for column in new}
     return Drift(
@@ -118,7 +110,7 @@ def drift(old: Sequence[Payload], new: Sequence[Payload]) -> Drift:
 
 
 def merged_columns(old: Sequence[Payload], found: Drift) -> list[Payload]:
-    """The table's columns after an update: in their order, also those that vanished, then the new ones."""
+    """The table's columns after an update: all present ones in their order, then the new ones."""
     kept = [
         {**column, "Type": found.changed[column["Name"]][1]} if column["Name"] in found.changed else column
         for column in old

@@ -1,8 +1,8 @@
-"""Glue jobs: definitions are kept by the emulator (and completed), runs are spark-submits of the job's own script.
+"""The actions on Glue jobs. The emulator stores the definitions, apart from the fields that it drops.
 
-Left out, with a clear error: Python shell, streaming and Ray jobs, bookmarks, queued runs, automatic retries, Spark's
-own catalog in Glue, jars of a job's own. Workers and their number are noted and not used: a run has this machine. All
-that the script's Python prints is in the log group /output (on AWS what it writes to stderr is in /error).
+Refused: Python shell, streaming and Ray jobs, bookmarks, queued runs, automatic retries, Spark's own catalog in Glue,
+extra jars. The type and number of workers are stored but have no effect: a run uses this machine. Everything that the
+script's Python prints is in the log group /aws-glue/jobs/output (on AWS its stderr is in /aws-glue/jobs/error).
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ import time
 from pathlib import Path
 
 from local.aws.glue_jobs import arguments as args
-from local.aws.glue_jobs.runner import Runner
-from local.aws.glue_jobs.runs import Run
+from local.aws.glue_jobs.job_runner import JobRunner
+from local.aws.glue_jobs.job_runs import JobRun
+from local.aws.glue_service import GlueService, one_page, role_arn
 from local.aws.protocol import AwsError, Handler, Payload, Request, Services
 from local.aws.settings import ACCOUNT, REGION
 from local.engines.files import write_atomically
 
 DEFAULT_TIMEOUT = 480  # minutes, Glue 5.0 and later
-MINUTE_SECONDS = 60.0
-PAGE = 200  # GetJobRuns gives at most so many at once
+PAGE_SIZE = 200  # of GetJobRuns
 
-# What the emulator keeps of a definition, and what AWS makes of a field that an update leaves out.
+# The fields of a definition that the emulator stores, with the value that AWS gives a field that an update leaves out
 KEPT_BY_EMULATOR: Payload = {
     "Description": "",
     "Role": "",
@@ -43,21 +43,21 @@ KEPT_BY_EMULATOR: Payload = {
 BOOKMARKS = ("GetJobBookmark", "ResetJobBookmark")
 
 
-class GlueJobs:
-    """Jobs and their runs."""
+class GlueJobs(GlueService):
+    """The actions of the service ``glue`` on jobs and their runs.
 
-    service = "glue"
-    passes_through = True
+    ``minute_seconds`` is the length of a minute of a run's timeout; tests make it shorter.
+    """
 
-    def __init__(self, services: Services, minute: float = MINUTE_SECONDS) -> None:
-        self._services = services
+    def __init__(self, services: Services, minute_seconds: float = 60.0) -> None:
+        super().__init__(services)
         self._folder: Path = services.settings.data / "glue_jobs"
         self._lock = threading.RLock()
         self._extras_path = self._folder / "definitions.json"
         self._extras: dict[str, Payload] = (
             json.loads(self._extras_path.read_text()) if self._extras_path.exists() else {}
         )
-        self._runner = Runner(services, self._folder, minute)
+        self._runner = JobRunner(services, self._folder, minute_seconds)
         self.actions: dict[str, Handler] = {
             "CreateJob": self._create_job,
             "UpdateJob": self._update_job,
@@ -74,51 +74,51 @@ class GlueJobs:
         }
 
     def start(self) -> None:
-        """Find the runs again that were under way."""
+        """Resume following the runs that were in progress."""
         self._runner.resume()
 
     def stop(self) -> None:
-        """End the runs that are under way: nothing of the home outlives it."""
+        """End the runs in progress, so that no process outlives the home."""
         self._runner.stop()
 
     # definitions
 
     def _create_job(self, request: Request) -> Payload:
         given = request.payload
-        self._authorize(request, given["Name"])
-        self._services.authorize(request.caller, "iam:PassRole", role_arn(given["Role"]))
-        _check_definition(given)
+        self._authorize(request, f"job/{given['Name']}")
+        self._authorize_role(request, given["Role"])
+        _refuse_unsupported(given)
         reply = self._call("CreateJob", {"Timeout": DEFAULT_TIMEOUT, "GlueVersion": "5.1", **given})
         self._keep_extras(given["Name"], given)
         return reply
 
     def _update_job(self, request: Request) -> Payload:
         name, given = request.payload["JobName"], request.payload["JobUpdate"]
-        self._authorize(request, name)
+        self._authorize(request, f"job/{name}")
         if "Role" in given:
-            self._services.authorize(request.caller, "iam:PassRole", role_arn(given["Role"]))
-        _check_definition(given)
+            self._authorize_role(request, given["Role"])
+        _refuse_unsupported(given)
         self._call("UpdateJob", {"JobName": name, "JobUpdate": KEPT_BY_EMULATOR | given})
         self._keep_extras(name, given)
         return {"JobName": name}
 
     def _delete_job(self, request: Request) -> Payload:
-        self._authorize(request, request.payload["JobName"])
+        self._authorize(request, f"job/{request.payload['JobName']}")
         self._keep_extras(request.payload["JobName"], {})
         return self._call("DeleteJob", request.payload)
 
     def _get_job(self, request: Request) -> Payload:
-        self._authorize(request, request.payload["JobName"])
+        self._authorize(request, f"job/{request.payload['JobName']}")
         return {"Job": self._job(request.payload["JobName"])}
 
     def _get_jobs(self, request: Request) -> Payload:
-        self._authorize(request, "*")
+        self._authorize(request, "job/*")
         return {"Jobs": [self._completed(job) for job in self._call("GetJobs", {})["Jobs"]]}
 
     def _batch_get_jobs(self, request: Request) -> Payload:
         wanted = request.payload["JobNames"]
         for name in wanted:
-            self._authorize(request, name)
+            self._authorize(request, f"job/{name}")
         jobs = {job["Name"]: self._completed(job) for job in self._call("GetJobs", {})["Jobs"]}
         return {
             "Jobs": [jobs[name] for name in wanted if name in jobs],
@@ -126,16 +126,16 @@ class GlueJobs:
         }
 
     def _list_jobs(self, request: Request) -> Payload:
-        self._authorize(request, "*")
+        self._authorize(request, "job/*")
         return {"JobNames": sorted(job["Name"] for job in self._call("GetJobs", {})["Jobs"])}
 
     def _job(self, name: str) -> Payload:
         return self._completed(self._call("GetJob", {"JobName": name})["Job"])
 
     def _completed(self, job: Payload) -> Payload:
-        """A definition with what the emulator drops of it and without its tags, which AWS tells by GetTags alone.
+        """A definition with the fields that the emulator drops and without tags, which AWS returns by GetTags only.
 
-        One job runs once at a time unless it says otherwise.
+        MaxConcurrentRuns is 1 by default.
         """
         extras = self._extras.get(job["Name"], {})
         known = {name: value for name, value in job.items() if value is not None and name != "Tags"}
@@ -153,23 +153,23 @@ class GlueJobs:
 
     def _start_job_run(self, request: Request) -> Payload:
         given = request.payload
-        self._authorize(request, given["JobName"])
+        self._authorize(request, f"job/{given['JobName']}")
         if "JobRunId" in given:
             raise AwsError("InvalidInputException", "The local home does not repeat a run by JobRunId; start a new one")
         job = self._job(given["JobName"])
-        _check_definition(job)
+        _refuse_unsupported(job)
         run_id = f"jr_{secrets.token_hex(32)}"
         arguments = {
             "--JOB_ID": f"j_{secrets.token_hex(32)}",
             "--JOB_RUN_ID": run_id,
             "--JOB_NAME": job["Name"],
             "--TempDir": f"s3://aws-glue-assets-{ACCOUNT}-{REGION}/temporary/",
-            **args.merged(job, given.get("Arguments", {})),
+            **args.merge(job, given.get("Arguments", {})),
         }
-        args.check(arguments)
+        args.refuse_unsupported(arguments)
         details = {key: given.get(key, job.get(key)) for key in ("WorkerType", "NumberOfWorkers", "MaxCapacity")}
         details["GlueVersion"] = job.get("GlueVersion")
-        run = Run(
+        run = JobRun(
             id=run_id,
             job_name=job["Name"],
             role=role_arn(job["Role"]),
@@ -181,7 +181,7 @@ class GlueJobs:
         )
         limit = job["ExecutionProperty"].get("MaxConcurrentRuns", 1)
         with self._lock:
-            running = [other for other in self._runner.store.of(run.job_name) if other.is_unfinished]
+            running = [other for other in self._runner.store.of_job(run.job_name) if other.is_unfinished]
             if len(running) >= limit:
                 raise AwsError("ConcurrentRunsExceededException", f"Concurrent runs exceeded for {run.job_name}")
             self._runner.store.save(run)
@@ -190,62 +190,45 @@ class GlueJobs:
 
     def _get_job_run(self, request: Request) -> Payload:
         name, run_id = request.payload["JobName"], request.payload["RunId"]
-        self._authorize(request, name)
+        self._authorize(request, f"job/{name}")
         run = self._runner.store.get(name, run_id)
         if run is None:
             raise AwsError("EntityNotFoundException", f"Job run {run_id} of {name} not found")
-        return {"JobRun": run.described()}
+        return {"JobRun": run.description()}
 
     def _get_job_runs(self, request: Request) -> Payload:
         name = request.payload["JobName"]
-        self._authorize(request, name)
+        self._authorize(request, f"job/{name}")
         self._job(name)
-        runs = self._runner.store.of(name)
-        first = int(request.payload.get("NextToken") or 0)
-        last = first + int(request.payload.get("MaxResults") or PAGE)
-        reply: Payload = {"JobRuns": [run.described() for run in runs[first:last]]}
-        return reply | ({"NextToken": str(last)} if last < len(runs) else {})
+        runs = [run.description() for run in self._runner.store.of_job(name)]
+        return one_page(runs, request, "JobRuns", PAGE_SIZE)
 
     def _batch_stop_job_run(self, request: Request) -> Payload:
         name = request.payload["JobName"]
-        self._authorize(request, name)
+        self._authorize(request, f"job/{name}")
         stopped, errors = [], []
         for run_id in request.payload["JobRunIds"]:
-            named = {"JobName": name, "JobRunId": run_id}
+            entry = {"JobName": name, "JobRunId": run_id}
             run = self._runner.store.get(name, run_id)
             if run is None:
                 detail = {"ErrorCode": "EntityNotFoundException", "ErrorMessage": f"Job run {run_id} not found"}
-                errors.append({**named, "ErrorDetail": detail})
+                errors.append({**entry, "ErrorDetail": detail})
             elif not self._runner.request_stop(run):
                 detail = {"ErrorCode": "InvalidInputException", "ErrorMessage": f"Job run {run_id} is {run.state}"}
-                errors.append({**named, "ErrorDetail": detail})
+                errors.append({**entry, "ErrorDetail": detail})
             else:
-                stopped.append(named)
+                stopped.append(entry)
         return {"SuccessfulSubmissions": stopped, "Errors": errors}
 
     def _no_bookmarks(self, request: Request) -> Payload:
         raise AwsError("UnknownOperationException", f"glue:{request.action}: the local home has no job bookmarks")
 
-    # small things
 
-    def _authorize(self, request: Request, job: str) -> None:
-        arn = f"arn:aws:glue:{REGION}:{ACCOUNT}:job/{job}"
-        self._services.authorize(request.caller, f"glue:{request.action}", arn)
-
-    def _call(self, action: str, payload: Payload) -> Payload:
-        return self._services.call_as_root("glue", f"AWSGlue.{action}", payload)
-
-
-def role_arn(role: str) -> str:
-    """A job's role, which may be given by name."""
-    return role if role.startswith("arn:") else f"arn:aws:iam::{ACCOUNT}:role/{role}"
-
-
-def _check_definition(job: Payload) -> None:
-    """Refuse, by name, what a definition asks for and a run here would not do."""
+def _refuse_unsupported(job: Payload) -> None:
+    """Raise InvalidInputException naming the part of a definition that is not supported here."""
     command = job.get("Command", {}).get("Name", "glueetl")
     if command != "glueetl":
         raise AwsError("InvalidInputException", f"The local home runs glueetl jobs only, not {command}")
     for field in ("MaxRetries", "JobRunQueuingEnabled"):
         if job.get(field):
-            raise AwsError("InvalidInputException", f"The local home runs no jobs with {field} {job[field]}")
+            raise AwsError("InvalidInputException", f"The local home does not run jobs with {field} {job[field]}")

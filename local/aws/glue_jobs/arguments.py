@@ -1,4 +1,4 @@
-"""A job run's arguments: which ones Glue itself takes, and what they mean here.
+"""The arguments of a job run: those that Glue itself uses and what they do here, and those of the script.
 
 Source: AWS Glue Developer Guide, "Using job parameters in AWS Glue jobs".
 """
@@ -13,18 +13,18 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from local.aws.protocol import AwsError
 
-# Taken by Glue and not handed to the script; those not named below change only what AWS observes or bills.
-OF_GLUE = {
+# Used by Glue and not passed on to the script; those without a function below only change monitoring and bills on AWS.
+USED_BY_GLUE = {
     "--additional-python-modules", "--class", "--conf", "--continuous-log-logGroup", "--datalake-formats",
     "--enable-auto-scaling", "--enable-continuous-cloudwatch-log", "--enable-continuous-log-filter",
     "--enable-glue-datacatalog", "--enable-job-insights", "--enable-metrics", "--enable-observability-metrics",
     "--enable-spark-ui", "--extra-files", "--extra-jars", "--extra-py-files", "--job-bookmark-option",
     "--job-language", "--python-modules-installer-option", "--spark-event-logs-path", "--user-jars-first",
 }  # fmt: skip
-# Arguments that would change a job's work, and the values with which they do not.
+# Arguments that would change what a job does, and the only value that is accepted because it changes nothing
 REFUSED_UNLESS = {
     "--class": "",
-    "--enable-glue-datacatalog": "false",  # Spark's own catalog in Glue needs Hive's Glue client, which AWS keeps
+    "--enable-glue-datacatalog": "false",  # it needs AWS's Hive client for Glue, which is not published
     "--extra-files": "",
     "--extra-jars": "",
     "--job-bookmark-option": "job-bookmark-disable",
@@ -33,16 +33,16 @@ REFUSED_UNLESS = {
 }
 
 
-def merged(job: Mapping[str, object], given: Mapping[str, str]) -> dict[str, str]:
-    """Default arguments, overridden by the run's, except what the job says cannot be."""
+def merge(job: Mapping[str, object], given: Mapping[str, str]) -> dict[str, str]:
+    """The job's default arguments, overridden by the run's, overridden by the job's NonOverridableArguments."""
     arguments: dict[str, str] = {}
     for part in (job.get("DefaultArguments"), given, job.get("NonOverridableArguments")):
         arguments |= part if isinstance(part, Mapping) else {}
     return arguments
 
 
-def check(arguments: Mapping[str, str]) -> None:
-    """Refuse, by name, an argument that the local home would have to ignore; InvalidInputException."""
+def refuse_unsupported(arguments: Mapping[str, str]) -> None:
+    """Raise InvalidInputException naming an argument that the local home would have to ignore."""
     for name, harmless in REFUSED_UNLESS.items():
         if arguments.get(name, harmless).lower() != harmless:
             raise AwsError("InvalidInputException", f"The local home does not run jobs with {name} {arguments[name]}")
@@ -52,34 +52,34 @@ def check(arguments: Mapping[str, str]) -> None:
 
 
 def lake_formats(arguments: Mapping[str, str]) -> list[str]:
-    """The table formats whose jars the job asks for."""
-    return _listed(arguments.get("--datalake-formats", ""))
+    """The table formats whose jars the job requests."""
+    return _split(arguments.get("--datalake-formats", ""))
 
 
 def python_files(arguments: Mapping[str, str]) -> list[str]:
     """The S3 addresses of ``--extra-py-files``."""
-    return _listed(arguments.get("--extra-py-files", ""))
+    return _split(arguments.get("--extra-py-files", ""))
 
 
 def spark_settings(arguments: Mapping[str, str]) -> dict[str, str]:
-    """The settings of ``--conf``: Glue takes one, so further ones are chained in its value ("a=b --conf c=d")."""
+    """The settings of ``--conf``: Glue accepts it once, so its value chains several ("a=b --conf c=d")."""
     settings = {}
     text = arguments.get("--conf", "").strip()
     for setting in re.split(r"\s+--conf\s+", text) if text else ():
         name, equals, value = setting.partition("=")
         if not equals:
-            raise AwsError("InvalidInputException", f"--conf {setting!r} is no name=value")
+            raise AwsError("InvalidInputException", f"--conf {setting!r} is not name=value")
         settings[name.strip()] = value.strip()
     return settings
 
 
 def missing_modules(arguments: Mapping[str, str]) -> list[str]:
-    """What ``--additional-python-modules`` asks for and the job's Python does not have, each with the reason.
+    """The modules of ``--additional-python-modules`` that the job's Python does not have, each with the reason.
 
-    AWS would install them; here they come from the locked requirements, so a difference is a fault to be told.
+    AWS would install them; here they come from the locked requirements, so a difference makes the run fail.
     """
     wrong = []
-    for text in _listed(arguments.get("--additional-python-modules", "")):
+    for text in _split(arguments.get("--additional-python-modules", "")):
         try:
             wanted = Requirement(text)
         except InvalidRequirement:
@@ -95,14 +95,14 @@ def missing_modules(arguments: Mapping[str, str]) -> list[str]:
     return wrong
 
 
-def for_script(arguments: Mapping[str, str]) -> list[str]:
-    """The command line of the script."""
+def script_arguments(arguments: Mapping[str, str]) -> list[str]:
+    """The arguments on the script's command line."""
     words: list[str] = []
     for name, value in arguments.items():
-        if name not in OF_GLUE:
+        if name not in USED_BY_GLUE:
             words += [name, value]
     return words
 
 
-def _listed(text: str) -> list[str]:
+def _split(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]

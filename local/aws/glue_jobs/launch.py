@@ -1,49 +1,51 @@
-"""From a run's arguments to a spark-submit command: Glue 5.1's stack on one machine.
+"""The spark-submit command and the environment of a job run: Glue 5.1's stack on one machine.
 
-What is local is given as Spark settings and as the standard SDK variables; the script is the very one that AWS runs.
+The script is the one that AWS runs; Spark settings and the standard SDK variables point it at the local home.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local.aws.glue_jobs import arguments as args
-from local.aws.glue_jobs.runs import Run
+from local.aws.glue_jobs.job_runs import JobRun
 from local.aws.settings import REGION, AwsSettings
 from local.engines import spark
 
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
-class Unstartable(Exception):
-    """A run that cannot start; its message is the run's ErrorMessage."""
+
+class CannotStart(Exception):
+    """A run cannot start; the message becomes its ErrorMessage."""
 
 
-def prepare(run: Run, settings: AwsSettings, session: boto3.Session, work: Path) -> list[str]:
-    """Fetch script and Python files under the job's role and write Spark's settings; returns the command.
+def command(run: JobRun, settings: AwsSettings, session: boto3.Session, work: Path) -> list[str]:
+    """Fetch the script and Python files under the job's role, write Spark's settings, and return the command.
 
-    Raises Unstartable.
+    Raises CannotStart.
     """
     if missing := args.missing_modules(run.arguments):
-        raise Unstartable(
-            "--additional-python-modules asks for what the local home's Python does not have: " + ", ".join(missing)
-        )
+        raise CannotStart(f"--additional-python-modules: the local home's Python lacks {', '.join(missing)}")
     s3 = session.client("s3")
     (work / "tmp").mkdir(parents=True)
     script = _fetch(s3, run.script, work)
     python_files = [str(_fetch(s3, address, work)) for address in args.python_files(run.arguments)]
-    settings_of_run = {**_local_settings(run.arguments, settings, work), **args.spark_settings(run.arguments)}
-    command = spark.submit(work / "spark.properties", settings_of_run)
+    spark_settings = {**_local_settings(run.arguments, settings, work), **args.spark_settings(run.arguments)}
+    submit = spark.submit(work / "spark.properties", spark_settings)
     if python_files:
-        command += ["--py-files", ",".join(python_files)]
-    return [*command, str(script), *args.for_script(run.arguments)]
+        submit += ["--py-files", ",".join(python_files)]
+    return [*submit, str(script), *args.script_arguments(run.arguments)]
 
 
-def environment(run: Run, settings: AwsSettings, credentials: Mapping[str, str], work: Path) -> dict[str, str]:
-    """The environment of a run's processes: nothing of ours but the SDK's variables and the role's credentials."""
+def environment(run: JobRun, settings: AwsSettings, credentials: Mapping[str, str], work: Path) -> dict[str, str]:
+    """The environment of a run's processes: only Spark's and the SDK's variables and the role's credentials."""
     jars = spark.jars()
     if "iceberg" not in args.lake_formats(run.arguments):
         jars = [jar for jar in jars if not jar.name.startswith("iceberg-")]
@@ -53,7 +55,7 @@ def environment(run: Run, settings: AwsSettings, credentials: Mapping[str, str],
         **credentials,
         "HOME": str(work),
         "LANG": "C.UTF-8",
-        "PYTHONUNBUFFERED": "1",  # what a script prints is in its log at once
+        "PYTHONUNBUFFERED": "1",  # so that a script's output reaches its log at once
         "TMPDIR": str(work / "tmp"),
     }
 
@@ -89,13 +91,13 @@ def _local_settings(arguments: Mapping[str, str], settings: AwsSettings, work: P
     return local
 
 
-def _fetch(s3: object, address: str, work: Path) -> Path:
+def _fetch(s3: S3Client, address: str, work: Path) -> Path:
     parts = urlsplit(address)
     target = work / Path(parts.path).name
     try:
-        s3.download_file(parts.netloc, parts.path.lstrip("/"), str(target))  # type: ignore[attr-defined]
+        s3.download_file(parts.netloc, parts.path.lstrip("/"), str(target))
     except (ClientError, BotoCoreError) as error:
-        raise Unstartable(f"{address} cannot be read under the job's role: {error}") from error
+        raise CannotStart(f"{address} cannot be read under the job's role: {error}") from error
     return target
 
 

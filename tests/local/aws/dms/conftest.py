@@ -1,4 +1,4 @@
-"""One MariaDB, one server and one role for all of DMS's tests; they keep apart by the names that ``Maker`` gives."""
+"""One MariaDB, one server and one role for all tests of DMS; ``Maker`` gives each test's resources their own names."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
-"""What DMS's tests work with: a small schema with awkward values, and a maker of endpoints and tasks."""
+"""For the tests of DMS: a small schema with difficult values, and a maker of endpoints and tasks."""
 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,8 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+
+from local.engines.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[4]
 BUCKET = "dms-landing"
@@ -73,7 +74,7 @@ NO_PLACE = {
 
 @dataclass
 class Maker:
-    """Makes instances, endpoints and tasks under names that no other test has."""
+    """Creates instances, endpoints and tasks under names that no other test uses."""
 
     dms: Any
     role: str
@@ -106,7 +107,7 @@ class Maker:
         return str(self.dms.create_endpoint(**{**given, **changes})["Endpoint"]["EndpointArn"])
 
     def target(self, **settings: Any) -> str:
-        """An S3 target whose folder is its own; settings as the lake's template gives them."""
+        """An S3 target with a folder of its own and the settings of the lake's template."""
         name = self.name("target")
         given = {
             "BucketName": BUCKET,
@@ -150,11 +151,12 @@ class Maker:
         return self.ended(task)
 
     def ended(self, task: str) -> dict[str, Any]:
-        deadline = time.monotonic() + 60
-        while (found := self.described(task))["Status"] not in ("stopped", "failed"):
-            assert time.monotonic() < deadline, found
-            time.sleep(0.02)
-        return found
+        wait_until(lambda: self.described(task)["Status"] in ("stopped", "failed"), 60, f"{task} has not ended", 0.02)
+        return self.described(task)
+
+    def wait_for_rows(self, task: str) -> None:
+        loading = lambda: any(table["FullLoadRows"] for table in self.statistics(task).values())  # noqa: E731
+        wait_until(loading, 60, "no row is loaded", 0.01)
 
     def statistics(self, task: str) -> dict[str, dict[str, Any]]:
         found = self.dms.describe_table_statistics(ReplicationTaskArn=task)["TableStatistics"]

@@ -1,13 +1,13 @@
-"""Connections are really tested, over TLS as the endpoint says."""
+"""TestConnection really connects, with TLS as the endpoint says."""
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from local.engines.waiting import wait_until
 from tests.local.aws.dms.maker import BUCKET, Maker, error_of
 from tests.support.aws_services import LakeServer
 from tests.support.mariadb import write_certificates
@@ -19,17 +19,16 @@ def connection_after_test(make: Maker, endpoint: str) -> dict[str, Any]:
     instance = make.instance()
     begun = make.dms.test_connection(ReplicationInstanceArn=instance, EndpointArn=endpoint)["Connection"]
     assert begun["Status"] == "testing"
-    deadline = time.monotonic() + 30
-    while True:
-        wanted = [
-            {"Name": "endpoint-arn", "Values": [endpoint]},
-            {"Name": "replication-instance-arn", "Values": [instance]},
-        ]
+    wanted = [
+        {"Name": "endpoint-arn", "Values": [endpoint]},
+        {"Name": "replication-instance-arn", "Values": [instance]},
+    ]
+
+    def tested() -> dict[str, Any]:
         found = make.dms.describe_connections(Filters=wanted)["Connections"][0]
-        if found["Status"] != "testing":
-            return dict(found)
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+        return dict(found) if found["Status"] != "testing" else {}
+
+    return wait_until(tested, 30, "the test has not ended", 0.02)
 
 
 def test_connections_are_really_tested(make: Maker, lake: LakeServer) -> None:
@@ -41,7 +40,7 @@ def test_connections_are_really_tested(make: Maker, lake: LakeServer) -> None:
     assert failed["LastFailureMessage"].startswith("Test Endpoint failed: ")
     make.dms.modify_endpoint(EndpointArn=source, MySQLSettings={"DatabaseName": "nowhere"})
     code, _ = error_of(make.dms.describe_connections, Filters=[{"Name": "endpoint-arn", "Values": [source]}])
-    assert code == "ResourceNotFoundFault"  # what was changed must be tested again
+    assert code == "ResourceNotFoundFault"  # a changed endpoint must be tested again
     failed = connection_after_test(make, source)
     assert (failed["Status"], "nowhere" in failed["LastFailureMessage"]) == ("failed", True)
     make.dms.modify_endpoint(EndpointArn=target, S3Settings={"CsvNullValue": "~"})

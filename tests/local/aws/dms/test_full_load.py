@@ -1,4 +1,4 @@
-"""A full load through boto3: which tables, which files, which bytes, which statistics."""
+"""A full load through boto3: its tables, files, bytes and statistics."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def test_files_are_cut_at_their_size_and_counted_in_hexadecimal(
     assert numbers == list(range(1, 201))
 
 
-def test_encryption_is_asked_of_s3(make: Maker, lake: LakeServer) -> None:
+def test_files_are_encrypted_as_the_endpoint_says(make: Maker, lake: LakeServer) -> None:
     key = lake.emulator.client("kms").create_key()["KeyMetadata"]["Arn"]
     target = make.target(EncryptionMode="sse-kms", ServerSideEncryptionKmsKeyId=key, ExpectedBucketOwner=ACCOUNT)
     task = make.task(target=target)

@@ -1,11 +1,8 @@
-"""States, names, listings, rights and restarts of tasks and what they are made of."""
+"""States, names, listings, rights and restarts of tasks and of the resources that they use."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +11,8 @@ import pytest
 
 from lake_airflow.mysql import run_script
 from local.settings import ACCOUNT, REGION
-from tests.local.aws.dms.maker import BUCKET, ROOT, Maker, error_of, rule
-from tests.support.aws_services import LakeServer, answers, make_role, root_client, running_emulator, wait_until
+from tests.local.aws.dms.maker import BUCKET, Maker, error_of, rule
+from tests.support.aws_services import LakeServer, make_role, root_client, running_emulator, server_process
 from tests.support.mariadb import MariaDb
 
 pytestmark = pytest.mark.services
@@ -213,39 +210,23 @@ def test_a_kill_fails_the_running_task_and_loses_nothing_else(mysql: MariaDb, tm
     with mysql.connect() as connection:
         run_script(connection, script)
     with running_emulator(tmp_path) as emulator:
-        settings = emulator.settings
-        home = {"LAKE_HOME": str(settings.home), "LAKE_PORT": str(settings.port), "PYTHONPATH": str(ROOT / "include")}
-        command = [sys.executable, "-m", "local.commands.aws_server"]
         emulator.client("s3").create_bucket(Bucket=BUCKET)
         emulator.client("secretsmanager").create_secret(Name="shop-login", SecretString=json.dumps(mysql.secret))
         everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
         role = make_role(emulator, "dms-role", {"Service": "dms.amazonaws.com"}, everything)
-        servers: list[subprocess.Popen[bytes]] = []
-
-        def serve() -> None:
-            servers.append(subprocess.Popen(command, env={**os.environ, **home}, cwd=ROOT))
-            wait_until(lambda: answers(f"{settings.server_url}/health") or servers[-1].poll() is not None)
-            assert servers[-1].poll() is None
-
-        try:
-            serve()
-            make = Maker(root_client(settings.server_url, "dms"), role, mysql.ca)
+        with server_process(emulator) as server:
+            make = Maker(server.client("dms"), role, mysql.ca)
             task = make.task(rules=[rule(1, "include", "%", schema="killed")])
             make.dms.start_replication_task(ReplicationTaskArn=task, StartReplicationTaskType="start-replication")
-            wait_until(lambda: any(table["FullLoadRows"] for table in make.statistics(task).values()))
-            servers[-1].kill()
-            servers[-1].wait(10)
-            serve()
+            make.wait_for_rows(task)
+            server.kill()
+            server.start()
             found = make.described(task)
             assert (found["Status"], found["StopReason"]) == ("failed", "Stop Reason FATAL_ERROR")
             assert "restarted while the task was running" in found["LastFailureMessage"]
             assert make.statistics(task)["a_long"]["TableState"] == "Table error"
             assert make.run(task, "reload-target")["Status"] == "stopped"
             assert make.statistics(task)["a_long"]["FullLoadRows"] == 300000
-        finally:
-            for server in servers:
-                server.kill()
-                server.wait(10)
 
 
 def test_airflows_operators_run_and_watch_a_task(

@@ -1,4 +1,4 @@
-"""The executor without background threads."""
+"""Firehose without background threads."""
 
 from __future__ import annotations
 

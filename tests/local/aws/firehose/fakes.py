@@ -1,4 +1,4 @@
-"""Firehose's executor as a client sees it, on a bucket and a clock of the test's own."""
+"""Firehose as a client sees it, with a bucket and a clock that the test controls."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NOON = 1_790_000_000.0  # 2026-09-21T14:13:20Z
 
 
 class S3:
-    """A bucket's objects, and how many of the next puts fail."""
+    """The objects of a bucket; the next ``failing`` puts fail."""
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
@@ -44,7 +44,7 @@ class S3:
 
 
 class FakeServices:
-    """The server's side: every role but ``nobody`` can be assumed, all is allowed but what ``denied`` names."""
+    """The server's side: every role but ``nobody`` can be assumed; every action but those in ``denied`` is allowed."""
 
     def __init__(self, home: Path) -> None:
         self.settings = aws_settings(Settings(home=home, port=15300))
@@ -71,7 +71,7 @@ class FakeServices:
 
 
 class Clock:
-    """A clock that stands until it is moved."""
+    """A clock that only moves when a test moves it."""
 
     def __init__(self) -> None:
         self.now = NOON
@@ -81,7 +81,7 @@ class Clock:
 
 
 class Api:
-    """The executor as a client sees it, without background threads: ``tick`` delivers what is due."""
+    """Firehose as a client sees it, without background threads: ``tick`` delivers what is due."""
 
     def __init__(self, services: FakeServices, **options: Any) -> None:
         self.clock = Clock()

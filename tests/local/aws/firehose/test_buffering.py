@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from local.aws.firehose.configuration import Destination
+from local.aws.firehose.destination import Destination
 from local.aws.firehose.stream import Stream
 from tests.local.aws.firehose.fakes import CONFIGURATION, ROLE, Api, Clock
 
@@ -81,7 +81,7 @@ class TestBuffering:
         self, calls: list[list[int]], delimited: bool, tmp_path_factory: pytest.TempPathFactory
     ) -> None:
         processing = {"Enabled": True, "Processors": [{"Type": "AppendDelimiterToRecord"}]} if delimited else {}
-        destination = Destination.read({**CONFIGURATION, "ProcessingConfiguration": processing})
+        destination = Destination.parse({**CONFIGURATION, "ProcessingConfiguration": processing})
         object.__setattr__(destination, "size", 1000)
         bodies: list[bytes] = []
         clock = Clock()

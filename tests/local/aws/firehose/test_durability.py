@@ -1,4 +1,4 @@
-"""Nothing that Firehose has acknowledged is lost, by a full disk, a torn write or a kill."""
+"""No record that Firehose has acknowledged is lost by a full disk, an incomplete write or a kill."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ import pytest
 from local.aws.firehose import Firehose
 from local.aws.firehose.segment import SUFFIX, Segment
 from local.aws.protocol import AwsError
+from local.engines.waiting import wait_until
 from local.settings import ROOT
 from tests.local.aws.firehose.fakes import Api, FakeServices
 
 
 class TestDurability:
-    def test_a_torn_end_is_dropped_and_the_rest_kept(self, tmp_path: Path) -> None:
+    def test_an_incomplete_end_is_dropped_and_the_rest_kept(self, tmp_path: Path) -> None:
         path = tmp_path / "x.segment"
         segment = Segment.create(path, {"key": "k"})
         segment.append(b"first\n", 1)
@@ -104,9 +105,7 @@ class TestDurability:
         api.firehose.stop()
         assert len(synced) < 300  # of 400 calls
         again = Api(services)
-        deadline = time.monotonic() + 10
-        while again.firehose.streams["events"].pending() and time.monotonic() < deadline:
-            threading.Event().wait(0.01)
+        wait_until(lambda: not again.firehose.streams["events"].pending(), 10, "records are not delivered", 0.01)
         again.firehose.stop()
         lines = b"".join(services.s3.objects.values()).decode().split()
         assert sorted(lines) == sorted(f"{i}-{n}" for i in range(8) for n in range(50))
@@ -118,8 +117,7 @@ class TestDurability:
         api.create(BufferingHints={"SizeInMBs": 1, "IntervalInSeconds": 1})
         start = time.monotonic()
         api.put(b"a")
-        while not services.s3.objects and time.monotonic() < start + 10:
-            threading.Event().wait(0.01)
+        wait_until(lambda: services.s3.objects, 10, "there is no object", 0.01)
         took = time.monotonic() - start
         api.firehose.stop()
         assert list(services.s3.objects.values()) == [b"a"]
@@ -150,7 +148,7 @@ while True:
 
 @pytest.mark.services
 def test_a_killed_process_loses_no_acknowledged_record(tmp_path: Path) -> None:
-    """Twelve times: start, write as fast as it goes, SIGKILL at another moment; then every acknowledged id is in S3."""
+    """Twelve times: start, write as fast as possible, SIGKILL at a different moment; every acknowledged id is in S3."""
     (tmp_path / "s3").mkdir()
     acknowledged = 0
     starts = []
@@ -170,9 +168,7 @@ def test_a_killed_process_loses_no_acknowledged_record(tmp_path: Path) -> None:
         acknowledged = int([line for line in seen if line.endswith("\n")][-1])
     services = FakeServices(tmp_path)
     last = Api(services)
-    deadline = time.monotonic() + 20
-    while last.firehose.streams["events"].pending() and time.monotonic() < deadline:
-        threading.Event().wait(0.01)
+    wait_until(lambda: not last.firehose.streams["events"].pending(), 20, "records are not delivered", 0.01)
     last.firehose.stop()
     objects = {path.name.replace("+", "/"): path.read_bytes() for path in (tmp_path / "s3").iterdir()}
     for key, body in services.s3.objects.items():

@@ -1,4 +1,4 @@
-"""What CloudWatch is told of Firehose, and that nothing of it holds up or doubles anything."""
+"""What CloudWatch receives from Firehose, and that it neither delays nor repeats a delivery."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from local.aws.firehose.configuration import Destination
-from local.aws.firehose.monitoring import Reporter
-from local.aws.firehose.stream import RETRY_FOR, Stream
+from local.aws.firehose.destination import Destination
+from local.aws.firehose.monitoring import CloudWatchReporter
+from local.aws.firehose.stream import RETRY_SECONDS, Stream
 from tests.local.aws.firehose.fakes import CONFIGURATION, Api, Clock, FakeServices
 
 LOGGING = {"Enabled": True, "LogGroupName": "/firehose", "LogStreamName": "delivery"}
 
 
 class CloudWatch:
-    """Metrics and log events as they were put; refuses both while ``down``."""
+    """Keeps the metrics and log events that were put; refuses both while ``down``."""
 
     def __init__(self) -> None:
         self.down = False
@@ -38,7 +38,7 @@ class CloudWatch:
         kept.extend(given)
 
     def values(self, metric: str) -> list[float]:
-        """The metric's values in the order in which they were told."""
+        """The metric's values in the order in which they were put."""
         return [point["Value"] for point in self.points if point["MetricName"] == metric]
 
 
@@ -49,27 +49,28 @@ def api(tmp_path: Path) -> Api:
 
 @pytest.fixture
 def cloudwatch(api: Api) -> CloudWatch:
-    """Told by the executor's reporter."""
+    """The CloudWatch to which Firehose's reporter sends."""
     made = CloudWatch()
-    api.firehose.reporter = Reporter(api.firehose.streams, lambda: made, lambda _: made)
+    client: Any = made
+    api.firehose.reporter = CloudWatchReporter(api.firehose.streams, lambda: client, lambda _: client)
     return made
 
 
 def test_freshness_is_the_age_of_the_oldest_record_until_it_is_delivered(api: Api, cloudwatch: CloudWatch) -> None:
     api.create()
-    api.firehose.reporter.tell()
-    assert cloudwatch.points == []  # a stream that nothing happens to says nothing
+    api.firehose.reporter.report()
+    assert cloudwatch.points == []  # an idle stream sends nothing
     api.s3.failing = 1e9
     api.put(b"a", b"bc")
     for _ in range(3):
         api.tick(60)
-        api.firehose.reporter.tell()
+        api.firehose.reporter.report()
     assert cloudwatch.values("DeliveryToS3.DataFreshness") == [60, 120, 180]
     api.s3.failing = 0
     api.tick(60)
-    api.firehose.reporter.tell()
-    api.firehose.reporter.tell()
-    api.firehose.reporter.tell()
+    api.firehose.reporter.report()
+    api.firehose.reporter.report()
+    api.firehose.reporter.report()
     assert cloudwatch.values("DeliveryToS3.DataFreshness") == [60, 120, 180, 240, 0]
     assert cloudwatch.values("IncomingRecords") == cloudwatch.values("DeliveryToS3.Records") == [2]
     assert cloudwatch.values("IncomingBytes") == cloudwatch.values("DeliveryToS3.Bytes") == [3]
@@ -77,17 +78,17 @@ def test_freshness_is_the_age_of_the_oldest_record_until_it_is_delivered(api: Ap
     assert success == [{0.0: 1.0}] * 3 + [{1.0: 1.0}]
 
 
-def test_cloudwatch_that_fails_stops_no_delivery_and_is_told_later(api: Api, cloudwatch: CloudWatch) -> None:
+def test_a_failure_of_cloudwatch_stops_no_delivery_and_metrics_are_sent_later(api: Api, cloudwatch: CloudWatch) -> None:
     api.create(CloudWatchLoggingOptions=LOGGING)
     cloudwatch.down, api.s3.failing = True, 1
     api.put(b"a")
     api.tick(60)
-    api.firehose.reporter.tell()
+    api.firehose.reporter.report()
     api.tick(60)
-    api.firehose.reporter.tell()
+    api.firehose.reporter.report()
     assert list(api.s3.objects.values()) == [b"a"]
     cloudwatch.down = False
-    api.firehose.reporter.tell()
+    api.firehose.reporter.report()
     assert cloudwatch.values("IncomingRecords") == cloudwatch.values("DeliveryToS3.Records") == [1]
     (event,) = [json.loads(event["message"]) for event in cloudwatch.events]
     assert event["errorCode"] == "S3.ServiceException"
@@ -105,7 +106,7 @@ def test_a_kill_just_after_the_loss_was_counted_counts_it_once_and_delivers_noth
                 raise ConnectionError("S3 is down")
             delivered.append(key)
 
-        return Stream("events", tmp_path, Destination.read(CONFIGURATION), 1, put=put, clock=clock)
+        return Stream("events", tmp_path, Destination.parse(CONFIGURATION), 1, put=put, clock=clock)
 
     class Killed(BaseException):
         """The process ends here."""
@@ -115,7 +116,7 @@ def test_a_kill_just_after_the_loss_was_counted_counts_it_once_and_delivers_noth
 
     first = stream(down=True)
     first.put([b"ab"])
-    for seconds in (60.0, RETRY_FOR - 1):
+    for seconds in (60.0, RETRY_SECONDS - 1):
         clock.now += seconds
         first.tick()
     clock.now += 60

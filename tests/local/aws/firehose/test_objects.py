@@ -1,4 +1,4 @@
-"""Firehose's objects: names, compression, encryption, and what becomes of them when S3 refuses."""
+"""Firehose's objects: names, compression, encryption, and retries when S3 refuses them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from local.aws.firehose.stream import RETRY_FOR
+from local.aws.firehose.stream import RETRY_SECONDS
 from local.aws.protocol import AwsError
 from tests.local.aws.firehose.fakes import Api
 
@@ -113,14 +113,14 @@ class TestDeliveryFailures:
             api.tick(1)
         assert 59 <= len(api.s3.puts) <= 130
 
-    def test_after_24_hours_the_records_are_lost_counted_and_told(
+    def test_after_24_hours_the_records_are_lost_counted_and_logged(
         self, api: Api, caplog: pytest.LogCaptureFixture
     ) -> None:
         api.create()
         api.put(b"a\n", b"b\n")
         api.s3.failing = float("inf")
         api.tick(60)
-        api.tick(RETRY_FOR - 1)
+        api.tick(RETRY_SECONDS - 1)
         assert api.firehose.streams["events"].pending() == 2
         api.tick(61)
         assert api.firehose.streams["events"].pending() == 0

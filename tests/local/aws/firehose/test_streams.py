@@ -1,4 +1,4 @@
-"""Firehose's streams: limits and errors as AWS's, descriptions, permissions."""
+"""Firehose's streams: limits and errors like AWS's, descriptions, permissions."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class TestLimitsAndErrors:
         with pytest.raises(AwsError, match="InvalidArgumentException: Records size exceeds 4 MB limit"):
             api.put(*[b"x" * 8389] * 500)
 
-    def test_data_that_is_no_base64_is_refused(self, api: Api) -> None:
+    def test_data_that_is_not_base64_is_refused(self, api: Api) -> None:
         api.create()
         for record in ({"Data": "!"}, {"Data": 1}):
             error = api.error("PutRecordBatch", DeliveryStreamName="events", Records=[record])
@@ -68,7 +68,7 @@ class TestLimitsAndErrors:
             ({"RoleARN": "arn:aws:iam::123456789012:role/nobody"}, "unable to assume role .*role/nobody"),
         ],
     )
-    def test_a_configuration_that_aws_or_we_refuse(self, api: Api, changes: dict[str, Any], message: str) -> None:
+    def test_a_configuration_that_is_refused(self, api: Api, changes: dict[str, Any], message: str) -> None:
         with pytest.raises(AwsError, match=message) as caught:
             api.create(**changes)
         assert caught.value.code == "InvalidArgumentException"
@@ -91,11 +91,11 @@ class TestLimitsAndErrors:
             api.create(**changes)
         assert caught.value.code == "ValidationException"
 
-    def test_a_stream_that_is_no_direct_put_to_s3(self, api: Api) -> None:
+    def test_a_stream_other_than_direct_put_to_s3(self, api: Api) -> None:
         for payload, word in (
             ({"DeliveryStreamType": "KinesisStreamAsSource"}, "KinesisStreamAsSource"),
             ({"S3DestinationConfiguration": {"RoleARN": ROLE, "BucketARN": "arn:aws:s3:::b"}}, "S3Destination"),
-            ({}, "ExtendedS3DestinationConfiguration is needed"),
+            ({}, "ExtendedS3DestinationConfiguration must be given"),
         ):
             error = api.error("CreateDeliveryStream", **{"DeliveryStreamName": "events", **payload})
             assert (error.code, word in error.message) == ("InvalidArgumentException", True)

@@ -1,4 +1,4 @@
-"""What the tests of the Glue catalog share."""
+"""Calls and definitions that the tests of the Glue catalog share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Glue catalog: every completion of the emulator's replies, rights, clients, concurrent changes."""
+"""The Glue catalog: completed replies, rights, clients, concurrent changes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from local.aws.glue_catalog import GlueCatalog
 from local.aws.glue_catalog.journal import Journal
 from local.settings import ACCOUNT, REGION
 from tests.local.aws.glue_catalog.calls import MONTHS, ONCE, refused, replay
-from tests.support.aws_services import Emulator, LakeServer, running_emulator, running_server, wait_until
+from tests.support.aws_services import Emulator, LakeServer, running_emulator, running_server
 
 pytestmark = pytest.mark.services
 
@@ -77,7 +77,7 @@ def test_replies_hold_what_aws_always_sends(glue: Any) -> None:
     assert "ViewOriginalText" not in table
 
 
-def test_projection_that_is_off_is_told_to_trino_and_never_stored(lake: LakeServer, glue: Any) -> None:
+def test_projection_that_is_off_is_marked_for_trino_and_never_stored(lake: LakeServer, glue: Any) -> None:
     definition = {"Name": "films", "Parameters": {"projection.enabled": "false", "classification": "parquet"}}
     glue.create_table(DatabaseName="db", TableInput=definition)
     shown = glue.get_table(DatabaseName="db", Name="films")["Table"]["Parameters"]
@@ -140,7 +140,7 @@ def test_partition_calls_that_the_emulator_lacks(glue: Any) -> None:
 def test_an_update_replaces_the_definition_and_checks_the_version(glue: Any) -> None:
     glue.create_table(DatabaseName="db", TableInput={"Name": "t", "Parameters": {"a": "1"}, "Description": "old"})
     created = glue.get_table(DatabaseName="db", Name="t")["Table"]
-    assert "Owner" not in created  # an empty one could not be sent back
+    assert "Owner" not in created  # UpdateTable would refuse an empty one
     version = created["VersionId"]
     glue.update_table(DatabaseName="db", VersionId=version, TableInput={"Name": "t", "Owner": "me"})
     table = glue.get_table(DatabaseName="db", Name="t")["Table"]
@@ -220,14 +220,14 @@ def test_a_functions_catalog_writes_come_through_the_server(lake: LakeServer, gl
         Code={"ZipFile": code.getvalue()},
         Timeout=60,
     )
-    wait_until(lambda: function.get_function(FunctionName="writer")["Configuration"]["State"] == "Active")
+    function.get_waiter("function_active_v2").wait(FunctionName="writer", WaiterConfig={"Delay": 1})
     reply = function.invoke(FunctionName="writer")
     assert json.load(reply["Payload"]) == lake.settings.server_url
     journal = Journal(lake.settings.data / "glue")
     assert ("db", "fromlambda") in journal.catalog.tables
 
 
-def test_a_change_past_the_server_is_taken_in_not_undone(lake: LakeServer, glue: Any) -> None:
+def test_a_change_directly_in_the_emulator_is_kept(lake: LakeServer, glue: Any) -> None:
     glue.create_table(DatabaseName="db", TableInput={"Name": "t", "Description": "first"})
     lake.emulator.client("glue").update_table(DatabaseName="db", TableInput={"Name": "t", "Description": "second"})
     table = glue.get_table(DatabaseName="db", Name="t")["Table"]
@@ -236,8 +236,8 @@ def test_a_change_past_the_server_is_taken_in_not_undone(lake: LakeServer, glue:
     assert Journal(lake.settings.data / "glue").catalog.tables["db", "t"].version == 2
 
 
-def test_of_concurrent_commits_every_one_counts_once(lake: LakeServer, glue: Any) -> None:
-    """Eight writers add one to a number under optimistic locking; the journal ends with their sum."""
+def test_every_concurrent_commit_counts_once(lake: LakeServer, glue: Any) -> None:
+    """Eight writers increment a number with optimistic locking; the journal ends with their sum."""
     glue.create_table(DatabaseName="db", TableInput={"Name": "t", "Parameters": {"n": "0"}})
 
     def add(times: int) -> None:

@@ -1,4 +1,4 @@
-"""The journal of the Glue catalog, and what it restores after a loss."""
+"""The journal of the Glue catalog, and what is restored from it after a loss."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.local.aws.glue_catalog.calls import MONTHS, ONCE, refused, replay
 from tests.support.aws_services import running_emulator, running_server
 
 
-def test_the_journal_forgets_a_torn_record_and_nothing_else(tmp_path: Path) -> None:
+def test_the_journal_drops_an_incomplete_record_and_nothing_else(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     journal.append(database_record("a", {"Name": "a"}, 1), database_record("b", {"Name": "b"}, 1))
     journal.close()
@@ -42,20 +42,17 @@ def test_the_catalog_outlives_the_emulator(tmp_path: Path) -> None:
         for name in ("dropped", "stale", "events"):
             glue.create_table(DatabaseName="db", TableInput={**MONTHS, "Name": name})
         whose = {"DatabaseName": "db", "TableName": "events"}
-        glue.create_partition(**whose, PartitionInput={"Values": ["2026", "1"]})
-        glue.create_partition(**whose, PartitionInput={"Values": ["2026", "2"]})
-        emulator.stop()  # saved as it is here
+        for month in "12":
+            glue.create_partition(**whose, PartitionInput={"Values": ["2026", month]})
+        emulator.stop()  # saves this state
         emulator.start()
         glue.delete_table(DatabaseName="db", Name="dropped")
         for n in range(3):
             glue.update_table(DatabaseName="db", TableInput={"Name": "stale", "Parameters": {"metadata": str(n)}})
         glue.create_table(DatabaseName="db", TableInput={"Name": "new"})
         glue.create_partition(**whose, PartitionInput={"Values": ["2026", "3"]})
-        glue.update_partition(
-            **whose,
-            PartitionValueList=["2026", "2"],
-            PartitionInput={"Values": ["2026", "2"], "Parameters": {"a": "b"}},
-        )
+        changed = {"Values": ["2026", "2"], "Parameters": {"a": "b"}}
+        glue.update_partition(**whose, PartitionValueList=["2026", "2"], PartitionInput=changed)
         glue.delete_partition(**whose, PartitionValues=["2026", "1"])
         glue.create_database(DatabaseInput={"Name": "made"})
         glue.create_table(DatabaseName="made", TableInput={"Name": "t"})

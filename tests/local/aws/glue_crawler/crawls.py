@@ -1,4 +1,4 @@
-"""Crawls for the tests: a crawler's role, what lands, what is seen of its tables."""
+"""For the tests of crawlers: their role, landed objects, and what a crawl made of them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from local.engines.waiting import wait_until
 from local.settings import ACCOUNT, REGION
-from tests.support.aws_services import LakeServer, wait_until
+from tests.support.aws_services import LakeServer
 
 BUCKET = "crawled-bucket"
 GLUE = f"arn:aws:glue:{REGION}:{ACCOUNT}"
@@ -51,8 +52,13 @@ def land(lake: LakeServer, name: str, path: str, *events: dict[str, Any] | bytes
 
 def crawl(glue: Any, name: str) -> Any:
     glue.start_crawler(Name=name)
-    wait_until(lambda: glue.get_crawler(Name=name)["Crawler"]["State"] == "READY", what="the crawl")
-    return glue.get_crawler(Name=name)["Crawler"]["LastCrawl"]
+    return ready(glue, name)["LastCrawl"]
+
+
+def ready(glue: Any, name: str) -> Any:
+    """The crawler once its crawl has ended."""
+    wait_until(lambda: glue.get_crawler(Name=name)["Crawler"]["State"] == "READY", 60, f"{name} has not ended", 0.05)
+    return glue.get_crawler(Name=name)["Crawler"]
 
 
 def table(glue: Any, name: str) -> Any:

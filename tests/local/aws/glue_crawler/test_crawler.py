@@ -23,6 +23,7 @@ from tests.local.aws.glue_crawler.crawls import (
     log,
     months,
     parquet,
+    ready,
     role,
     table,
 )
@@ -32,7 +33,6 @@ from tests.support.aws_services import (
     point_clients_at,
     running_emulator,
     running_server,
-    wait_until,
 )
 
 pytestmark = pytest.mark.services
@@ -59,7 +59,7 @@ def glue(lake: LakeServer) -> Any:
 
 @pytest.fixture
 def crawler(lake: LakeServer, glue: Any, request: pytest.FixtureRequest) -> Callable[..., str]:
-    """Makes a crawler over ``<test>/streaming/`` with a table prefix of its own."""
+    """Creates a crawler over ``<test>/streaming/`` with a table prefix of its own."""
 
     def make(**definition: Any) -> str:
         name = str(request.node.name)
@@ -121,9 +121,9 @@ def test_new_months_and_drift_are_taken_in(lake: LakeServer, glue: Any, crawler:
         "state": "string",
         "country": "struct<code:string>",
     }
-    said = log(lake, name)
-    assert "new field country (struct<code:string>)" in said
-    assert "field film_id changed from int to string" in said
+    lines = log(lake, name)
+    assert "new field country (struct<code:string>)" in lines
+    assert "field film_id changed from int to string" in lines
     summary = json.loads(glue.list_crawls(CrawlerName=name)["Crawls"][0]["Summary"])
     assert summary["tables_updated"] == [f"landing.{name}_streaming"]
     assert glue.get_crawler_metrics(CrawlerNameList=[name])["CrawlerMetricsList"][0]["TablesUpdated"] == 1
@@ -181,7 +181,7 @@ def test_named_folders_csv_and_parquet(lake: LakeServer, glue: Any, crawler: Cal
     assert made["PartitionKeys"] == []
 
 
-def test_failures_are_told(lake: LakeServer, glue: Any, crawler: Callable[..., str]) -> None:
+def test_a_failed_crawl_has_its_reason(lake: LakeServer, glue: Any, crawler: Callable[..., str]) -> None:
     name = crawler()
     land(lake, name, "2026/08/a", b"prose\n")
     failed = crawl(glue, name)
@@ -216,8 +216,7 @@ def test_states_rights_and_refusals(lake: LakeServer, glue: Any, crawler: Callab
     assert refused(glue.start_crawler, Name=name) == "CrawlerRunningException"
     assert refused(glue.delete_crawler, Name=name) == "CrawlerRunningException"
     glue.stop_crawler(Name=name)
-    wait_until(lambda: glue.get_crawler(Name=name)["Crawler"]["State"] == "READY", what="the stop")
-    assert glue.get_crawler(Name=name)["Crawler"]["LastCrawl"]["Status"] == "CANCELLED"
+    assert ready(glue, name)["LastCrawl"]["Status"] == "CANCELLED"
     assert glue.list_crawls(CrawlerName=name)["Crawls"][0]["State"] == "STOPPED"
     assert refused(glue.stop_crawler, Name=name) == "CrawlerNotRunningException"
     assert refused(glue.start_crawler, Name="absent") == "EntityNotFoundException"
@@ -248,7 +247,7 @@ def test_operator_runs_the_crawler(
         run.execute({})
 
 
-def test_a_crawl_ended_by_a_kill_is_told(tmp_path: Path) -> None:
+def test_a_crawl_that_a_kill_ended_has_failed(tmp_path: Path) -> None:
     with running_emulator(tmp_path) as emulator:
         with running_server(emulator, [GlueCatalog, GlueCrawler]) as lake:
             emulator.client("s3").create_bucket(Bucket=BUCKET)
@@ -261,6 +260,6 @@ def test_a_crawl_ended_by_a_kill_is_told(tmp_path: Path) -> None:
         state = json.loads(path.read_text())
         path.write_text(json.dumps({**state, "state": "RUNNING"}))  # as a kill leaves it
         with running_server(emulator, [GlueCatalog, GlueCrawler]) as lake:
-            told = lake.client("glue").get_crawler(Name="x")["Crawler"]
-            assert (told["State"], told["LastCrawl"]["Status"]) == ("READY", "FAILED")
-            assert "killed" in told["LastCrawl"]["ErrorMessage"]
+            described = lake.client("glue").get_crawler(Name="x")["Crawler"]
+            assert (described["State"], described["LastCrawl"]["Status"]) == ("READY", "FAILED")
+            assert "killed" in described["LastCrawl"]["ErrorMessage"]

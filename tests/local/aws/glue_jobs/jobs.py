@@ -1,4 +1,4 @@
-"""Jobs for the tests: their scripts, data and role, and what is seen of their runs."""
+"""For the tests of jobs: scripts, data and role, and the state and processes of runs."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 
 import psutil
 
+from local.engines.waiting import wait_until
 from local.settings import ACCOUNT, REGION
-from tests.support.aws_services import Emulator, LakeServer, wait_until
+from tests.support.aws_services import Emulator, LakeServer
 
 ENDED = {"SUCCEEDED", "FAILED", "STOPPED", "TIMEOUT"}
 SCRIPT = """
@@ -68,7 +69,7 @@ DATA = [
 ]
 
 
-def furnish(emulator: Emulator) -> None:
+def upload_jobs(emulator: Emulator) -> None:
     s3 = emulator.client("s3")
     s3.create_bucket(Bucket="job-bucket")
     s3.put_object(Bucket="job-bucket", Key="in/events", Body=b'{"a":1}\n{"a":2}\n')
@@ -94,7 +95,7 @@ def make_job(lake: LakeServer, name: str, script: str = "sleeper.py", **definiti
 
 
 def ended(glue: Any, name: str, run_id: str, seconds: float = 300) -> Any:
-    wait_until(lambda: state(glue, name, run_id)["JobRunState"] in ENDED, seconds, f"the end of {name}", 0.5)
+    wait_until(lambda: state(glue, name, run_id)["JobRunState"] in ENDED, seconds, f"{name} has not ended", 0.5)
     return state(glue, name, run_id)
 
 
@@ -103,7 +104,7 @@ def state(glue: Any, name: str, run_id: str) -> Any:
 
 
 def descendants(lake: LakeServer) -> list[str]:
-    """Command lines of processes that work in this home."""
+    """The command lines of the processes that belong to this home's runs."""
     folder = str(lake.settings.data / "glue_jobs" / "work")
     lines = (" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"]))
     return [line for line in lines if folder in line]

@@ -1,4 +1,4 @@
-"""Glue jobs' arguments, and the error that a run shows."""
+"""The arguments of Glue jobs, and the error that a failed run shows."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from importlib.metadata import version
 import pytest
 
 from local.aws.glue_jobs import arguments as args
-from local.aws.glue_jobs.logs import last_error
+from local.aws.glue_jobs.run_logs import last_error
 from local.aws.protocol import AwsError
 
 
-def test_the_chained_conf_is_taken_apart() -> None:
+def test_the_chained_conf_is_split() -> None:
     assert args.spark_settings({"--conf": "a.b=c=d --conf  e.f=g h   --conf i=j"}) == {
         "a.b": "c=d",
         "e.f": "g h",
         "i": "j",
     }
     assert args.spark_settings({}) == {}
-    with pytest.raises(AwsError, match="no name=value"):
+    with pytest.raises(AwsError, match="not name=value"):
         args.spark_settings({"--conf": "a"})
 
 
 def test_a_runs_arguments_override_the_jobs_except_those_that_cannot_be() -> None:
     job = {"DefaultArguments": {"--a": "1", "--b": "2", "--c": "3"}, "NonOverridableArguments": {"--c": "fixed"}}
-    assert args.merged(job, {"--b": "given", "--c": "given"}) == {"--a": "1", "--b": "given", "--c": "fixed"}
+    assert args.merge(job, {"--b": "given", "--c": "given"}) == {"--a": "1", "--b": "given", "--c": "fixed"}
 
 
 def test_the_script_gets_only_its_own_arguments() -> None:
     given = {"--JOB_NAME": "j", "--conf": "a=b", "--enable-metrics": "true", "--mode": "hourly"}
-    assert args.for_script(given) == ["--JOB_NAME", "j", "--mode", "hourly"]
+    assert args.script_arguments(given) == ["--JOB_NAME", "j", "--mode", "hourly"]
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_the_script_gets_only_its_own_arguments() -> None:
 )
 def test_what_would_be_ignored_is_refused(refused: dict[str, str]) -> None:
     with pytest.raises(AwsError, match=next(iter(refused))):
-        args.check(refused)
+        args.refuse_unsupported(refused)
 
 
 def test_python_modules_are_checked_against_what_is_installed() -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,9 +11,9 @@ import pytest
 
 from local.aws.glue_catalog import GlueCatalog
 from local.aws.glue_jobs import GlueJobs
-from local.settings import ROOT
-from tests.local.aws.glue_jobs.jobs import ICEBERG, descendants, ended, furnish, make_job, state
-from tests.support.aws_services import Emulator, answers, root_client, running_emulator, running_server, wait_until
+from local.engines.waiting import wait_until
+from tests.local.aws.glue_jobs.jobs import ICEBERG, descendants, ended, make_job, state, upload_jobs
+from tests.support.aws_services import running_emulator, running_server, server_process
 
 RENEWING = """
 import sys, time, boto3
@@ -37,12 +34,12 @@ print("keys seen:", len(set(keys)))
 
 @pytest.mark.spark
 def test_credentials_renew_while_a_job_runs(tmp_path: Path) -> None:
-    """Sessions of eight seconds, a run of more than twenty: S3A, Iceberg and boto3 all go on."""
+    """With sessions of 8 s and a run of more than 20 s, S3A, Iceberg and boto3 all keep working."""
     with (
         running_emulator(tmp_path) as emulator,
         running_server(emulator, [GlueCatalog, GlueJobs], session_seconds=8) as lake,
     ):
-        furnish(emulator)
+        upload_jobs(emulator)
         emulator.client("s3").put_object(Bucket="job-bucket", Key="jobs/renewing.py", Body=RENEWING.encode())
         arguments = {"--datalake-formats": "iceberg", "--conf": ICEBERG}
         name = make_job(lake, "renewing", "renewing.py", DefaultArguments=arguments)
@@ -54,65 +51,43 @@ def test_credentials_renew_while_a_job_runs(tmp_path: Path) -> None:
         assert int(log.rpartition("keys seen: ")[2].split()[0]) >= 2
 
 
-def serve(emulator: Emulator) -> subprocess.Popen[bytes]:
-    """Our server as a process of its own."""
-    settings = emulator.settings
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
-        "LAKE_HOME": str(settings.home),
-        "LAKE_PORT": str(settings.port),
-        "PYTHONPATH": f"{ROOT}:{ROOT}/include",
-    }
-    with (settings.logs / "server.log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "local.commands.aws_server"], env=environment, stdout=log, stderr=log
-        )
-    wait_until(lambda: answers(f"{settings.server_url}/health"), what="our server")
-    return process
-
-
 @pytest.mark.spark
 def test_runs_are_found_again_after_a_kill_and_end_with_the_home(tmp_path: Path) -> None:
     with running_emulator(tmp_path) as emulator:
-        furnish(emulator)
+        upload_jobs(emulator)
         with running_server(emulator, [GlueCatalog, GlueJobs]) as lake:
             for name in ("survivor", "victim", "last"):
                 make_job(lake, name)
-        server = serve(emulator)
-        try:
-            glue = root_client(emulator.settings.server_url, "glue")
+        with server_process(emulator) as server:
+            glue = server.client("glue")
             runs = {
                 name: glue.start_job_run(JobName=name, Arguments={"--seconds": seconds})["JobRunId"]
                 for name, seconds in (("survivor", "8"), ("victim", "600"))
             }
             log = emulator.settings.logs / "glue"
-            wait_until(lambda: all((log / f"{run}.log").exists() for run in runs.values()), 180, "both runs' output")
+            wait_until(lambda: all((log / f"{run}.log").exists() for run in runs.values()), 180, "a run has no output")
             server.kill()
-            server.wait()
             for line in descendants(lake):
                 assert runs["survivor"] in line or runs["victim"] in line
             for process in psutil.process_iter(["cmdline"]):
                 if runs["victim"] in " ".join(process.info["cmdline"] or ()):
                     process.kill()
-            server = serve(emulator)
+            server.start()
             assert ended(glue, "survivor", runs["survivor"])["JobRunState"] == "SUCCEEDED"
             victim = ended(glue, "victim", runs["victim"])
             assert victim["JobRunState"] == "FAILED"
             assert "killed" in victim["ErrorMessage"]
 
             last = glue.start_job_run(JobName="last", Arguments={"--seconds": "600"})["JobRunId"]
-            wait_until((log / f"{last}.log").exists, 180, "the last run's output")
+            wait_until((log / f"{last}.log").exists, 180, "the last run has no output")
             started = time.monotonic()
-            server.send_signal(signal.SIGTERM)
-            server.wait(30)
+            server.process.send_signal(signal.SIGTERM)
+            server.process.wait(30)
             assert time.monotonic() - started < 20
             assert descendants(lake) == []
-            server = serve(emulator)
+            server.start()
             run = state(glue, "last", last)
             assert (run["JobRunState"], run["ErrorMessage"]) == (
                 "FAILED",
-                "The local home was stopped while this run was under way.",
+                "The local home was stopped while this run was in progress.",
             )
-        finally:
-            server.kill()
-            server.wait()

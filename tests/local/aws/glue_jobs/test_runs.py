@@ -13,26 +13,26 @@ from botocore.exceptions import ClientError
 
 from local.aws.glue_catalog import GlueCatalog
 from local.aws.glue_jobs import GlueJobs
-from tests.local.aws.glue_jobs.jobs import GLUE, ICEBERG, descendants, ended, furnish, make_job
+from local.engines.waiting import wait_until
+from tests.local.aws.glue_jobs.jobs import GLUE, ICEBERG, descendants, ended, make_job, upload_jobs
 from tests.support.aws_services import (
     Emulator,
     LakeServer,
     point_clients_at,
     running_emulator,
     running_server,
-    wait_until,
 )
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     with running_emulator(tmp_path_factory.mktemp("home")) as running:
-        furnish(running)
+        upload_jobs(running)
         yield running
 
 
 def short_minutes(services: Any) -> GlueJobs:
-    return GlueJobs(services, minute=2.0)
+    return GlueJobs(services, minute_seconds=2.0)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_a_job_reads_and_writes_under_its_role(lake: LakeServer, job: Callable[.
 
 
 @pytest.mark.spark
-def test_a_failure_is_told_as_glue_tells_it(lake: LakeServer, job: Callable[..., str]) -> None:
+def test_a_failed_run_has_the_error_message_that_glue_gives(lake: LakeServer, job: Callable[..., str]) -> None:
     glue = lake.client("glue")
     name = job()
     run = ended(glue, name, glue.start_job_run(JobName=name, Arguments={"--fail": "1"})["JobRunId"])
@@ -149,7 +149,7 @@ def test_one_run_at_a_time_and_stop(lake: LakeServer, job: Callable[..., str]) -
     name = job(DefaultArguments={"--seconds": "600"})
     run_id = glue.start_job_run(JobName=name)["JobRunId"]
     assert refused(glue.start_job_run, JobName=name)[0] == "ConcurrentRunsExceededException"
-    wait_until(lambda: descendants(lake) != [], what="the run's processes")
+    wait_until(lambda: descendants(lake), 60, "the run has no processes")
     reply = glue.batch_stop_job_run(JobName=name, JobRunIds=[run_id, "jr_absent"])
     assert [stopped["JobRunId"] for stopped in reply["SuccessfulSubmissions"]] == [run_id]
     assert reply["Errors"][0]["ErrorDetail"]["ErrorCode"] == "EntityNotFoundException"

@@ -1,4 +1,4 @@
-"""A run's processes: started in a session of their own, found again after a restart, ended to the last one."""
+"""The processes of a run: started in a session of their own, found again after a restart, and all ended."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 
 import psutil
 
-# Leaves the exit code in a file, so that it is known also to a server that was not there when the run ended.
+# Writes the exit code to a file, so that a server that was restarted in the meantime can read it.
 _WRAPPER = '"$@"; code=$?; echo $code > exit.new && mv exit.new exit'
 GRACE_SECONDS = 10.0
 
 
 def start(command: Sequence[str], environment: Mapping[str, str], work: Path) -> psutil.Process:
-    """Run a command in ``work``, its output in the files stdout and stderr there."""
+    """Run a command in the folder ``work``, with its output in the files stdout and stderr there."""
     with (work / "stdout").open("ab") as stdout, (work / "stderr").open("ab") as stderr:
         child = subprocess.Popen(
             ["/bin/sh", "-c", _WRAPPER, "sh", *command],
@@ -31,7 +31,7 @@ def start(command: Sequence[str], environment: Mapping[str, str], work: Path) ->
 
 
 def find(pid: int, started: float) -> psutil.Process | None:
-    """The process of that id if it is still the same one, and alive."""
+    """The process with this id, if it is alive and the same one that was started then."""
     try:
         process = psutil.Process(pid)
         same = abs(process.create_time() - started) < 1.0
@@ -41,7 +41,7 @@ def find(pid: int, started: float) -> psutil.Process | None:
 
 
 def wait(process: psutil.Process, seconds: float) -> bool:
-    """Wait for the end of a process, at most so long; whether it has ended."""
+    """Wait at most ``seconds`` for the end of a process; returns whether it has ended."""
     try:
         process.wait(seconds)
     except psutil.TimeoutExpired:
@@ -50,15 +50,15 @@ def wait(process: psutil.Process, seconds: float) -> bool:
 
 
 def exit_code(work: Path) -> int | None:
-    """The exit code that a run's command left; None when it was killed."""
+    """The exit code of a run's command; None when it was killed."""
     path = work / "exit"
     return int(path.read_text()) if path.exists() else None
 
 
 def end(leader: int) -> None:
-    """End every process of a run's session: politely, then not."""
+    """End every process of a run's session, by SIGTERM and after GRACE_SECONDS by SIGKILL."""
     for name, seconds in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, GRACE_SECONDS)):
-        members = _members(leader)
+        members = _session_members(leader)
         if not members:
             return
         for process in members:
@@ -69,7 +69,7 @@ def end(leader: int) -> None:
         psutil.wait_procs(members, timeout=seconds)
 
 
-def _members(leader: int) -> list[psutil.Process]:
+def _session_members(leader: int) -> list[psutil.Process]:
     members = []
     for process in psutil.process_iter():
         try:

@@ -1,7 +1,7 @@
-"""Table mappings of a DMS task: which tables are loaded, without which columns.
+"""Table mappings of a DMS task: which tables are loaded, and which of their columns are left out.
 
 Source of the rules: DMS user guide, "Using table mapping to specify task settings" and "Wildcards in table mapping"
-(% any text, _ one character, [ab] one of these). Served: selection rules (include, exclude, explicit) and the
+(% is any text, _ one character, [ab] one of these). Served: selection rules (include, exclude, explicit) and the
 transformation remove-column. Everything else (filters, load-order, rename, other rule types) is refused by name.
 """
 
@@ -60,11 +60,11 @@ class TableMappings:
 
     def selects(self, schema: str, table: str) -> bool:
         """Whether the table is loaded; an exclusion wins over every inclusion."""
-        return _any(self.included, schema, table) and not _any(self.excluded, schema, table)
+        return _matches_any(self.included, schema, table) and not _matches_any(self.excluded, schema, table)
 
     def removes(self, schema: str, table: str, column: str) -> bool:
         """Whether the column is left out."""
-        return _any(self.removed, schema, table, column)
+        return _matches_any(self.removed, schema, table, column)
 
 
 def _locator(rule: dict[str, Any], name: str, keys: tuple[str, ...], literal: bool = False) -> Patterns:
@@ -75,7 +75,7 @@ def _locator(rule: dict[str, Any], name: str, keys: tuple[str, ...], literal: bo
     missing = [key for key in keys if not locator.get(key)]
     if missing:
         raise ValueError(f"{name}: object-locator needs {missing[0]}")
-    return tuple(re.compile(re.escape(locator[key]) if literal else _like(locator[key])) for key in keys)
+    return tuple(re.compile(re.escape(locator[key]) if literal else _wildcards_to_regex(locator[key])) for key in keys)
 
 
 def _refuse_unknown(given: dict[str, Any], name: str, known: set[str]) -> None:
@@ -84,8 +84,8 @@ def _refuse_unknown(given: dict[str, Any], name: str, known: set[str]) -> None:
         raise ValueError(f"{name}: {unknown[0]!r} is not served by the local home")
 
 
-def _like(pattern: str) -> str:
-    """DMS's wildcards as a regular expression."""
+def _wildcards_to_regex(pattern: str) -> str:
+    """A pattern with DMS's wildcards as a regular expression."""
     parts = re.split(r"(%|_|\[[^\]]+\])", pattern)
     translated = {"%": ".*", "_": "."}
     return "".join(
@@ -94,5 +94,5 @@ def _like(pattern: str) -> str:
     )
 
 
-def _any(patterns: tuple[Patterns, ...], *names: str) -> bool:
+def _matches_any(patterns: tuple[Patterns, ...], *names: str) -> bool:
     return any(all(p.fullmatch(n) for p, n in zip(group, names, strict=True)) for group in patterns)

@@ -1,19 +1,16 @@
-"""What a caller must hold a right to."""
+"""The resources on which a caller needs a right to make a call."""
 
 from __future__ import annotations
 
 from local.aws.protocol import Payload
-from local.aws.settings import ACCOUNT, REGION
-
-ARN = f"arn:aws:glue:{REGION}:{ACCOUNT}"
 
 
-def resources(action: str, payload: Payload) -> list[str]:
-    """What AWS authorises an action on: the catalog, and the database and table it names.
+def authorized_resources(action: str, payload: Payload) -> list[str]:
+    """The resources on which AWS authorises an action: the catalog, and the database and tables that the call names.
 
     Source: AWS Glue Developer Guide, "Specifying AWS Glue resource ARNs".
     """
-    named = [f"{ARN}:catalog"]
+    named = ["catalog"]
     database = payload.get("DatabaseName")
     if action in {"GetDatabase", "UpdateDatabase", "DeleteDatabase"}:
         database = payload["Name"]
@@ -21,7 +18,7 @@ def resources(action: str, payload: Payload) -> list[str]:
         database = payload["DatabaseInput"]["Name"]
     if database is None:
         return named
-    named.append(f"{ARN}:database/{database}")
+    named.append(f"database/{database}")
     tables: list[str] = []
     if action in {"DeleteDatabase", "GetTables"}:
         tables = ["*"]
@@ -33,4 +30,4 @@ def resources(action: str, payload: Payload) -> list[str]:
         tables = [payload["Name"]]
     elif "TableName" in payload:
         tables = [payload["TableName"]]
-    return named + [f"{ARN}:table/{database}/{table}" for table in tables]
+    return named + [f"table/{database}/{table}" for table in tables]

@@ -1,6 +1,6 @@
-"""What AWS's replies and rules have and the emulator's lack: one function a deviation, applied by ``api``.
+"""What the emulator's replies and checks lack compared with AWS's: one function for each gap, called by ``api``.
 
-Each has a test. Sources: the emulator compared with the AWS Glue Web API Reference, and what Trino 406 stumbled over.
+Each has a test. Sources: a comparison of the emulator with the AWS Glue Web API Reference, and errors of Trino 406.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ import zlib
 from collections.abc import Sequence
 from typing import Any
 
-from local.aws.glue_catalog.expression import compiled, typed
+from local.aws.glue_catalog.expression import compile_expression, typed_value
 from local.aws.protocol import AwsError, Payload
 
-# Trino 406 takes projection.enabled=false for true; awswrangler writes it.
+# Trino 406 reads projection.enabled=false, which awswrangler writes, as true.
 IGNORE_PROJECTION = "trino.partition_projection.ignore"
 
-# Fields of a storage descriptor that AWS always sends; Trino reads Columns, SerdeInfo and NumberOfBuckets unchecked.
+# Fields of a storage descriptor that AWS always sends; Trino fails without Columns, SerdeInfo or NumberOfBuckets.
 STORAGE_DEFAULTS: Payload = {
     "Columns": [],
     "Compressed": False,
@@ -26,7 +26,7 @@ STORAGE_DEFAULTS: Payload = {
     "Parameters": {},
     "StoredAsSubDirectories": False,
 }
-# UpdateTable replaces the whole definition on AWS; the emulator keeps what a call leaves out.
+# On AWS, UpdateTable replaces the whole definition; the emulator keeps the old value of a field that is left out.
 TABLE_DEFAULTS: Payload = {
     "Description": "",
     "Owner": "",
@@ -42,8 +42,8 @@ TABLE_DEFAULTS: Payload = {
 DATABASE_DEFAULTS: Payload = {"Description": "", "LocationUri": None, "Parameters": {}}
 
 
-def fold_names(payload: Payload) -> Payload:
-    """Lower-case the names of databases and tables, as AWS stores them."""
+def lower_case_names(payload: Payload) -> Payload:
+    """The payload with the names of databases and tables in lower case, as AWS stores them."""
     folded = dict(payload)
     for field in ("DatabaseName", "TableName", "Name"):
         if isinstance(folded.get(field), str):
@@ -57,8 +57,8 @@ def fold_names(payload: Payload) -> Payload:
 
 
 def complete_table(table: Payload) -> Payload:
-    """A table as AWS sends it: no nulls, no empty owner (which no client could send back), a whole storage descriptor,
-    projection switched off told to Trino.
+    """A table as AWS sends it: without nulls, without an empty owner (which UpdateTable would refuse), with a complete
+    storage descriptor, and with the parameter that Trino needs when partition projection is off.
     """
     complete = {name: value for name, value in table.items() if value is not None and (name, value) != ("Owner", "")}
     complete["StorageDescriptor"] = {**STORAGE_DEFAULTS, **complete.get("StorageDescriptor", {})}
@@ -69,7 +69,7 @@ def complete_table(table: Payload) -> Payload:
 
 
 def complete_partition(partition: Payload, with_columns: bool = True) -> Payload:
-    """A partition as AWS sends it; ``with_columns`` false leaves its columns out (ExcludeColumnSchema)."""
+    """A partition as AWS sends it; without ``with_columns`` it has no columns (ExcludeColumnSchema)."""
     complete = {name: value for name, value in partition.items() if value is not None}
     complete["StorageDescriptor"] = {**STORAGE_DEFAULTS, **complete.get("StorageDescriptor", {})}
     if not with_columns:
@@ -77,22 +77,22 @@ def complete_partition(partition: Payload, with_columns: bool = True) -> Payload
     return complete
 
 
-def table_input(given: Payload) -> Payload:
-    """A table input without what only our replies add, in a form that replaces the whole definition."""
+def whole_table_input(given: Payload) -> Payload:
+    """A table input that replaces the whole definition, without the parameter that only our replies add."""
     parameters = {name: value for name, value in given.get("Parameters", {}).items() if name != IGNORE_PROJECTION}
     return {**TABLE_DEFAULTS, **given, "Parameters": parameters}
 
 
 def select_partitions(partitions: Sequence[Payload], keys: Sequence[Payload], request: Payload) -> list[Payload]:
-    """The partitions that ``Expression`` and ``Segment`` of a GetPartitions ask for (the emulator returns all)."""
+    """The partitions that match ``Expression`` and ``Segment`` of GetPartitions (the emulator returns all)."""
     chosen = list(partitions)
     if request.get("Expression"):
         types = [(key["Name"], key.get("Type", "string")) for key in keys]
-        condition = compiled(request["Expression"], types)
+        condition = compile_expression(request["Expression"], types)
 
         def row(partition: Payload) -> dict[str, Any]:
             pairs = zip(types, partition["Values"], strict=True)
-            return {name.lower(): typed(value, kind) for (name, kind), value in pairs}
+            return {name.lower(): typed_value(value, kind) for (name, kind), value in pairs}
 
         chosen = [partition for partition in chosen if condition(row(partition)) is True]
     if segment := request.get("Segment"):
@@ -101,7 +101,7 @@ def select_partitions(partitions: Sequence[Payload], keys: Sequence[Payload], re
     return chosen
 
 
-def check_values(values: Sequence[str], keys: Sequence[Payload]) -> None:
+def check_partition_values(values: Sequence[str], keys: Sequence[Payload]) -> None:
     """Refuse a partition whose values do not fit the table's keys, as AWS does."""
     if len(values) != len(keys):
         raise AwsError(
@@ -109,8 +109,8 @@ def check_values(values: Sequence[str], keys: Sequence[Payload]) -> None:
         )
 
 
-def search(tables: Sequence[Payload], request: Payload) -> list[Payload]:
-    """SearchTables: text in name, description or column names; filters on DatabaseName, Name and parameters."""
+def search_tables(tables: Sequence[Payload], request: Payload) -> list[Payload]:
+    """The tables that SearchTables finds: by text in name, description or column names, and by filters."""
     text = request.get("SearchText", "").strip('"').lower()
     found = []
     for table in tables:
@@ -118,12 +118,12 @@ def search(tables: Sequence[Payload], request: Payload) -> list[Payload]:
         if text and not any(text in word.lower() for word in (table["Name"], table.get("Description", ""), *columns)):
             continue
         fields = {**table.get("Parameters", {}), "DatabaseName": table["DatabaseName"], "Name": table["Name"]}
-        if all(_fits(fields.get(f["Key"], ""), f) for f in request.get("Filters", [])):
+        if all(_passes_filter(fields.get(f["Key"], ""), f) for f in request.get("Filters", [])):
             found.append(table)
     return found
 
 
-def _fits(value: str, wanted: Payload) -> bool:
+def _passes_filter(value: str, wanted: Payload) -> bool:
     comparator = wanted.get("Comparator", "EQUALS")
     if comparator != "EQUALS":
         raise AwsError("InvalidInputException", f"SearchTables compares by EQUALS in the local home, not {comparator}")

@@ -1,4 +1,4 @@
-"""What a stream's S3 destination is told to do: AWS's ExtendedS3DestinationConfiguration, checked and made usable."""
+"""A stream's S3 destination: AWS's ExtendedS3DestinationConfiguration, checked and parsed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from local.aws.firehose.prefix import Prefix, PrefixError, read_prefixes
+from local.aws.firehose.prefix import Prefix, PrefixError, parse_prefixes
 from local.aws.protocol import AwsError
 
 MIB = 1024 * 1024
@@ -17,13 +17,13 @@ NO_ENCRYPTION = {"NoEncryptionConfig": "NoEncryption"}
 
 
 def invalid(message: str) -> AwsError:
-    """AWS's error for an argument that is well formed but not allowed."""
+    """AWS's error for an argument that fits the service's model but is not allowed."""
     return AwsError("InvalidArgumentException", message)
 
 
 @dataclass(frozen=True)
 class Destination:
-    """One stream's delivery: where, how large (bytes), how often (seconds), in what shape."""
+    """Where and how a stream delivers. ``size`` is in bytes, ``interval`` in seconds."""
 
     role_arn: str
     bucket: str
@@ -35,21 +35,21 @@ class Destination:
     zone: tzinfo
     delimiter: bytes
     kms_key: str | None
-    log: tuple[str, str] | None  # group and stream that are told of failed deliveries
+    log: tuple[str, str] | None  # log group and log stream for failed deliveries
 
     @classmethod
-    def read(cls, configuration: Mapping[str, Any]) -> Destination:
-        """Check a configuration that fits the service's model.
+    def parse(cls, configuration: Mapping[str, Any]) -> Destination:
+        """Check and parse a configuration that fits the service's model.
 
         Raises:
-            AwsError: InvalidArgumentException as AWS does, or naming what is not supported.
+            AwsError: InvalidArgumentException, for what AWS refuses and for what is not supported here.
         """
         _refuse_unsupported(configuration)
         try:
-            prefix = read_prefixes(configuration.get("Prefix") or "", configuration.get("ErrorOutputPrefix") or "")
+            prefix = parse_prefixes(configuration.get("Prefix") or "", configuration.get("ErrorOutputPrefix") or "")
         except PrefixError as error:
             raise invalid(str(error)) from error
-        size, interval = _hints(configuration.get("BufferingHints"))
+        size, interval = _buffering(configuration.get("BufferingHints"))
         gzip = configuration.get("CompressionFormat", "UNCOMPRESSED") == "GZIP"
         extension = configuration.get("FileExtension") or ""
         encryption = configuration.get("EncryptionConfiguration") or {}
@@ -61,15 +61,15 @@ class Destination:
             interval=interval,
             gzip=gzip,
             extension=extension or (".gz" if gzip else ""),
-            zone=_zone(configuration.get("CustomTimeZone") or "UTC"),
+            zone=_time_zone(configuration.get("CustomTimeZone") or "UTC"),
             delimiter=_delimiter(configuration.get("ProcessingConfiguration") or {}),
             kms_key=encryption.get("KMSEncryptionConfig", {}).get("AWSKMSKeyARN"),
-            log=_log(configuration.get("CloudWatchLoggingOptions") or {}),
+            log=_log_stream(configuration.get("CloudWatchLoggingOptions") or {}),
         )
 
 
 def describe(configuration: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration as DescribeDeliveryStream words it: with AWS's defaults filled in."""
+    """The configuration as DescribeDeliveryStream returns it, with AWS's defaults filled in."""
     return {
         "BufferingHints": DEFAULT_HINTS,
         "CompressionFormat": "UNCOMPRESSED",
@@ -96,7 +96,7 @@ def _refuse_unsupported(configuration: Mapping[str, Any]) -> None:
         )
 
 
-def _hints(hints: Mapping[str, int] | None) -> tuple[int, int]:
+def _buffering(hints: Mapping[str, int] | None) -> tuple[int, int]:
     """Buffer size in bytes and interval in seconds; AWS wants both or neither."""
     if hints and set(hints) != set(DEFAULT_HINTS):
         raise invalid("BufferingHints: SizeInMBs and IntervalInSeconds must be given together")
@@ -104,7 +104,7 @@ def _hints(hints: Mapping[str, int] | None) -> tuple[int, int]:
     return chosen["SizeInMBs"] * MIB, chosen["IntervalInSeconds"]
 
 
-def _log(options: Mapping[str, Any]) -> tuple[str, str] | None:
+def _log_stream(options: Mapping[str, Any]) -> tuple[str, str] | None:
     if not options.get("Enabled", False):
         return None
     if not options.get("LogGroupName") or not options.get("LogStreamName"):
@@ -112,7 +112,7 @@ def _log(options: Mapping[str, Any]) -> tuple[str, str] | None:
     return options["LogGroupName"], options["LogStreamName"]
 
 
-def _zone(name: str) -> tzinfo:
+def _time_zone(name: str) -> tzinfo:
     if name == "UTC":
         return UTC
     try:
@@ -122,7 +122,7 @@ def _zone(name: str) -> tzinfo:
 
 
 def _delimiter(processing: Mapping[str, Any]) -> bytes:
-    r"""What AppendDelimiterToRecord puts after each record; the console's default is a newline, spelled ``\\n``."""
+    r"""What AppendDelimiterToRecord appends to each record; the console's default is a newline, written ``\\n``."""
     delimiter = b""
     if not processing.get("Enabled", False):
         return delimiter

@@ -1,27 +1,20 @@
-"""A task and its tables as AWS returns them."""
+"""Tasks and the statistics of their tables as AWS returns them."""
 
 from __future__ import annotations
 
 import time
 
-from local.aws.dms.full_load import BEFORE, COMPLETED, ERROR, LOADING
+from local.aws.dms.full_load import BEFORE_LOAD, COMPLETED, ERROR, LOADING
 from local.aws.protocol import Payload
 
 IDLE = ("ready", "stopped", "failed")
 _COUNTERS = (
-    "Inserts",
-    "Deletes",
-    "Updates",
-    "Ddls",
-    "AppliedInserts",
-    "AppliedDeletes",
-    "AppliedUpdates",
-    "AppliedDdls",
-)
+    "Inserts", "Deletes", "Updates", "Ddls", "AppliedInserts", "AppliedDeletes", "AppliedUpdates", "AppliedDdls",
+)  # fmt: skip
 
 
-def end(task: Payload, status: str, reason: str, message: str) -> None:
-    """Note how a run ended."""
+def note_end(task: Payload, status: str, reason: str, message: str) -> None:
+    """Record in a task how its run ended."""
     task.update({"Status": status, "StopReason": f"Stop Reason {reason}", "StopDate": time.time()})
     if message:
         task["LastFailureMessage"] = message
@@ -30,7 +23,7 @@ def end(task: Payload, status: str, reason: str, message: str) -> None:
             table["state"] = ERROR
 
 
-def view(task: Payload) -> Payload:
+def describe_task(task: Payload) -> Payload:
     """A task as AWS returns it."""
     tables = task.get("Tables", [])
     done = [table for table in tables if table["state"] == COMPLETED]
@@ -40,7 +33,7 @@ def view(task: Payload) -> Payload:
         "ElapsedTimeMillis": int(1000 * (task.get("StopDate", time.time()) - began)) if began else 0,
         "TablesLoaded": len(done),
         "TablesLoading": sum(table["state"] == LOADING for table in tables),
-        "TablesQueued": sum(table["state"] == BEFORE for table in tables),
+        "TablesQueued": sum(table["state"] == BEFORE_LOAD for table in tables),
         "TablesErrored": sum(table["state"] == ERROR for table in tables),
         **{key: task[key] for key in ("FreshStartDate", "StartDate", "StopDate") if key in task},
     }
@@ -52,8 +45,8 @@ def view(task: Payload) -> Payload:
     return {**{key: value for key, value in task.items() if key not in hidden}, "ReplicationTaskStats": stats}
 
 
-def statistics(table: Payload) -> Payload:
-    """A table's statistics as AWS returns them; nothing is captured or validated."""
+def describe_table(table: Payload) -> Payload:
+    """A table's statistics as AWS returns them. The counters of captured and validated rows stay 0."""
     answer: Payload = {
         "SchemaName": table["schema"],
         "TableName": table["name"],

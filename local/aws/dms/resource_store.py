@@ -1,4 +1,4 @@
-"""Instances, endpoints, tasks, certificates and connections of DMS: kept, found, filtered, cut into pages."""
+"""Stores DMS's instances, endpoints, tasks, certificates and connections, and lists them by filters and pages."""
 
 from __future__ import annotations
 
@@ -12,16 +12,10 @@ from local.aws.protocol import AwsError, Payload
 from local.aws.settings import ACCOUNT, REGION
 from local.engines.files import write_atomically
 
-INSTANCES, ENDPOINTS, TASKS, CERTIFICATES, CONNECTIONS, TAGS = (
-    "instances",
-    "endpoints",
-    "tasks",
-    "certificates",
-    "connections",
-    "tags",
-)
-_KINDS = {INSTANCES: "rep", ENDPOINTS: "endpoint", TASKS: "task", CERTIFICATES: "cert"}
-_WORDS = {
+INSTANCES, ENDPOINTS, TASKS, CERTIFICATES = "instances", "endpoints", "tasks", "certificates"
+CONNECTIONS, TAGS = "connections", "tags"
+_ARN_TYPES = {INSTANCES: "rep", ENDPOINTS: "endpoint", TASKS: "task", CERTIFICATES: "cert"}
+_DISPLAY_NAMES = {
     INSTANCES: "Replication instance",
     ENDPOINTS: "Endpoint",
     TASKS: "Replication task",
@@ -29,13 +23,13 @@ _WORDS = {
 }
 
 
-class Resources:
-    """All of DMS's state in one JSON file. Hold ``lock`` while reading and changing; ``save`` before leaving it."""
+class ResourceStore:
+    """All of DMS's state, in one JSON file. Hold ``lock`` to read or change it, and ``save`` before releasing it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self.lock = threading.RLock()
-        self._all: dict[str, dict[str, Payload]] = {kind: {} for kind in (*_KINDS, CONNECTIONS, TAGS)}
+        self._all: dict[str, dict[str, Payload]] = {kind: {} for kind in (*_ARN_TYPES, CONNECTIONS, TAGS)}
 
     def load(self) -> None:
         """Read what an earlier process saved."""
@@ -44,12 +38,12 @@ class Resources:
                 self._all.update(json.loads(self._path.read_text()))
 
     def save(self) -> None:
-        """Write everything, so that it survives a kill."""
+        """Write the whole state, so that it survives a kill."""
         with self.lock:
             write_atomically(self._path, json.dumps(self._all))
 
-    def of(self, kind: str) -> dict[str, Payload]:
-        """Resources of a kind by ARN."""
+    def by_arn(self, kind: str) -> dict[str, Payload]:
+        """The resources of a kind by their ARN."""
         return self._all[kind]
 
     def get(self, kind: str, arn: str) -> Payload:
@@ -57,30 +51,35 @@ class Resources:
         try:
             return self._all[kind][arn]
         except KeyError:
-            raise AwsError("ResourceNotFoundFault", f"{_WORDS[kind]} {arn} not found.") from None
+            raise AwsError("ResourceNotFoundFault", f"{_DISPLAY_NAMES[kind]} {arn} not found.") from None
+
+    def put(self, kind: str, arn: str, resource: Payload) -> None:
+        """Store one resource and save the state."""
+        self._all[kind][arn] = resource
+        self.save()
 
     def must_exist(self, arn: str) -> None:
-        """Raise ResourceNotFoundFault unless the ARN is that of a resource of any kind."""
-        if not any(arn in self._all[kind] for kind in _KINDS):
+        """Raise ResourceNotFoundFault unless a resource of any kind has this ARN."""
+        if not any(arn in self._all[kind] for kind in _ARN_TYPES):
             raise AwsError("ResourceNotFoundFault", f"Resource {arn} not found.")
 
     def new_arn(self, kind: str, identifier_key: str, identifier: str, resource_identifier: str | None) -> str:
-        """ARN of a new resource; raises ResourceAlreadyExistsFault when its identifier is taken."""
+        """The ARN of a new resource; raises ResourceAlreadyExistsFault when its identifier is taken."""
         if any(found[identifier_key] == identifier for found in self._all[kind].values()):
-            raise AwsError("ResourceAlreadyExistsFault", f"{_WORDS[kind]} {identifier} already exists.")
+            raise AwsError("ResourceAlreadyExistsFault", f"{_DISPLAY_NAMES[kind]} {identifier} already exists.")
         unique = resource_identifier or "".join(
             secrets.choice(string.ascii_uppercase + string.digits) for _ in range(26)
         )
-        return f"arn:aws:dms:{REGION}:{ACCOUNT}:{_KINDS[kind]}:{unique}"
+        return f"arn:aws:dms:{REGION}:{ACCOUNT}:{_ARN_TYPES[kind]}:{unique}"
 
     def delete(self, kind: str, arn: str) -> None:
-        """Forget a resource, its tags and its connections."""
+        """Remove a resource, its tags and its connections."""
         del self._all[kind][arn]
         self._all[TAGS].pop(arn, None)
         self.forget_connections(arn)
 
     def forget_connections(self, arn: str) -> None:
-        """What was tested with this instance or endpoint is not known any more."""
+        """Remove the results of connection tests with this instance or endpoint."""
         for name in [name for name in self._all[CONNECTIONS] if arn in name.split(" ")]:
             del self._all[CONNECTIONS][name]
 
@@ -89,8 +88,8 @@ def filtered(items: list[Payload], filters: list[Payload] | None, keys: dict[str
     """The items that match every filter; ``keys`` maps filter names to the items' keys.
 
     Raises:
-        AwsError: InvalidParameterValueException for a filter AWS does not have; ResourceNotFoundFault when filters
-            match nothing (the waiters for deletion rely on it).
+        AwsError: InvalidParameterValueException for a filter that AWS does not have; ResourceNotFoundFault when the
+            filters match nothing (boto3's waiters for a deletion rely on it).
     """
     for wanted in filters or []:
         key = keys.get(wanted["Name"])
@@ -102,8 +101,8 @@ def filtered(items: list[Payload], filters: list[Payload] | None, keys: dict[str
     return items
 
 
-def page(items: list[Payload], payload: Payload, key: str, most: int = 100) -> Payload:
-    """One page of a listing: ``MaxRecords`` from 20 to ``most``, ``Marker`` as the page before gave it."""
+def one_page(items: list[Payload], payload: Payload, key: str, most: int = 100) -> Payload:
+    """One page of a listing: ``MaxRecords`` is 20 to ``most``, ``Marker`` comes from the page before."""
     size = payload.get("MaxRecords") or 100
     if not 20 <= size <= most:
         raise AwsError("InvalidParameterValueException", f"MaxRecords {size} is not between 20 and {most}")

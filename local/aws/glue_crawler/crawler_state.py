@@ -1,4 +1,4 @@
-"""What the emulator does not know of crawlers: whether they run, and their crawls."""
+"""What the emulator does not store about a crawler: whether it runs, and its crawls."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ KEPT_CRAWLS = 100
 
 @dataclass
 class CrawlerState:
-    """One crawler; ``crawls`` are ListCrawls' entries, the newest last."""
+    """The state of one crawler; ``crawls`` are the entries of ListCrawls, the newest last."""
 
     name: str
     state: str = "READY"
     last_crawl: Payload | None = None
     crawls: list[Payload] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)  # duration of each crawl
     changes: Payload = field(default_factory=dict)  # of the last crawl, for GetCrawlerMetrics
 
-    def described(self, crawler: Payload) -> Payload:
-        """A definition as AWS sends it, with the crawler's true state."""
+    def description(self, crawler: Payload) -> Payload:
+        """A crawler's definition as AWS returns it, with its state and last crawl."""
         shown = {name: value for name, value in crawler.items() if value not in (None, {}, "")}
         shown |= {"State": self.state, "CrawlElapsedTime": 0}
         shown.pop("LastCrawl", None)
@@ -34,7 +34,7 @@ class CrawlerState:
         return shown
 
     def metrics(self) -> Payload:
-        """An entry of GetCrawlerMetrics."""
+        """The crawler's entry in the reply to GetCrawlerMetrics."""
         return {
             "CrawlerName": self.name,
             "TimeLeftSeconds": 0.0,

@@ -1,4 +1,4 @@
-"""The runs of jobs, each a small file, so that they survive a kill of the server."""
+"""The state of each job run, in a file of its own, so that it survives a kill of the server."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ UNFINISHED = ("STARTING", "RUNNING", "STOPPING")
 
 
 @dataclass
-class Run:
+class JobRun:
     """One run of a job. Times are epoch seconds, ``timeout`` is in minutes.
 
-    ``pid`` and ``pid_started`` name the run's process; ``shipped`` says how many bytes of which output are logged.
+    ``pid`` and ``pid_started`` identify the run's process; ``shipped`` holds how many bytes of each output are logged.
     """
 
     id: str
@@ -39,12 +39,12 @@ class Run:
 
     @property
     def is_unfinished(self) -> bool:
-        """Whether it counts against MaxConcurrentRuns."""
+        """Whether the run counts against MaxConcurrentRuns."""
         return self.state in UNFINISHED
 
-    def described(self) -> Payload:
-        """The run as GetJobRun gives it."""
-        shown: Payload = {
+    def description(self) -> Payload:
+        """The run as GetJobRun returns it."""
+        described: Payload = {
             **self.details,
             "Id": self.id,
             "Attempt": 0,
@@ -59,37 +59,37 @@ class Run:
             "LogGroupName": "/aws-glue/jobs",
         }
         if self.completed is not None:
-            shown["CompletedOn"] = self.completed
+            described["CompletedOn"] = self.completed
         if self.error:
-            shown["ErrorMessage"] = self.error
-        return shown
+            described["ErrorMessage"] = self.error
+        return described
 
 
-class RunStore:
+class JobRunStore:
     """All runs of one home."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._runs: dict[str, Run] = {}
+        self._runs: dict[str, JobRun] = {}
         for path in folder.glob("*.json"):
-            run = Run(**json.loads(path.read_text()))
+            run = JobRun(**json.loads(path.read_text()))
             self._runs[run.id] = run
 
-    def save(self, run: Run) -> None:
-        """Keep a run as it is now; on disk before this returns."""
+    def save(self, run: JobRun) -> None:
+        """Store a run as it is now; it is on disk when this returns."""
         run.modified = time.time()
         self._runs[run.id] = run
         write_atomically(self._folder / f"{run.id}.json", json.dumps(asdict(run)))
 
-    def get(self, job_name: str, run_id: str) -> Run | None:
-        """A run of that job, or None."""
+    def get(self, job_name: str, run_id: str) -> JobRun | None:
+        """The run of this job with this id, or None."""
         run = self._runs.get(run_id)
         return run if run is not None and run.job_name == job_name else None
 
-    def of(self, job_name: str) -> list[Run]:
-        """A job's runs, the newest first."""
+    def of_job(self, job_name: str) -> list[JobRun]:
+        """The runs of a job, the newest first."""
         return sorted((r for r in self._runs.values() if r.job_name == job_name), key=lambda r: -r.started)
 
-    def unfinished(self) -> Iterator[Run]:
-        """Runs that have not ended."""
+    def unfinished(self) -> Iterator[JobRun]:
+        """The runs that have not ended."""
         return (run for run in list(self._runs.values()) if run.is_unfinished)

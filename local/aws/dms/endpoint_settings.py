@@ -1,8 +1,8 @@
-"""The two endpoints of a full load: what their settings mean, and how they are reached.
+"""The settings of the two endpoints of a full load, and the connection to the source.
 
 Names and defaults: DMS API reference, S3Settings and MySQLSettings; user guide, "Using Amazon S3 as a target".
-Served: MySQL (or MariaDB) source by a secret in Secrets Manager; S3 target writing CSV, uncompressed. Any other setting
-is refused by name.
+Served: a MySQL (or MariaDB) source whose login is in Secrets Manager, and an S3 target for uncompressed CSV. Any other
+setting is refused by name.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pymysql.cursors import SSCursor
 
 SOURCE_ENGINES, TARGET_ENGINES = ("mysql", "mariadb"), ("s3",)
 SSL_MODES = ("none", "require", "verify-ca", "verify-full")
-# Settings that are what a full load to CSV does anyway
+# Settings that are accepted only with the values that change nothing in a full load to CSV
 _NEUTRAL_S3 = {
     "CompressionType": ("NONE", "none"),
     "DataFormat": ("csv",),
@@ -32,34 +32,25 @@ _NEUTRAL_S3 = {
     "PreserveTransactions": (False,),
 }
 _S3 = {
-    "ServiceAccessRoleArn",
-    "BucketName",
-    "BucketFolder",
-    "AddColumnName",
-    "CsvNullValue",
-    "CsvDelimiter",
-    "CsvRowDelimiter",
-    "Rfc4180",
-    "MaxFileSize",
-    "EncryptionMode",
-    "ServerSideEncryptionKmsKeyId",
+    "ServiceAccessRoleArn", "BucketName", "BucketFolder", "AddColumnName", "CsvNullValue", "CsvDelimiter",
+    "CsvRowDelimiter", "Rfc4180", "MaxFileSize", "EncryptionMode", "ServerSideEncryptionKmsKeyId",
     "ExpectedBucketOwner",
-}
+}  # fmt: skip
 _MYSQL = {"SecretsManagerSecretId", "SecretsManagerAccessRoleArn", "DatabaseName"}
-_SERVER_LOST = (2002, 2003, 2006, 2013, 1040, 1045, 1053, 1927)
+_CONNECTION_ERRORS = (2002, 2003, 2006, 2013, 1040, 1045, 1053, 1927)
 
 
 class StreamCursor(SSCursor):
-    """Rows as they come. On closing it reads what is left of its result, unless the connection is gone.
+    """A cursor that reads rows as they arrive. Closing it reads the rest of the result, unless the connection is lost.
 
-    pymysql itself would read from the closed socket then, and again when the result is collected as garbage.
+    On a lost connection pymysql's own cursor reads from the closed socket, and again when it is garbage-collected.
     """
 
     connection: Any
     _result: Any
 
     def close(self) -> None:
-        """End the result, or forget it."""
+        """Read the rest of the result, or drop it when the connection is lost."""
         connection, result = self.connection, self._result
         if connection is None or connection.open or result is None:
             super().close()
@@ -71,12 +62,12 @@ class StreamCursor(SSCursor):
 
 
 class SourceUnreachable(Exception):
-    """The MySQL server is down, refuses the login or broke off; the message names its host and port."""
+    """The MySQL server is down, refuses the login or closed the connection; the message names its host and port."""
 
 
 @dataclass(frozen=True)
 class S3Target:
-    """Where and how CSV files are written. Sizes in bytes."""
+    """Where and how the CSV files are written. Sizes are in bytes."""
 
     role_arn: str
     bucket: str
@@ -123,13 +114,13 @@ class S3Target:
         )
 
     def table_prefix(self, schema: str, table: str) -> str:
-        """Folder of a table's files, with the closing slash."""
+        """The key prefix of a table's files; it ends with a slash."""
         return "/".join(part for part in (self.folder, schema, table) if part) + "/"
 
 
 @dataclass(frozen=True)
 class MySqlSource:
-    """A MySQL server whose address and login stand in a secret. ``ca`` is PEM text for the verifying modes."""
+    """A MySQL server whose address and login are in a secret. ``ca`` is the PEM text of the verifying SSL modes."""
 
     secret_id: str
     role_arn: str
@@ -157,13 +148,13 @@ class MySqlSource:
         )
 
     def connect(self, session: boto3.Session) -> Connection[Any]:
-        """Open a connection whose values arrive as MySQL's own text (bytes for binary columns), TIMESTAMP in UTC.
+        """Open a connection that returns values as MySQL's own text (binary columns as bytes) and TIMESTAMP in UTC.
 
         Args:
             session: under the endpoint's access role; it reads the secret.
 
         Raises:
-            SourceUnreachable: naming host and port.
+            SourceUnreachable: the message names host and port.
         """
         secret = json.loads(session.client("secretsmanager").get_secret_value(SecretId=self.secret_id)["SecretString"])
         host, port = secret["host"], int(secret["port"])
@@ -183,7 +174,7 @@ class MySqlSource:
                 connect_timeout=10,
             )
         except (pymysql.MySQLError, OSError) as error:
-            raise unreachable(host, port, error) from error
+            raise source_unreachable(host, port, error) from error
 
     def _tls(self) -> ssl.SSLContext | None:
         if self.ssl_mode == "none":
@@ -195,16 +186,16 @@ class MySqlSource:
         return context
 
 
-def unreachable(host: str, port: int, error: Exception) -> SourceUnreachable:
-    """The error in words that name the server."""
+def source_unreachable(host: str, port: int, error: Exception) -> SourceUnreachable:
+    """The error with a message that names the server."""
     reason = error.args[-1] if error.args else error
     return SourceUnreachable(f"Cannot connect to the MySQL source endpoint at {host}:{port}: {reason}")
 
 
-def is_lost(error: Exception) -> bool:
-    """Whether the server is gone, rather than the statement wrong."""
+def is_connection_lost(error: Exception) -> bool:
+    """Whether the connection is lost, as opposed to an error in the statement."""
     return isinstance(error, OSError | pymysql.InterfaceError) or (
-        isinstance(error, pymysql.MySQLError) and bool(error.args) and error.args[0] in _SERVER_LOST
+        isinstance(error, pymysql.MySQLError) and bool(error.args) and error.args[0] in _CONNECTION_ERRORS
     )
 
 
@@ -221,5 +212,5 @@ def _refuse(name: str, given: dict[str, Any], served: set[str], neutral: dict[st
 
 
 def _unescaped(text: str) -> str:
-    r"""Delimiters come as characters or as the two characters of an escape (``\n``, ``\t``, ``\r``)."""
+    r"""A delimiter given as an escape of two characters (``\n``, ``\t``, ``\r``) becomes the character itself."""
     return text.replace("\\n", "\n").replace("\\t", "\t").replace("\\r", "\r")
