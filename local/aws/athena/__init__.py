@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from local.aws.athena.listing import Listing
-from local.aws.athena.queries import Queries
-from local.aws.athena.runs import Runs
-from local.aws.athena.saved import Saved
+from local.aws.athena.executions import Executions
+from local.aws.athena.metadata_api import MetadataApi
+from local.aws.athena.query_api import QueryApi
+from local.aws.athena.saved_api import SavedApi
 from local.aws.athena.store import Store
 from local.aws.protocol import Handler, Services
 
@@ -28,19 +28,19 @@ class Athena:
 
     def __init__(self, services: Services) -> None:
         self._store = Store(services.settings.data / "athena" / "athena.sqlite")
-        self._runs = Runs(services, self._store)
-        saved = Saved(services, self._store)
+        self._executions = Executions(services, self._store)
+        saved = SavedApi(services, self._store)
         self.actions: Mapping[str, Handler] = {
-            **Queries(services, self._store, self._runs, saved).actions,
+            **QueryApi(services, self._store, self._executions, saved).actions,
             **saved.actions,
-            **Listing(services, self._store, self._runs).actions,
+            **MetadataApi(services, self._store, self._executions).actions,
         }
 
     def start(self) -> None:
         """Mark queries that a kill interrupted as failed."""
-        self._runs.start()
+        self._executions.start()
 
     def stop(self) -> None:
         """Cancel running queries."""
-        self._runs.stop()
+        self._executions.stop()
         self._store.close()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from local.aws.athena import hive_ddl
-from local.aws.athena.access import split_location
-from local.aws.athena.lake_types import is_iceberg
-from local.aws.athena.rights import Rights
+from local.aws.athena.api import split_location
+from local.aws.athena.glue_tables import is_iceberg
+from local.aws.athena.rights import CallerRights
 from local.aws.athena.show import StatementFailed
 from local.aws.athena.tokens import Cursor, quote
 
@@ -28,7 +28,7 @@ def table_input(table: dict[str, Any]) -> dict[str, Any]:
 class AlterTable:
     """One ALTER TABLE on a table as Glue returned it; ``glue`` is a client."""
 
-    def __init__(self, glue: Any, rights: Rights, database: str, table: dict[str, Any]) -> None:
+    def __init__(self, glue: Any, rights: CallerRights, database: str, table: dict[str, Any]) -> None:
         self._glue, self._rights, self._database, self._table = glue, rights, database, table
         self._name = str(table["Name"])
         self._iceberg = is_iceberg(table)

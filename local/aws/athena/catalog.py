@@ -9,11 +9,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from local.aws.athena import hive_ddl, lake_types, show
-from local.aws.athena.access import split_location
+from local.aws.athena import glue_tables, hive_ddl, show
 from local.aws.athena.alter import AlterTable
-from local.aws.athena.rights import Rights
-from local.aws.athena.show import Answer, StatementFailed
+from local.aws.athena.api import split_location
+from local.aws.athena.rights import CallerRights
+from local.aws.athena.show import StatementFailed, TextResult
 from local.aws.athena.statements import Statement
 from local.aws.athena.tokens import Cursor, literal, quote
 from local.aws.athena.translate import optimize, vacuum
@@ -24,22 +24,22 @@ Table = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Engine:
+class TrinoStatements:
     """The statement is left to Trino: these, in order. ``answer`` makes the result of the rows of the last one."""
 
     statements: tuple[str, ...]
-    answer: Callable[[list[list[Any]]], Answer] = field(default=lambda rows: Answer())  # noqa: ARG005
+    answer: Callable[[list[list[Any]]], TextResult] = field(default=lambda rows: TextResult())  # noqa: ARG005
 
 
 class Catalog:
     """Runs one caller's statements; ``glue`` and ``s3`` are clients of the analysts' role."""
 
-    def __init__(self, glue: Any, s3: Any, rights: Rights, database: str) -> None:
+    def __init__(self, glue: Any, s3: Any, rights: CallerRights, database: str) -> None:
         self._glue, self._s3, self._rights, self._database = glue, s3, rights, database
 
-    def run(self, statement: Statement) -> Answer | Engine:
+    def run(self, statement: Statement) -> TextResult | TrinoStatements:
         """Do it; raises StatementFailed, Denied or SqlError."""
-        handler: Callable[[str], Answer | Engine] = getattr(self, f"_{statement.kind.lower()}")
+        handler: Callable[[str], TextResult | TrinoStatements] = getattr(self, f"_{statement.kind.lower()}")
         try:
             return handler(statement.sql)
         except ClientError as error:
@@ -54,11 +54,11 @@ class Catalog:
             raise StatementFailed(
                 f"FAILED: SemanticException [Error 10001]: Table not found {database}.{name}"
             ) from error
-        return lake_types.completed(table, self._s3)
+        return glue_tables.completed(table, self._s3)
 
     # databases
 
-    def _create_database(self, sql: str) -> Answer:
+    def _create_database(self, sql: str) -> TextResult:
         cursor = Cursor(sql, hive=True)
         cursor.at = 2
         if_not_exists = cursor.accept("IF", "NOT", "EXISTS")
@@ -78,9 +78,9 @@ class Catalog:
         except self._glue.exceptions.AlreadyExistsException:
             if not if_not_exists:
                 raise
-        return Answer()
+        return TextResult()
 
-    def _drop_database(self, sql: str) -> Answer:
+    def _drop_database(self, sql: str) -> TextResult:
         cursor = Cursor(sql, hive=True)
         cursor.at = 2
         if_exists = cursor.accept("IF", "EXISTS")
@@ -102,9 +102,9 @@ class Catalog:
         except self._glue.exceptions.EntityNotFoundException as error:
             if not if_exists:
                 raise StatementFailed(_no_database(name)) from error
-        return Answer()
+        return TextResult()
 
-    def _show_databases(self, sql: str) -> Answer:
+    def _show_databases(self, sql: str) -> TextResult:
         cursor = Cursor(sql, hive=True)
         cursor.at = 2
         cursor.accept("LIKE")
@@ -112,7 +112,7 @@ class Catalog:
         self._rights.glue("GetDatabases")
         pages = self._glue.get_paginator("get_databases").paginate()
         names = (database["Name"] for page in pages for database in page["DatabaseList"])
-        return Answer.lines("database_name", filter(pattern, sorted(names)))
+        return TextResult.lines("database_name", filter(pattern, sorted(names)))
 
     # tables
 
@@ -120,7 +120,7 @@ class Catalog:
         pages = self._glue.get_paginator("get_tables").paginate(DatabaseName=database)
         return sorted((table for page in pages for table in page["TableList"]), key=lambda table: str(table["Name"]))
 
-    def _listed(self, sql: str, column: str, wanted: Callable[[Table], bool]) -> Answer:
+    def _listed(self, sql: str, column: str, wanted: Callable[[Table], bool]) -> TextResult:
         cursor = Cursor(sql, hive=True)
         cursor.at = 2
         database = cursor.expect_name() if cursor.accept("IN") or cursor.accept("FROM") else self._database
@@ -131,35 +131,35 @@ class Catalog:
             names = [table["Name"] for table in self._tables(database) if wanted(table)]
         except self._glue.exceptions.EntityNotFoundException as error:
             raise StatementFailed(_no_database(database)) from error
-        return Answer.lines(column, filter(pattern, names))
+        return TextResult.lines(column, filter(pattern, names))
 
-    def _show_tables(self, sql: str) -> Answer:
+    def _show_tables(self, sql: str) -> TextResult:
         return self._listed(sql, "tab_name", bool)
 
-    def _show_views(self, sql: str) -> Answer:
+    def _show_views(self, sql: str) -> TextResult:
         return self._listed(sql, "views", lambda table: table.get("TableType") == "VIRTUAL_VIEW")
 
-    def _create_table(self, sql: str) -> Answer | Engine:
+    def _create_table(self, sql: str) -> TextResult | TrinoStatements:
         ddl = hive_ddl.parse_create_table(sql, self._database)
         self._rights.glue("CreateTable", ddl.database, ddl.table)
         if ddl.is_iceberg:
             self._rights.objects("PutObject", ddl.location)
-            return Engine((ddl.iceberg_sql(),))
+            return TrinoStatements((ddl.iceberg_sql(),))
         split_location(ddl.location)
         try:
             self._glue.create_table(DatabaseName=ddl.database, TableInput=ddl.table_input())
         except self._glue.exceptions.AlreadyExistsException:
             if not ddl.if_not_exists:
                 raise
-        return Answer()
+        return TextResult()
 
-    def _drop_table(self, sql: str) -> Answer | Engine:
+    def _drop_table(self, sql: str) -> TextResult | TrinoStatements:
         return self._drop(sql, view=False)
 
-    def _drop_view(self, sql: str) -> Answer | Engine:
+    def _drop_view(self, sql: str) -> TextResult | TrinoStatements:
         return self._drop(sql, view=True)
 
-    def _drop(self, sql: str, view: bool) -> Answer | Engine:
+    def _drop(self, sql: str, view: bool) -> TextResult | TrinoStatements:
         cursor = Cursor(sql, hive=True)
         cursor.at = 2
         if_exists = cursor.accept("IF", "EXISTS")
@@ -169,23 +169,23 @@ class Catalog:
             table = self._table(database, name, "DeleteTable")
         except StatementFailed:
             if if_exists:
-                return Answer()
+                return TextResult()
             raise
         if (table.get("TableType") == "VIRTUAL_VIEW") != view:
             raise StatementFailed(f"FAILED: SemanticException {database}.{name} is {'not ' if view else ''}a view")
-        if lake_types.is_iceberg(table):  # Athena deletes the data of an Iceberg table, never that of another
+        if glue_tables.is_iceberg(table):  # Athena deletes the data of an Iceberg table, never that of another
             self._rights.objects("DeleteObject", table["StorageDescriptor"]["Location"])
-            return Engine((f"DROP TABLE iceberg.{quote(database)}.{quote(name)}",))
+            return TrinoStatements((f"DROP TABLE iceberg.{quote(database)}.{quote(name)}",))
         self._glue.delete_table(DatabaseName=database, Name=name)
-        return Answer()
+        return TextResult()
 
-    def _alter_table(self, sql: str) -> Answer | Engine:
+    def _alter_table(self, sql: str) -> TextResult | TrinoStatements:
         cursor = Cursor(sql, hive=True)
         cursor.at = 2
         database, name = cursor.expect_table(self._database)
         table = self._table(database, name, "UpdateTable")
         statements = AlterTable(self._glue, self._rights, database, table).run(cursor)
-        return Engine(statements) if statements else Answer()
+        return TrinoStatements(statements) if statements else TextResult()
 
     # partitions
 
@@ -200,22 +200,22 @@ class Catalog:
             raise StatementFailed(f"FAILED: SemanticException table {name} is not partitioned")
         return database, name, table
 
-    def _msck_repair_table(self, sql: str) -> Engine:
+    def _msck_repair_table(self, sql: str) -> TrinoStatements:
         database, name, table = self._partitioned(sql, 3)
         self._rights.glue("BatchCreatePartition", database, name)
         self._rights.objects("GetObject", table["StorageDescriptor"]["Location"])
-        return Engine(
+        return TrinoStatements(
             (f"CALL awsdatacatalog.system.sync_partition_metadata({literal(database)}, {literal(name)}, 'ADD')",)
         )
 
-    def _show_partitions(self, sql: str) -> Answer:
+    def _show_partitions(self, sql: str) -> TextResult:
         database, name, table = self._partitioned(sql, 2)
         self._rights.glue("GetPartitions", database, name)
         pages = self._glue.get_paginator("get_partitions").paginate(DatabaseName=database, TableName=name)
         keys = [key["Name"] for key in table["PartitionKeys"]]
         found = (partition["Values"] for page in pages for partition in page["Partitions"])
         lines = ("/".join(f"{key}={value}" for key, value in zip(keys, values, strict=True)) for values in found)
-        return Answer.lines("partition", sorted(lines))
+        return TextResult.lines("partition", sorted(lines))
 
     # descriptions
 
@@ -225,7 +225,7 @@ class Catalog:
         database, name = cursor.expect_table(self._database)
         return cursor, database, self._table(database, name)
 
-    def _describe(self, sql: str) -> Answer:
+    def _describe(self, sql: str) -> TextResult:
         words = Cursor(sql, hive=True)
         words.at = 1
         full = words.accept("FORMATTED") or words.accept("EXTENDED")
@@ -233,7 +233,7 @@ class Catalog:
         cursor.expect_end()
         return show.describe(database, table, full)
 
-    def _show_columns(self, sql: str) -> Answer:
+    def _show_columns(self, sql: str) -> TextResult:
         cursor = Cursor(sql, hive=True)
         cursor.at = 2
         if not cursor.accept("IN"):
@@ -242,9 +242,9 @@ class Catalog:
         if cursor.accept("IN") or cursor.accept("FROM"):
             database = cursor.expect_name()
         cursor.expect_end()
-        return Answer.lines("field", (f"{item['Name']:<20}" for item in show.columns(self._table(database, name))))
+        return TextResult.lines("field", (f"{item['Name']:<20}" for item in show.columns(self._table(database, name))))
 
-    def _show_tblproperties(self, sql: str) -> Answer:
+    def _show_tblproperties(self, sql: str) -> TextResult:
         cursor, _, table = self._described(sql, 2)
         properties = table.get("Parameters", {})
         if cursor.token:
@@ -254,51 +254,51 @@ class Catalog:
             missing = f"Table {table['Name']} does not have property: {wanted}"
             properties = {wanted: properties.get(wanted, missing)}
         cursor.expect_end()
-        return Answer(
+        return TextResult(
             ("prpt_name", "prpt_value"), tuple(f"{name}\t{value}" for name, value in sorted(properties.items()))
         )
 
-    def _show_create_table(self, sql: str) -> Answer:
+    def _show_create_table(self, sql: str) -> TextResult:
         cursor, database, table = self._described(sql, 3)
         cursor.expect_end()
         if table.get("TableType") == "VIRTUAL_VIEW":
             raise StatementFailed(f"FAILED: SemanticException {table['Name']} is a view: use SHOW CREATE VIEW")
-        return Answer.lines("createtab_stmt", show.show_create_table(database, table).split("\n"))
+        return TextResult.lines("createtab_stmt", show.show_create_table(database, table).split("\n"))
 
-    def _show_create_view(self, sql: str) -> Engine:
+    def _show_create_view(self, sql: str) -> TrinoStatements:
         cursor, database, table = self._described(sql, 3)
         cursor.expect_end()
-        return Engine(
+        return TrinoStatements(
             (f"SHOW CREATE VIEW awsdatacatalog.{quote(database)}.{quote(table['Name'])}",),
-            lambda rows: Answer.lines("Create View", str(rows[0][0]).split("\n")),
+            lambda rows: TextResult.lines("Create View", str(rows[0][0]).split("\n")),
         )
 
     # upkeep of Iceberg tables
 
     def _iceberg(self, database: str, name: str, what: str) -> Table:
         table = self._table(database, name, "UpdateTable")
-        if not lake_types.is_iceberg(table):
+        if not glue_tables.is_iceberg(table):
             raise StatementFailed(f"NOT_SUPPORTED: {what} needs an Iceberg table: {database}.{name}")
         self._rights.objects("GetObject", table["StorageDescriptor"]["Location"])
         return table
 
-    def _optimize(self, sql: str) -> Engine:
+    def _optimize(self, sql: str) -> TrinoStatements:
         statement, database, name = optimize(sql, self._database)
         table = self._iceberg(database, name, "OPTIMIZE")
         self._rights.objects("PutObject", table["StorageDescriptor"]["Location"])
-        return Engine((statement,))
+        return TrinoStatements((statement,))
 
-    def _vacuum(self, sql: str) -> Engine:
+    def _vacuum(self, sql: str) -> TrinoStatements:
         database, name = vacuum(sql, self._database)
         table = self._iceberg(database, name, "VACUUM")
         self._rights.objects("DeleteObject", table["StorageDescriptor"]["Location"])
-        properties = lake_types.metadata(table, self._s3).get("properties", {})
+        properties = glue_tables.metadata(table, self._s3).get("properties", {})
         age = properties.get("vacuum_max_snapshot_age_seconds", str(VACUUM_AGE_SECONDS))
         if not re.fullmatch(r"\d+", age):
             raise StatementFailed(f"INVALID_TABLE_PROPERTY: vacuum_max_snapshot_age_seconds = {age}")
         alter = f"ALTER TABLE iceberg.{quote(database)}.{quote(name)} EXECUTE"
         steps = ("expire_snapshots", "remove_orphan_files")
-        return Engine(tuple(f"{alter} {step}(retention_threshold => '{age}s')" for step in steps))
+        return TrinoStatements(tuple(f"{alter} {step}(retention_threshold => '{age}s')" for step in steps))
 
 
 def _no_database(name: str) -> str:

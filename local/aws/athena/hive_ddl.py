@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from local.aws.athena.lake_types import split_types
+from local.aws.athena.glue_tables import split_types
 from local.aws.athena.tokens import Cursor, SqlError, literal, quote, tokenize, unquote
 
 _HADOOP = "org.apache.hadoop"

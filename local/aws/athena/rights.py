@@ -10,8 +10,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from local.aws.athena.access import split_location
-from local.aws.athena.lake_types import is_iceberg, location
+from local.aws.athena.api import split_location
+from local.aws.athena.glue_tables import is_iceberg, location
 from local.aws.protocol import AwsError, Caller, Services
 from local.aws.settings import ACCOUNT, REGION
 
@@ -24,7 +24,7 @@ class Denied(Exception):
 
 
 @dataclass
-class Touched:
+class AccessedTables:
     """What a statement reads and writes: Glue tables by "database.table", the location of the table written to."""
 
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -41,7 +41,7 @@ def glue_resources(database: str = "", table: str = "") -> list[str]:
     return arns
 
 
-class Rights:
+class CallerRights:
     """The rights of one caller."""
 
     def __init__(self, services: Services, caller: Caller) -> None:
@@ -75,20 +75,20 @@ class Rights:
                 "your KMS key"
             ) from error
 
-    def query(self, io_plan: str, kind: str, glue: Any) -> Touched:
+    def query(self, io_plan: str, kind: str, glue: Any) -> AccessedTables:
         """Raise Denied unless the caller may read, and write, all that Trino's IO plan of a statement names.
 
         ``glue`` is a Glue client.
         """
         plan = json.loads(io_plan)
-        touched = Touched()
+        touched = AccessedTables()
         for item in plan["inputTableColumnInfos"]:
             self._table(item["table"], glue, touched, write="")
         if output := plan.get("outputTable"):
             self._table(output, glue, touched, write=kind)
         return touched
 
-    def views(self, named: set[tuple[str, str]], touched: Touched, glue: Any) -> None:
+    def views(self, named: set[tuple[str, str]], touched: AccessedTables, glue: Any) -> None:
         """Raise Denied unless the caller may see the views among these names; Trino's plan lists what they read."""
         for database, name in sorted(named):
             if f"{database}.{name}" in touched.tables:
@@ -100,7 +100,7 @@ class Rights:
             if table.get("TableType") == "VIRTUAL_VIEW":
                 self.glue("GetTable", database, name)
 
-    def _table(self, name: dict[str, Any], glue: Any, touched: Touched, write: str) -> None:
+    def _table(self, name: dict[str, Any], glue: Any, touched: AccessedTables, write: str) -> None:
         catalog, database = name["catalog"], name["schemaTable"]["schema"]
         table = name["schemaTable"]["table"].partition("$")[0]
         if catalog not in CATALOGS:

@@ -19,14 +19,14 @@ class StatementFailed(Exception):
 
 
 @dataclass(frozen=True)
-class Answer:
+class TextResult:
     """The result of a statement that is no query: names of its string columns, lines whose fields tabs separate."""
 
     columns: tuple[str, ...] = ()
     rows: tuple[str, ...] = ()
 
     @classmethod
-    def lines(cls, name: str, rows: Iterable[str]) -> Answer:
+    def lines(cls, name: str, rows: Iterable[str]) -> TextResult:
         """One column."""
         return cls((name,), tuple(rows))
 
@@ -46,7 +46,7 @@ def pattern(cursor: Cursor) -> Callable[[str], bool]:
     return lambda name: bool(expression.fullmatch(name))
 
 
-def describe(database: str, table: Table, full: bool) -> Answer:
+def describe(database: str, table: Table, full: bool) -> TextResult:
     """DESCRIBE [FORMATTED]: three padded fields a line, partition keys again below."""
     header = ("col_name", "data_type", "comment")
     keys = table.get("PartitionKeys", [])
@@ -57,7 +57,7 @@ def describe(database: str, table: Table, full: bool) -> Answer:
         rows += [_column(item) for item in keys]
     if full:
         rows += _details(database, table)
-    return Answer(header, tuple(rows))
+    return TextResult(header, tuple(rows))
 
 
 def _details(database: str, table: Table) -> list[str]:

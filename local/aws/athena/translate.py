@@ -14,7 +14,7 @@ _CODECS = {"SNAPPY", "LZ4", "ZSTD", "GZIP", "NONE"}
 
 
 @dataclass(frozen=True)
-class Work:
+class Translation:
     """What to send to Trino for one statement.
 
     ``explain`` is the statement whose inputs the caller must be allowed to read; ``creates`` the (database, table) and
@@ -30,13 +30,13 @@ class Work:
     creates: tuple[str, str] | None = None
 
 
-def query(sql: str) -> Work:
+def query(sql: str) -> Translation:
     """A statement that Trino takes as it is."""
     text = for_trino(sql)
-    return Work(text, text)
+    return Translation(text, text)
 
 
-def view(sql: str, database: str) -> Work:
+def view(sql: str, database: str) -> Translation:
     """CREATE VIEW; the rights that count are those on what its query reads."""
     cursor = Cursor(sql)
     cursor.expect("CREATE")
@@ -47,10 +47,10 @@ def view(sql: str, database: str) -> Work:
         if not cursor.token:
             raise cursor.error("AS")
         cursor.at += 1
-    return Work(for_trino(sql), for_trino(cursor.rest), creates=name)
+    return Translation(for_trino(sql), for_trino(cursor.rest), creates=name)
 
 
-def explain(sql: str) -> Work:
+def explain(sql: str) -> Translation:
     """EXPLAIN [(options)] or EXPLAIN ANALYZE of a statement that Trino runs."""
     cursor = Cursor(sql)
     cursor.expect("EXPLAIN")
@@ -61,10 +61,10 @@ def explain(sql: str) -> Work:
     inner = classify(cursor.rest)
     if inner.kind not in ENGINE_KINDS - {"EXPLAIN", "UNLOAD", "CREATE_TABLE_AS_SELECT"}:
         raise SqlError(f"EXPLAIN of {inner.kind.replace('_', ' ')} is not supported")
-    return Work(for_trino(sql), for_trino(inner.sql))
+    return Translation(for_trino(sql), for_trino(inner.sql))
 
 
-def unload(sql: str, execution_id: str) -> Work:
+def unload(sql: str, execution_id: str) -> Translation:
     """UNLOAD (query) TO 's3://...' WITH (format = ...): a table that no catalog of the lake sees, dropped at once."""
     cursor = Cursor(sql)
     cursor.expect("UNLOAD")
@@ -84,7 +84,7 @@ def unload(sql: str, execution_id: str) -> Work:
     properties = _compression("unload", kind, wanted, ("compression",))
     _refuse("UNLOAD", wanted)
     name = f"unload.athena.{quote('q_' + execution_id.replace('-', '_'))}"
-    return Work(
+    return Translation(
         sql=f"CREATE TABLE {name} WITH ({_settings(settings)}) AS\n{for_trino(inner)}",
         explain=for_trino(inner),
         properties=properties,
@@ -94,7 +94,7 @@ def unload(sql: str, execution_id: str) -> Work:
     )
 
 
-def ctas(sql: str, database: str, default_location: str, enforced: bool) -> Work:
+def ctas(sql: str, database: str, default_location: str, enforced: bool) -> Translation:
     """CREATE TABLE ... AS.
 
     ``default_location`` is used when the statement names none; ``enforced``: the workgroup forbids naming one, except
@@ -140,7 +140,7 @@ def ctas(sql: str, database: str, default_location: str, enforced: bool) -> Work
     _refuse("CREATE TABLE AS", wanted)
     name = f"{catalog}.{quote(database)}.{quote(table)}"
     text = f"CREATE TABLE {exists}{name}{comment} WITH ({_settings(settings)}) AS\n{inner}"
-    return Work(text, text, properties, writes_to=location, creates=(database, table))
+    return Translation(text, text, properties, writes_to=location, creates=(database, table))
 
 
 def optimize(sql: str, database: str) -> tuple[str, str, str]:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from local.aws.athena.task import OVER_THE_LIMIT
+from local.aws.athena.query_run import OVER_THE_LIMIT
 from tests.support.athena_home import DATA, DATABASE, RESULTS, WORKGROUP, content, done, reason, rows, run
 
 pytestmark = pytest.mark.trino

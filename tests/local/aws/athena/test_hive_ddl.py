@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from local.aws.athena import lake_types
+from local.aws.athena import glue_tables
 from local.aws.athena.hive_ddl import FORMATS, parse_create_table, transform, trino_type
 from local.aws.athena.show import show_create_table
 from local.aws.athena.tokens import SqlError, one_statement
@@ -103,7 +103,7 @@ def test_iceberg_ddl() -> None:
 )
 def test_types_go_to_trino_and_back(hive: str, trino: str) -> None:
     assert trino_type(hive) == trino
-    assert lake_types.from_trino(trino) == hive
+    assert glue_tables.from_trino(trino) == hive
 
 
 def test_types_of_iceberg_metadata() -> None:
@@ -115,7 +115,7 @@ def test_types_of_iceberg_metadata() -> None:
             {"name": "c", "type": {"type": "map", "key": "string", "value": "decimal(5, 2)"}},
         ],
     }
-    assert lake_types.from_iceberg(kind) == "struct<a:bigint,b:array<timestamp>,c:map<string,decimal(5,2)>>"
-    assert lake_types.from_trino("timestamp(3) with time zone") == "timestamp"
-    assert lake_types.from_trino("varchar(10)") == "string"
+    assert glue_tables.from_iceberg(kind) == "struct<a:bigint,b:array<timestamp>,c:map<string,decimal(5,2)>>"
+    assert glue_tables.from_trino("timestamp(3) with time zone") == "timestamp"
+    assert glue_tables.from_trino("varchar(10)") == "string"
     assert transform("truncate(4, `State`)") == "truncate(state, 4)"

@@ -9,7 +9,7 @@ import pytest
 import requests
 from botocore.exceptions import ClientError
 
-from local.aws.athena.task import CANCELLED_BY_USER
+from local.aws.athena.query_run import CANCELLED_BY_USER
 from tests.support.athena_home import (
     DATA,
     DATABASE,
@@ -180,7 +180,7 @@ def test_interrupted_queries_fail_and_the_rest_is_kept(trino_home: AthenaHome, a
     """A second executor on a copy of the first one's file sees what a new server would after a kill."""
     import shutil
 
-    from local.aws.athena.runs import Runs
+    from local.aws.athena.executions import Executions
     from local.aws.athena.store import Store
 
     data = trino_home.lake.settings.data / "athena"
@@ -192,7 +192,7 @@ def test_interrupted_queries_fail_and_the_rest_is_kept(trino_home: AthenaHome, a
     for file in data.glob("athena.sqlite*"):
         shutil.copy(file, copy / file.name)
     store = Store(copy / "athena.sqlite")
-    Runs(trino_home.lake.server, store).start()
+    Executions(trino_home.lake.server, store).start()
     interrupted = store.execution(running)
     assert interrupted is not None
     assert interrupted["Status"]["State"] == "FAILED"
@@ -209,9 +209,9 @@ def test_interrupted_queries_fail_and_the_rest_is_kept(trino_home: AthenaHome, a
 def test_an_engine_that_is_down_fails_the_query(
     athena: Any, trino_home: AthenaHome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from local.aws.athena import engine
+    from local.aws.athena import trino_client
 
-    monkeypatch.setattr(engine, "HOST", "127.0.0.9")
+    monkeypatch.setattr(trino_client, "HOST", "127.0.0.9")
     execution = run(athena, "select 1")
     assert reason(execution).startswith("ENGINE_UNAVAILABLE: The query engine does not answer")
     error = execution["Status"]["AthenaError"]

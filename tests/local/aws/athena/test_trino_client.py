@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from local.aws.athena import engine
+from local.aws.athena import trino_client
+from local.aws.athena.trino_client import EngineError, TrinoQuery, drain
 from local.aws.settings import AwsSettings
 from local.commands.aws_server import aws_settings
 from local.settings import Settings
@@ -57,20 +58,23 @@ def trino(tmp_path: Path, replies: list[Reply]) -> Iterator[AwsSettings]:
 
 
 def test_a_statement_that_found_no_node_is_sent_again(tmp_path: Path) -> None:
-    replies = [failed(engine.NO_NODES), failed(engine.NO_NODES), ROW]
+    replies = [failed(trino_client.NO_NODES), failed(trino_client.NO_NODES), ROW]
     with trino(tmp_path, replies) as settings:
-        assert engine.drain(engine.Run(settings, "select 1", "default")) == [[1]]
+        assert drain(TrinoQuery(settings, "select 1", "default")) == [[1]]
     assert replies == []
 
 
 def test_any_other_failure_ends_the_statement(tmp_path: Path) -> None:
     replies = [failed("CLUSTER_OUT_OF_MEMORY"), ROW]
-    with trino(tmp_path, replies) as settings, pytest.raises(engine.EngineError, match="said CLUSTER_OUT_OF_MEMORY"):
-        engine.drain(engine.Run(settings, "select 1", "default"))
+    with (
+        trino(tmp_path, replies) as settings,
+        pytest.raises(EngineError, match="said CLUSTER_OUT_OF_MEMORY"),
+    ):
+        drain(TrinoQuery(settings, "select 1", "default"))
     assert replies == [ROW]
 
 
 def test_waiting_for_a_node_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "NO_NODES_SECONDS", 0)
-    with trino(tmp_path, [failed(engine.NO_NODES)] * 2) as settings, pytest.raises(engine.EngineError):
-        engine.drain(engine.Run(settings, "select 1", "default"))
+    monkeypatch.setattr(trino_client, "NO_NODES_SECONDS", 0)
+    with trino(tmp_path, [failed(trino_client.NO_NODES)] * 2) as settings, pytest.raises(EngineError):
+        drain(TrinoQuery(settings, "select 1", "default"))

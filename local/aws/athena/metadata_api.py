@@ -8,11 +8,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from local.aws.athena.access import DATA_CATALOG, allow, allow_catalog, invalid, needed, page, paging
-from local.aws.athena.lake_types import completed
-from local.aws.athena.queries import ENGINE_VERSION
+from local.aws.athena.api import DATA_CATALOG, allow, allow_catalog, invalid, needed, page, paging
+from local.aws.athena.executions import Executions
+from local.aws.athena.glue_tables import completed
+from local.aws.athena.query_api import ENGINE_VERSION
 from local.aws.athena.rights import glue_resources
-from local.aws.athena.runs import Runs
 from local.aws.athena.store import Store
 from local.aws.protocol import AwsError, Handler, Payload, Request, Services
 
@@ -23,11 +23,11 @@ FORWARDED = (
 _CATALOG = {"Name": DATA_CATALOG, "Type": "GLUE"}
 
 
-class Listing:
+class MetadataApi:
     """Handlers of the actions on workgroups, catalogs, databases and tables."""
 
-    def __init__(self, services: Services, store: Store, runs: Runs) -> None:
-        self._services, self._store, self._runs = services, store, runs
+    def __init__(self, services: Services, store: Store, executions: Executions) -> None:
+        self._services, self._store, self._executions = services, store, executions
         self.actions: dict[str, Handler] = {
             **dict.fromkeys(FORWARDED, services.forward),
             "GetWorkGroup": self.get_workgroup,
@@ -93,7 +93,7 @@ class Listing:
         """The catalog, if the caller may do this in Athena and in Glue."""
         allow_catalog(self._services, request, needed(request.payload, "CatalogName"))
         self._services.authorize(request.caller, f"glue:{action}", *glue_resources(database, table))
-        return self._runs.client("glue")
+        return self._executions.client("glue")
 
     def list_databases(self, request: Request) -> Payload:
         """ListDatabases."""
@@ -129,7 +129,7 @@ class Listing:
             return {"TableMetadata": self._described(glue.get_table(DatabaseName=database, Name=name)["Table"])}
 
     def _described(self, found: dict[str, Any]) -> Payload:
-        return _table(completed(found, self._runs.client("s3")))
+        return _table(completed(found, self._executions.client("s3")))
 
 
 @contextmanager

@@ -35,7 +35,7 @@ class EngineError(Exception):
         self.name, self.message, self.user = name, message, user
 
 
-class Run:
+class TrinoQuery:
     """One statement in Trino; iterate over it for batches of raw rows (JSON values) until it has ended."""
 
     def __init__(
@@ -130,19 +130,19 @@ class Run:
         ]
 
 
-def drain(run: Run) -> list[list[Any]]:
+def drain(run: TrinoQuery) -> list[list[Any]]:
     """All rows of a short statement."""
     return [row for rows in run for row in rows]
 
 
 def io_plan(settings: AwsSettings, sql: str, database: str) -> str:
     """Trino's JSON plan of a statement's inputs and output; EngineError positions are those of ``sql``."""
-    return str(_shifted(Run(settings, f"EXPLAIN (TYPE IO, FORMAT JSON)\n{sql}", database))[0][0])
+    return str(_shifted(TrinoQuery(settings, f"EXPLAIN (TYPE IO, FORMAT JSON)\n{sql}", database))[0][0])
 
 
 def check_syntax(settings: AwsSettings, sql: str) -> None:
     """Raise EngineError SYNTAX_ERROR when Trino cannot parse ``sql``."""
-    _shifted(Run(settings, f"PREPARE checked FROM\n{sql}", "default"))
+    _shifted(TrinoQuery(settings, f"PREPARE checked FROM\n{sql}", "default"))
 
 
 def abandon_all(settings: AwsSettings) -> None:
@@ -156,7 +156,7 @@ def abandon_all(settings: AwsSettings) -> None:
         return  # Trino is not up, so nothing runs in it
 
 
-def _shifted(run: Run) -> list[list[Any]]:
+def _shifted(run: TrinoQuery) -> list[list[Any]]:
     """Rows of a run whose first line is ours: positions in errors count without it."""
     try:
         return drain(run)

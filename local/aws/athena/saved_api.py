@@ -6,7 +6,7 @@ import time
 import uuid
 
 from local.aws.athena import statements
-from local.aws.athena.access import allow, invalid, needed, page, paging, workgroup_configuration
+from local.aws.athena.api import allow, invalid, needed, page, paging, workgroup_configuration
 from local.aws.athena.store import Document, Store
 from local.aws.athena.tokens import SqlError
 from local.aws.protocol import AwsError, Handler, Payload, Request, Services
@@ -14,7 +14,7 @@ from local.aws.protocol import AwsError, Handler, Payload, Request, Services
 LISTED = 50
 
 
-class Saved:
+class SavedApi:
     """Handlers of the actions on saved statements."""
 
     def __init__(self, services: Services, store: Store) -> None:

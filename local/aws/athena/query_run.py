@@ -11,18 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local.aws.athena import engine, results
-from local.aws.athena.access import split_location
+from local.aws.athena import results, trino_client
 from local.aws.athena.alter import table_input
-from local.aws.athena.catalog import Catalog, Engine
-from local.aws.athena.engine import EngineError, Run
-from local.aws.athena.lake_types import is_iceberg, location, view_columns
-from local.aws.athena.rights import Rights, Touched
-from local.aws.athena.show import Answer
+from local.aws.athena.api import split_location
+from local.aws.athena.catalog import Catalog, TrinoStatements
+from local.aws.athena.glue_tables import is_iceberg, location, view_columns
+from local.aws.athena.rights import AccessedTables, CallerRights
+from local.aws.athena.show import TextResult
 from local.aws.athena.statements import Statement, sources
 from local.aws.athena.store import Document
 from local.aws.athena.tokens import quote
-from local.aws.athena.translate import Work
+from local.aws.athena.translate import Translation
+from local.aws.athena.trino_client import EngineError, TrinoQuery
 from local.aws.protocol import Caller
 from local.aws.settings import AwsSettings
 
@@ -41,7 +41,7 @@ class Cancelled(Exception):
 
 
 @dataclass(frozen=True)
-class Job:
+class AcceptedQuery:
     """One accepted query.
 
     ``output`` is its result location without extension, ``options`` go with every put, ``cutoff`` is in bytes.
@@ -50,7 +50,7 @@ class Job:
     document: Document
     caller: Caller
     statement: Statement
-    work: Work | None  # None: the catalog answers
+    work: Translation | None  # None: the catalog answers
     database: str
     output: str
     options: dict[str, str]
@@ -63,11 +63,16 @@ class Job:
         return str(self.document["QueryExecutionId"])
 
 
-class Task:
+class QueryRun:
     """One query on its way; ``client`` gives clients of the analysts' role, ``stop`` is set to cancel it."""
 
     def __init__(
-        self, job: Job, settings: AwsSettings, rights: Rights, client: Callable[[str], Any], stop: threading.Event
+        self,
+        job: AcceptedQuery,
+        settings: AwsSettings,
+        rights: CallerRights,
+        client: Callable[[str], Any],
+        stop: threading.Event,
     ) -> None:
         self._job, self._settings, self._rights, self._client, self._stop = job, settings, rights, client, stop
         self._document = job.document
@@ -87,20 +92,20 @@ class Task:
     def _catalog(self) -> None:
         if self._job.action:
             self._job.action()
-            self._write_answer(Answer())
+            self._write_answer(TextResult())
             return
         catalog = Catalog(self._client("glue"), self._client("s3"), self._rights, self._job.database)
         answer = catalog.run(self._job.statement)
-        if isinstance(answer, Engine):
+        if isinstance(answer, TrinoStatements):
             before, rows = time.time(), []
             for sql in answer.statements:
-                run = Run(self._settings, sql, self._job.database)
+                run = TrinoQuery(self._settings, sql, self._job.database)
                 rows = [row for batch in self._watched(run) for row in batch]
             self._statistics["EngineExecutionTimeInMillis"] = millis(before, time.time())
             answer = answer.answer(rows)
         self._write_answer(answer)
 
-    def _write_answer(self, answer: Answer) -> None:
+    def _write_answer(self, answer: TextResult) -> None:
         columns = [results.column(name, "string") for name in answer.columns]
         self._document["_columns"] = columns
         target = self._document["ResultConfiguration"]["OutputLocation"]
@@ -109,16 +114,16 @@ class Task:
 
     # statements that Trino runs
 
-    def _query(self, work: Work) -> None:
+    def _query(self, work: Translation) -> None:
         touched = self._allowed(work)
         for sql in work.before:
-            engine.drain(Run(self._settings, sql, self._job.database))
-        run = Run(self._settings, work.sql, self._job.database, work.properties)
+            trino_client.drain(TrinoQuery(self._settings, sql, self._job.database))
+        run = TrinoQuery(self._settings, work.sql, self._job.database, work.properties)
         try:
             self._consume(run, touched)
         finally:
             for sql in work.after:
-                engine.drain(Run(self._settings, sql, self._job.database))
+                trino_client.drain(TrinoQuery(self._settings, sql, self._job.database))
         if self._job.statement.kind in MANIFEST_KINDS:
             self._write_manifest(run, work.writes_to or touched.written)
         if self._job.statement.kind == "CREATE_VIEW" and work.creates:
@@ -131,9 +136,9 @@ class Task:
         view["StorageDescriptor"]["Columns"] = view_columns(view)
         glue.update_table(DatabaseName=database, TableInput=table_input(view))
 
-    def _allowed(self, work: Work) -> Touched:
+    def _allowed(self, work: Translation) -> AccessedTables:
         before = time.time()
-        plan = engine.io_plan(self._settings, work.explain, self._job.database)
+        plan = trino_client.io_plan(self._settings, work.explain, self._job.database)
         touched = self._rights.query(plan, self._job.statement.kind, self._client("glue"))
         self._rights.views(sources(work.explain, self._job.database), touched, self._client("glue"))
         if work.creates:
@@ -143,7 +148,7 @@ class Task:
         self._statistics["QueryPlanningTimeInMillis"] = millis(before, time.time())
         return touched
 
-    def _consume(self, run: Run, touched: Touched) -> None:
+    def _consume(self, run: TrinoQuery, touched: AccessedTables) -> None:
         kind, target = self._job.statement.kind, self._document["ResultConfiguration"]["OutputLocation"]
         before = time.time()
         with tempfile.TemporaryDirectory(dir=self._folder()) as folder:
@@ -164,7 +169,7 @@ class Task:
                 self._client("s3").upload_file(str(path), bucket, key, ExtraArgs=self._job.options)
         self._put(f"{target}.metadata", results.metadata(self._document["_columns"], run.id))
 
-    def _text(self, run: Run) -> Iterable[str]:
+    def _text(self, run: TrinoQuery) -> Iterable[str]:
         """Lines of the result file: CSV with a header for a query, plain lines for EXPLAIN, none for a write."""
         kind = self._job.statement.kind
         columns: list[dict[str, Any]] | None = None
@@ -184,7 +189,7 @@ class Task:
                 yield results.csv_line(values) if kind == "SELECT" else f"{values[0]}\n"
         self._document["_rows"] = {"InputRows": run.stats.get("processedRows", 0), "OutputRows": rows}
 
-    def _watched(self, run: Run) -> Iterable[list[list[Any]]]:
+    def _watched(self, run: TrinoQuery) -> Iterable[list[list[Any]]]:
         """Batches of a run that stops when asked to, or when it has read too much."""
         for batch in run:
             over = self._over(run.bytes_at_least)
@@ -200,7 +205,7 @@ class Task:
     def _over(self, scanned: int) -> bool:
         return self._job.cutoff is not None and scanned > self._job.cutoff
 
-    def _account(self, run: Run, touched: Touched) -> None:
+    def _account(self, run: TrinoQuery, touched: AccessedTables) -> None:
         """Note what was read, and cancel a query that read too much before a poll could see it.
 
         DML that has committed stays SUCCEEDED: called CANCELLED, its caller would send it again.
@@ -220,18 +225,18 @@ class Task:
 
         Sizes are looked up only when such small files are possible; partitions left out are taken for average ones.
         """
-        constant = engine.FOOTER_BYTES
+        constant = trino_client.FOOTER_BYTES
         if read >= 2 * constant * splits:
             return constant * splits
         if is_iceberg(table):
             files = ".".join(quote(part) for part in f"iceberg.{name}$files".split("."))
             sql = f"SELECT file_size_in_bytes FROM {files} WHERE content = 0"  # noqa: S608 (names from the catalog)
-            sizes = [row[0] for row in engine.drain(Run(self._settings, sql, self._job.database))]
+            sizes = [row[0] for row in trino_client.drain(TrinoQuery(self._settings, sql, self._job.database))]
         else:
             sizes = [size for _, _, size in self._objects(location(table))]
         return round(sum(min(size, constant) for size in sizes) * splits / len(sizes)) if sizes else constant * splits
 
-    def _undo(self, work: Work, run: Run) -> None:
+    def _undo(self, work: Translation, run: TrinoQuery) -> None:
         """Take back a CTAS or an UNLOAD: its table and its files (Trino puts its query id in their names)."""
         if work.creates:
             database, table = work.creates
@@ -260,7 +265,7 @@ class Task:
             for item in page.get("Contents", []):
                 yield bucket, item["Key"], item["Size"]
 
-    def _write_manifest(self, run: Run, folder: str) -> None:
+    def _write_manifest(self, run: TrinoQuery, folder: str) -> None:
         """The list of the data files that the statement wrote: Trino puts its query id in their names."""
         objects = self._objects(folder)
         paths = [f"s3://{bucket}/{key}" for bucket, key, _ in objects if run.id in key.rpartition("/")[2]]

@@ -7,7 +7,7 @@ import json
 import re
 from typing import Any
 
-from local.aws.athena.access import split_location
+from local.aws.athena.api import split_location
 
 Table = dict[str, Any]
 Column = dict[str, str]

@@ -11,16 +11,16 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from local.aws.athena import engine, hive_ddl, results, statements, translate
-from local.aws.athena.access import allow, invalid, needed, page, paging, split_location, workgroup_configuration
-from local.aws.athena.engine import EngineError
-from local.aws.athena.runs import Runs
-from local.aws.athena.saved import Saved
+from local.aws.athena import hive_ddl, results, statements, translate, trino_client
+from local.aws.athena.api import allow, invalid, needed, page, paging, split_location, workgroup_configuration
+from local.aws.athena.executions import Executions
+from local.aws.athena.query_run import MANIFEST_KINDS, WRITE_KINDS, AcceptedQuery
+from local.aws.athena.saved_api import SavedApi
 from local.aws.athena.statements import Statement
 from local.aws.athena.store import Document, Store
-from local.aws.athena.task import MANIFEST_KINDS, WRITE_KINDS, Job
 from local.aws.athena.tokens import SqlError
-from local.aws.athena.translate import Work
+from local.aws.athena.translate import Translation
+from local.aws.athena.trino_client import EngineError
 from local.aws.protocol import AwsError, Handler, Payload, Request, Services
 
 ENGINE_VERSION = {
@@ -32,11 +32,11 @@ LISTED = 50
 _CHUNK = 1 << 20
 
 
-class Queries:
+class QueryApi:
     """Handlers of the actions on query executions."""
 
-    def __init__(self, services: Services, store: Store, runs: Runs, saved: Saved) -> None:
-        self._services, self._store, self._runs, self._saved = services, store, runs, saved
+    def __init__(self, services: Services, store: Store, executions: Executions, saved: SavedApi) -> None:
+        self._services, self._store, self._executions, self._saved = services, store, executions, saved
         self.actions: dict[str, Handler] = {
             "StartQueryExecution": self.start,
             "StopQueryExecution": self.stop,
@@ -101,8 +101,8 @@ class Queries:
         if kept == execution_id:
             cutoff = configuration.get("BytesScannedCutoffPerQuery")
             options, action = _put_options(target), self._action(statement, workgroup)
-            job = Job(document, request.caller, statement, work, database, output, options, cutoff, action)
-            self._runs.submit(job)
+            job = AcceptedQuery(document, request.caller, statement, work, database, output, options, cutoff, action)
+            self._executions.submit(job)
         return {"QueryExecutionId": kept}
 
     def _statement(self, payload: Payload, workgroup: str) -> Statement:
@@ -111,7 +111,7 @@ class Queries:
         try:
             statement = statements.classify(sql)
         except statements.UnknownStatement:
-            engine.check_syntax(self._services.settings, sql)  # for Trino's words about a misspelt one
+            trino_client.check_syntax(self._services.settings, sql)  # for Trino's words about a misspelt one
             raise
         values = list(payload.get("ExecutionParameters") or [])
         if statement.kind == "EXECUTE":
@@ -128,7 +128,7 @@ class Queries:
 
     def _work(
         self, statement: Statement, database: str, location: str, execution_id: str, configuration: Payload
-    ) -> Work | None:
+    ) -> Translation | None:
         """What Trino has to do, None for the catalog's statements; raises SqlError or EngineError when malformed."""
         match statement.kind:
             case "CREATE_TABLE_AS_SELECT":
@@ -148,7 +148,7 @@ class Queries:
             case _:
                 return None
         try:
-            engine.check_syntax(self._services.settings, work.sql)
+            trino_client.check_syntax(self._services.settings, work.sql)
         except EngineError as error:
             if error.user:  # an engine that is down fails the query, not the call
                 raise
@@ -175,7 +175,7 @@ class Queries:
 
     def stop(self, request: Request) -> Payload:
         """StopQueryExecution."""
-        self._runs.cancel(self._found(request)["QueryExecutionId"])
+        self._executions.cancel(self._found(request)["QueryExecutionId"])
         return {}
 
     def batch_get(self, request: Request) -> Payload:
@@ -241,7 +241,7 @@ class Queries:
 
     def _page(self, bucket: str, key: str, offset: int, limit: int) -> tuple[list[results.Row], int | None]:
         """Up to ``limit`` rows from byte ``offset`` of a result file, and where the next page begins."""
-        s3 = self._runs.client("s3")
+        s3 = self._executions.client("s3")
         size = s3.head_object(Bucket=bucket, Key=key)["ContentLength"]
         rows: list[results.Row] = []
         read, taken = b"", 0

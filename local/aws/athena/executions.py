@@ -10,13 +10,13 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from local.aws.athena import engine
-from local.aws.athena.engine import EngineError
-from local.aws.athena.rights import Denied, Rights
+from local.aws.athena import trino_client
+from local.aws.athena.query_run import CANCELLED_BY_USER, AcceptedQuery, Cancelled, QueryRun, millis
+from local.aws.athena.rights import CallerRights, Denied
 from local.aws.athena.show import StatementFailed
 from local.aws.athena.store import Document, Store
-from local.aws.athena.task import CANCELLED_BY_USER, Cancelled, Job, Task, millis
 from local.aws.athena.tokens import SqlError
+from local.aws.athena.trino_client import EngineError
 from local.aws.protocol import AwsError, Services
 
 log = logging.getLogger("athena")
@@ -27,7 +27,7 @@ SYSTEM, USER = 1, 2
 INTERNAL, ENGINE_FAILED, USER_ERROR, DDL_FAILED, SYNTAX = 100, 200, 1000, 1003, 1006
 
 
-class Runs:
+class Executions:
     """Runs accepted queries; ``store`` keeps what became of them."""
 
     def __init__(self, services: Services, store: Store) -> None:
@@ -41,7 +41,7 @@ class Runs:
         """Queries that an earlier server left behind have failed."""
         left = self._store.unfinished()
         if left:
-            engine.abandon_all(self._services.settings)
+            trino_client.abandon_all(self._services.settings)
         for document in left:
             _end(document, "FAILED", "The query was interrupted by a restart of the service", (SYSTEM, INTERNAL, True))
             self._store.save_execution(document, finished=True)
@@ -53,7 +53,7 @@ class Runs:
                 event.set()
         self._pool.shutdown(wait=True)
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: AcceptedQuery) -> None:
         """Queue an accepted query."""
         stop = threading.Event()
         with self._lock:
@@ -70,19 +70,17 @@ class Runs:
         """A client under the analysts' role, whose session renews itself."""
         with self._lock:
             if service not in self._clients:
-                self._clients[service] = self._services.session(self._services.settings.query_role, "athena").client(
-                    service
-                )
+                self._clients[service] = self._services.session(self._services.settings.query_role, "athena").client(service)
             return self._clients[service]
 
-    def _run(self, job: Job, stop: threading.Event) -> None:
+    def _run(self, job: AcceptedQuery, stop: threading.Event) -> None:
         document, started = job.document, time.time()
         try:
             if stop.is_set():
                 raise Cancelled(CANCELLED_BY_USER)
             document["Status"]["State"] = "RUNNING"
             self._store.save_execution(document, finished=False)
-            Task(job, self._services.settings, Rights(self._services, job.caller), self.client, stop).run()
+            QueryRun(job, self._services.settings, CallerRights(self._services, job.caller), self.client, stop).run()
             _end(document, "SUCCEEDED")
         except Cancelled as reason:
             _end(document, "CANCELLED", str(reason))
