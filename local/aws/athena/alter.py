@@ -8,7 +8,7 @@ from local.aws.athena import hive_ddl
 from local.aws.athena.api import split_location
 from local.aws.athena.glue_tables import is_iceberg
 from local.aws.athena.rights import CallerRights
-from local.aws.athena.show import StatementFailed
+from local.aws.athena.statements import StatementFailed
 from local.aws.athena.tokens import Cursor, quote
 
 # What a table read from Glue holds beyond a TableInput.
@@ -96,7 +96,7 @@ class AlterTable:
 
     def _change_column(self, cursor: Cursor) -> tuple[str, ...]:
         old, new = cursor.expect_name(), cursor.expect_name()
-        kind = cursor.until("COMMENT").lower()
+        kind = cursor.until("COMMENT").rest.lower()
         comment = {"Comment": cursor.expect_string()} if cursor.accept("COMMENT") else {}
         cursor.expect_end()
         found = [item for item in self._table["StorageDescriptor"]["Columns"] if item["Name"] == old]
@@ -142,16 +142,8 @@ class AlterTable:
 
     def _values(self, cursor: Cursor) -> list[str]:
         """``PARTITION (key = 'value', ...)`` in the order of the table's keys."""
-        cursor.expect("PARTITION", "(")
-        given: dict[str, str] = {}
-        while True:
-            name = cursor.expect_name()
-            cursor.expect("=")
-            number = cursor.token and cursor.token.kind == "number"
-            given[name] = str(cursor.until(",", ")")) if number else cursor.expect_string()
-            if not cursor.accept(","):
-                break
-        cursor.expect(")")
+        cursor.expect("PARTITION")
+        given = dict(cursor.expect_list(_partition_value))
         keys = [key["Name"] for key in self._table.get("PartitionKeys", [])]
         if sorted(given) != sorted(keys):
             raise StatementFailed(
@@ -196,3 +188,11 @@ class AlterTable:
             for error in reply.get("Errors", []):
                 if not (if_exists and error["ErrorDetail"]["ErrorCode"] == "EntityNotFoundException"):
                     raise StatementFailed(f"FAILED: {error['ErrorDetail']['ErrorCode']}: {error['PartitionValues']}")
+
+
+def _partition_value(cursor: Cursor) -> tuple[str, str]:
+    """``key = 'value'``; a number needs no quotes."""
+    name = cursor.expect_name()
+    cursor.expect("=")
+    number = cursor.token and cursor.token.kind == "number"
+    return name, cursor.until(",", ")").rest if number else cursor.expect_string()

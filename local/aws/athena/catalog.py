@@ -13,10 +13,10 @@ from local.aws.athena import glue_tables, hive_ddl, show
 from local.aws.athena.alter import AlterTable
 from local.aws.athena.api import split_location
 from local.aws.athena.rights import CallerRights
-from local.aws.athena.show import StatementFailed, TextResult
-from local.aws.athena.statements import Statement
+from local.aws.athena.show import TextResult
+from local.aws.athena.statements import Statement, StatementFailed
 from local.aws.athena.tokens import Cursor, literal, quote
-from local.aws.athena.translate import optimize, vacuum
+from local.aws.athena.translate import optimize
 
 VACUUM_AGE_SECONDS = 432_000  # Athena's default of vacuum_max_snapshot_age_seconds
 _DDL_TASK = "FAILED: Execution Error, return code 1 from org.apache.hadoop.hive.ql.exec.DDLTask."
@@ -39,9 +39,9 @@ class Catalog:
 
     def run(self, statement: Statement) -> TextResult | TrinoStatements:
         """Do it; raises StatementFailed, Denied or SqlError."""
-        handler: Callable[[str], TextResult | TrinoStatements] = getattr(self, f"_{statement.kind.lower()}")
+        handler: Callable[[Cursor], TextResult | TrinoStatements] = getattr(self, f"_{statement.kind.lower()}")
         try:
-            return handler(statement.sql)
+            return handler(statement.cursor())
         except ClientError as error:
             code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
             raise StatementFailed(f"{_DDL_TASK} {code}(message:{message})") from error
@@ -58,9 +58,7 @@ class Catalog:
 
     # databases
 
-    def _create_database(self, sql: str) -> TextResult:
-        cursor = Cursor(sql, hive=True)
-        cursor.at = 2
+    def _create_database(self, cursor: Cursor) -> TextResult:
         if_not_exists = cursor.accept("IF", "NOT", "EXISTS")
         name = cursor.expect_name()
         database: dict[str, Any] = {"Name": name}
@@ -80,9 +78,7 @@ class Catalog:
                 raise
         return TextResult()
 
-    def _drop_database(self, sql: str) -> TextResult:
-        cursor = Cursor(sql, hive=True)
-        cursor.at = 2
+    def _drop_database(self, cursor: Cursor) -> TextResult:
         if_exists = cursor.accept("IF", "EXISTS")
         name = cursor.expect_name()
         cascade = cursor.accept("CASCADE")
@@ -104,9 +100,7 @@ class Catalog:
                 raise StatementFailed(_no_database(name)) from error
         return TextResult()
 
-    def _show_databases(self, sql: str) -> TextResult:
-        cursor = Cursor(sql, hive=True)
-        cursor.at = 2
+    def _show_databases(self, cursor: Cursor) -> TextResult:
         cursor.accept("LIKE")
         pattern = show.pattern(cursor)
         self._rights.glue("GetDatabases")
@@ -120,9 +114,7 @@ class Catalog:
         pages = self._glue.get_paginator("get_tables").paginate(DatabaseName=database)
         return sorted((table for page in pages for table in page["TableList"]), key=lambda table: str(table["Name"]))
 
-    def _listed(self, sql: str, column: str, wanted: Callable[[Table], bool]) -> TextResult:
-        cursor = Cursor(sql, hive=True)
-        cursor.at = 2
+    def _listed(self, cursor: Cursor, column: str, wanted: Callable[[Table], bool]) -> TextResult:
         database = cursor.expect_name() if cursor.accept("IN") or cursor.accept("FROM") else self._database
         cursor.accept("LIKE")
         pattern = show.pattern(cursor)
@@ -133,14 +125,14 @@ class Catalog:
             raise StatementFailed(_no_database(database)) from error
         return TextResult.lines(column, filter(pattern, names))
 
-    def _show_tables(self, sql: str) -> TextResult:
-        return self._listed(sql, "tab_name", bool)
+    def _show_tables(self, cursor: Cursor) -> TextResult:
+        return self._listed(cursor, "tab_name", bool)
 
-    def _show_views(self, sql: str) -> TextResult:
-        return self._listed(sql, "views", lambda table: table.get("TableType") == "VIRTUAL_VIEW")
+    def _show_views(self, cursor: Cursor) -> TextResult:
+        return self._listed(cursor, "views", lambda table: table.get("TableType") == "VIRTUAL_VIEW")
 
-    def _create_table(self, sql: str) -> TextResult | TrinoStatements:
-        ddl = hive_ddl.parse_create_table(sql, self._database)
+    def _create_table(self, cursor: Cursor) -> TextResult | TrinoStatements:
+        ddl = hive_ddl.parse_create_table(cursor, self._database)
         self._rights.glue("CreateTable", ddl.database, ddl.table)
         if ddl.is_iceberg:
             self._rights.objects("PutObject", ddl.location)
@@ -153,15 +145,13 @@ class Catalog:
                 raise
         return TextResult()
 
-    def _drop_table(self, sql: str) -> TextResult | TrinoStatements:
-        return self._drop(sql, view=False)
+    def _drop_table(self, cursor: Cursor) -> TextResult | TrinoStatements:
+        return self._drop(cursor, view=False)
 
-    def _drop_view(self, sql: str) -> TextResult | TrinoStatements:
-        return self._drop(sql, view=True)
+    def _drop_view(self, cursor: Cursor) -> TextResult | TrinoStatements:
+        return self._drop(cursor, view=True)
 
-    def _drop(self, sql: str, view: bool) -> TextResult | TrinoStatements:
-        cursor = Cursor(sql, hive=True)
-        cursor.at = 2
+    def _drop(self, cursor: Cursor, view: bool) -> TextResult | TrinoStatements:
         if_exists = cursor.accept("IF", "EXISTS")
         database, name = cursor.expect_table(self._database)
         cursor.expect_end()
@@ -179,9 +169,7 @@ class Catalog:
         self._glue.delete_table(DatabaseName=database, Name=name)
         return TextResult()
 
-    def _alter_table(self, sql: str) -> TextResult | TrinoStatements:
-        cursor = Cursor(sql, hive=True)
-        cursor.at = 2
+    def _alter_table(self, cursor: Cursor) -> TextResult | TrinoStatements:
         database, name = cursor.expect_table(self._database)
         table = self._table(database, name, "UpdateTable")
         statements = AlterTable(self._glue, self._rights, database, table).run(cursor)
@@ -189,10 +177,8 @@ class Catalog:
 
     # partitions
 
-    def _partitioned(self, sql: str, words: int) -> tuple[str, str, Table]:
-        """Database, name and definition of the partitioned table that alone follows a statement's first words."""
-        cursor = Cursor(sql, hive=True)
-        cursor.at = words
+    def _partitioned(self, cursor: Cursor) -> tuple[str, str, Table]:
+        """Database, name and definition of the partitioned table that ends the statement."""
         database, name = cursor.expect_table(self._database)
         cursor.expect_end()
         table = self._table(database, name)
@@ -200,16 +186,16 @@ class Catalog:
             raise StatementFailed(f"FAILED: SemanticException table {name} is not partitioned")
         return database, name, table
 
-    def _msck_repair_table(self, sql: str) -> TrinoStatements:
-        database, name, table = self._partitioned(sql, 3)
+    def _msck_repair_table(self, cursor: Cursor) -> TrinoStatements:
+        database, name, table = self._partitioned(cursor)
         self._rights.glue("BatchCreatePartition", database, name)
         self._rights.objects("GetObject", table["StorageDescriptor"]["Location"])
         return TrinoStatements(
             (f"CALL awsdatacatalog.system.sync_partition_metadata({literal(database)}, {literal(name)}, 'ADD')",)
         )
 
-    def _show_partitions(self, sql: str) -> TextResult:
-        database, name, table = self._partitioned(sql, 2)
+    def _show_partitions(self, cursor: Cursor) -> TextResult:
+        database, name, table = self._partitioned(cursor)
         self._rights.glue("GetPartitions", database, name)
         pages = self._glue.get_paginator("get_partitions").paginate(DatabaseName=database, TableName=name)
         keys = [key["Name"] for key in table["PartitionKeys"]]
@@ -219,23 +205,18 @@ class Catalog:
 
     # descriptions
 
-    def _described(self, sql: str, skip: int) -> tuple[Cursor, str, Table]:
-        cursor = Cursor(sql, hive=True)
-        cursor.at = skip
+    def _described(self, cursor: Cursor) -> tuple[str, Table]:
+        """Database and definition of the table that comes next."""
         database, name = cursor.expect_table(self._database)
-        return cursor, database, self._table(database, name)
+        return database, self._table(database, name)
 
-    def _describe(self, sql: str) -> TextResult:
-        words = Cursor(sql, hive=True)
-        words.at = 1
-        full = words.accept("FORMATTED") or words.accept("EXTENDED")
-        cursor, database, table = self._described(sql, words.at)
+    def _describe(self, cursor: Cursor) -> TextResult:
+        full = cursor.accept("FORMATTED") or cursor.accept("EXTENDED")
+        database, table = self._described(cursor)
         cursor.expect_end()
         return show.describe(database, table, full)
 
-    def _show_columns(self, sql: str) -> TextResult:
-        cursor = Cursor(sql, hive=True)
-        cursor.at = 2
+    def _show_columns(self, cursor: Cursor) -> TextResult:
         if not cursor.accept("IN"):
             cursor.expect("FROM")
         database, name = cursor.expect_table(self._database)
@@ -244,8 +225,8 @@ class Catalog:
         cursor.expect_end()
         return TextResult.lines("field", (f"{item['Name']:<20}" for item in show.columns(self._table(database, name))))
 
-    def _show_tblproperties(self, sql: str) -> TextResult:
-        cursor, _, table = self._described(sql, 2)
+    def _show_tblproperties(self, cursor: Cursor) -> TextResult:
+        _, table = self._described(cursor)
         properties = table.get("Parameters", {})
         if cursor.token:
             cursor.expect("(")
@@ -258,15 +239,15 @@ class Catalog:
             ("prpt_name", "prpt_value"), tuple(f"{name}\t{value}" for name, value in sorted(properties.items()))
         )
 
-    def _show_create_table(self, sql: str) -> TextResult:
-        cursor, database, table = self._described(sql, 3)
+    def _show_create_table(self, cursor: Cursor) -> TextResult:
+        database, table = self._described(cursor)
         cursor.expect_end()
         if table.get("TableType") == "VIRTUAL_VIEW":
             raise StatementFailed(f"FAILED: SemanticException {table['Name']} is a view: use SHOW CREATE VIEW")
         return TextResult.lines("createtab_stmt", show.show_create_table(database, table).split("\n"))
 
-    def _show_create_view(self, sql: str) -> TrinoStatements:
-        cursor, database, table = self._described(sql, 3)
+    def _show_create_view(self, cursor: Cursor) -> TrinoStatements:
+        database, table = self._described(cursor)
         cursor.expect_end()
         return TrinoStatements(
             (f"SHOW CREATE VIEW awsdatacatalog.{quote(database)}.{quote(table['Name'])}",),
@@ -282,14 +263,15 @@ class Catalog:
         self._rights.objects("GetObject", table["StorageDescriptor"]["Location"])
         return table
 
-    def _optimize(self, sql: str) -> TrinoStatements:
-        statement, database, name = optimize(sql, self._database)
+    def _optimize(self, cursor: Cursor) -> TrinoStatements:
+        statement, database, name = optimize(cursor, self._database)
         table = self._iceberg(database, name, "OPTIMIZE")
         self._rights.objects("PutObject", table["StorageDescriptor"]["Location"])
         return TrinoStatements((statement,))
 
-    def _vacuum(self, sql: str) -> TrinoStatements:
-        database, name = vacuum(sql, self._database)
+    def _vacuum(self, cursor: Cursor) -> TrinoStatements:
+        database, name = cursor.expect_table(self._database)
+        cursor.expect_end()
         table = self._iceberg(database, name, "VACUUM")
         self._rights.objects("DeleteObject", table["StorageDescriptor"]["Location"])
         properties = glue_tables.metadata(table, self._s3).get("properties", {})

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from local.aws.athena import trino_client
 from local.aws.athena.query_run import CANCELLED_BY_USER, AcceptedQuery, Cancelled, QueryRun, millis
 from local.aws.athena.rights import CallerRights, Denied
-from local.aws.athena.show import StatementFailed
+from local.aws.athena.statements import StatementFailed
 from local.aws.athena.store import Document, Store
 from local.aws.athena.tokens import SqlError
 from local.aws.athena.trino_client import EngineError

@@ -109,22 +109,22 @@ class QueryApi:
         """The statement to run: EXECUTE's prepared one, parameters in their places."""
         sql = needed(payload, "QueryString")
         try:
-            statement = statements.classify(sql)
+            statement = Statement.parse(sql)
         except statements.UnknownStatement:
             trino_client.check_syntax(self._services.settings, sql)  # for Trino's words about a misspelt one
             raise
         values = list(payload.get("ExecutionParameters") or [])
         if statement.kind == "EXECUTE":
-            name, given = statements.execute(statement.sql)
+            name, given = statements.execute(statement)
             try:
                 prepared = self._saved.prepared(workgroup, name)
             except AwsError as error:  # StartQueryExecution declares no ResourceNotFoundException
                 raise invalid(error.message) from error
-            statement = statements.classify(prepared["QueryStatement"])
+            statement = Statement.parse(prepared["QueryStatement"])
             values = given or values
         elif not values:
             return statement
-        return statements.classify(statements.bind(statement.sql, values))
+        return statements.bind(statement, values)
 
     def _work(
         self, statement: Statement, database: str, location: str, execution_id: str, configuration: Payload
@@ -133,17 +133,17 @@ class QueryApi:
         match statement.kind:
             case "CREATE_TABLE_AS_SELECT":
                 enforced = bool(configuration.get("EnforceWorkGroupConfiguration", True))
-                work = translate.ctas(statement.sql, database, location, enforced)
+                work = translate.ctas(statement, database, location, enforced)
             case "UNLOAD":
-                work = translate.unload(statement.sql, execution_id)
+                work = translate.unload(statement, execution_id)
             case "CREATE_VIEW":
-                work = translate.view(statement.sql, database)
+                work = translate.view(statement, database)
             case "EXPLAIN":
-                work = translate.explain(statement.sql)
+                work = translate.explain(statement)
             case kind if kind in statements.ENGINE_KINDS:
-                work = translate.query(statement.sql)
+                work = translate.query(statement)
             case "CREATE_TABLE":
-                hive_ddl.parse_create_table(statement.sql, database)
+                hive_ddl.parse_create_table(statement.cursor(), database)
                 return None
             case _:
                 return None
@@ -157,10 +157,10 @@ class QueryApi:
     def _action(self, statement: Statement, workgroup: str) -> Callable[[], None] | None:
         """PREPARE and DEALLOCATE PREPARE, which concern neither Trino nor the catalog."""
         if statement.kind == "PREPARE":
-            name, sql = statements.prepare(statement.sql)
+            name, sql = statements.prepare(statement)
             return partial(self._saved.prepare, workgroup, name, sql)
         if statement.kind == "DEALLOCATE_PREPARE":
-            return partial(self._saved.forget, workgroup, statements.deallocate(statement.sql))
+            return partial(self._saved.forget, workgroup, statements.deallocate(statement))
         return None
 
     # watch

@@ -140,7 +140,7 @@ class QueryRun:
         before = time.time()
         plan = trino_client.io_plan(self._settings, work.explain, self._job.database)
         touched = self._rights.query(plan, self._job.statement.kind, self._client("glue"))
-        self._rights.views(sources(work.explain, self._job.database), touched, self._client("glue"))
+        self._rights.views(sources(self._job.statement, self._job.database), touched, self._client("glue"))
         if work.creates:
             self._rights.glue("CreateTable", *work.creates)
         if work.writes_to:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 import uuid
 
-from local.aws.athena import statements
 from local.aws.athena.api import allow, invalid, needed, page, paging, workgroup_configuration
+from local.aws.athena.statements import ENGINE_KINDS, Statement
 from local.aws.athena.store import Document, Store
 from local.aws.athena.tokens import SqlError
 from local.aws.protocol import AwsError, Handler, Payload, Request, Services
@@ -173,10 +173,10 @@ class SavedApi:
 
 def _prepared(workgroup: str, name: str, sql: str, description: str) -> Document:
     try:
-        statement = statements.classify(sql)
+        statement = Statement.parse(sql)
     except SqlError as error:
         raise invalid(str(error), "MALFORMED_QUERY") from error
-    if statement.kind not in statements.ENGINE_KINDS - {"CREATE_VIEW", "EXPLAIN"}:
+    if statement.kind not in ENGINE_KINDS - {"CREATE_VIEW", "EXPLAIN"}:
         raise invalid(f"{statement.kind.replace('_', ' ')} cannot be prepared", "MALFORMED_QUERY")
     return {
         "StatementName": name,

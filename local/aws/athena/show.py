@@ -14,10 +14,6 @@ from local.aws.athena.tokens import Cursor
 Table = dict[str, Any]
 
 
-class StatementFailed(Exception):
-    """A statement that cannot be done; the message is the query's StateChangeReason."""
-
-
 @dataclass(frozen=True)
 class TextResult:
     """The result of a statement that is no query: names of its string columns, lines whose fields tabs separate."""
