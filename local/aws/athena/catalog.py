@@ -1,44 +1,53 @@
-"""Hive's half of Athena: statements that the Glue catalog answers, and what Iceberg tables need Trino for."""
+"""Hive's half of Athena: statements that the Glue catalog answers; for some of them Trino has to do the work."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from local.aws.athena import glue_tables, hive_ddl, show
 from local.aws.athena.alter import AlterTable
 from local.aws.athena.api import split_location
+from local.aws.athena.glue_tables import Table
 from local.aws.athena.rights import CallerRights
 from local.aws.athena.show import TextResult
 from local.aws.athena.statements import Statement, StatementFailed
 from local.aws.athena.tokens import Cursor, literal, quote
 from local.aws.athena.translate import optimize
 
+if TYPE_CHECKING:
+    from mypy_boto3_glue import GlueClient
+    from mypy_boto3_glue.type_defs import DatabaseInputTypeDef
+    from mypy_boto3_s3 import S3Client
+
 VACUUM_AGE_SECONDS = 432_000  # Athena's default of vacuum_max_snapshot_age_seconds
 _DDL_TASK = "FAILED: Execution Error, return code 1 from org.apache.hadoop.hive.ql.exec.DDLTask."
-Table = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class TrinoStatements:
-    """The statement is left to Trino: these, in order. ``answer`` makes the result of the rows of the last one."""
+    """What Trino has to run, in order; ``result`` makes the result from the rows of the last statement."""
 
     statements: tuple[str, ...]
-    answer: Callable[[list[list[Any]]], TextResult] = field(default=lambda rows: TextResult())  # noqa: ARG005
+    result: Callable[[list[list[Any]]], TextResult] = field(default=lambda rows: TextResult())  # noqa: ARG005
 
 
 class Catalog:
-    """Runs one caller's statements; ``glue`` and ``s3`` are clients of the analysts' role."""
+    """Runs the statements of one caller, each in the method ``_<SubstatementType>``.
 
-    def __init__(self, glue: Any, s3: Any, rights: CallerRights, database: str) -> None:
+    The clients have the rights of the engine; ``rights`` checks those of the caller. Each method gets a cursor behind
+    the keywords of its statement.
+    """
+
+    def __init__(self, glue: GlueClient, s3: S3Client, rights: CallerRights, database: str) -> None:
         self._glue, self._s3, self._rights, self._database = glue, s3, rights, database
 
     def run(self, statement: Statement) -> TextResult | TrinoStatements:
-        """Do it; raises StatementFailed, Denied or SqlError."""
+        """Run a statement, or say what Trino has to run. Raises StatementFailed, Denied or SqlError."""
         handler: Callable[[Cursor], TextResult | TrinoStatements] = getattr(self, f"_{statement.kind.lower()}")
         try:
             return handler(statement.cursor())
@@ -49,19 +58,24 @@ class Catalog:
     def _table(self, database: str, name: str, action: str = "GetTable") -> Table:
         self._rights.glue(action, database, name)
         try:
-            table = self._glue.get_table(DatabaseName=database, Name=name)["Table"]
+            table = glue_tables.get_table(self._glue, database, name)
         except self._glue.exceptions.EntityNotFoundException as error:
-            raise StatementFailed(
-                f"FAILED: SemanticException [Error 10001]: Table not found {database}.{name}"
-            ) from error
-        return glue_tables.completed(table, self._s3)
+            message = f"FAILED: SemanticException [Error 10001]: Table not found {database}.{name}"
+            raise StatementFailed(message) from error
+        return glue_tables.with_columns(table, self._s3)
+
+    def _last_table(self, cursor: Cursor) -> tuple[str, str, Table]:
+        """Database, name and definition of the table whose name ends the statement."""
+        database, name = cursor.expect_table(self._database)
+        cursor.expect_end()
+        return database, name, self._table(database, name)
 
     # databases
 
     def _create_database(self, cursor: Cursor) -> TextResult:
         if_not_exists = cursor.accept("IF", "NOT", "EXISTS")
         name = cursor.expect_name()
-        database: dict[str, Any] = {"Name": name}
+        database: DatabaseInputTypeDef = {"Name": name}
         while cursor.token:
             if cursor.accept("COMMENT"):
                 database["Description"] = cursor.expect_string()
@@ -106,13 +120,14 @@ class Catalog:
         self._rights.glue("GetDatabases")
         pages = self._glue.get_paginator("get_databases").paginate()
         names = (database["Name"] for page in pages for database in page["DatabaseList"])
-        return TextResult.lines("database_name", filter(pattern, sorted(names)))
+        return TextResult.one_column("database_name", filter(pattern, sorted(names)))
 
     # tables
 
-    def _tables(self, database: str) -> Iterable[Table]:
+    def _tables(self, database: str) -> list[Table]:
         pages = self._glue.get_paginator("get_tables").paginate(DatabaseName=database)
-        return sorted((table for page in pages for table in page["TableList"]), key=lambda table: str(table["Name"]))
+        tables = (dict(table) for page in pages for table in page["TableList"])
+        return sorted(tables, key=lambda table: str(table["Name"]))
 
     def _listed(self, cursor: Cursor, column: str, wanted: Callable[[Table], bool]) -> TextResult:
         database = cursor.expect_name() if cursor.accept("IN") or cursor.accept("FROM") else self._database
@@ -123,13 +138,13 @@ class Catalog:
             names = [table["Name"] for table in self._tables(database) if wanted(table)]
         except self._glue.exceptions.EntityNotFoundException as error:
             raise StatementFailed(_no_database(database)) from error
-        return TextResult.lines(column, filter(pattern, names))
+        return TextResult.one_column(column, filter(pattern, names))
 
     def _show_tables(self, cursor: Cursor) -> TextResult:
         return self._listed(cursor, "tab_name", bool)
 
     def _show_views(self, cursor: Cursor) -> TextResult:
-        return self._listed(cursor, "views", lambda table: table.get("TableType") == "VIRTUAL_VIEW")
+        return self._listed(cursor, "views", glue_tables.is_view)
 
     def _create_table(self, cursor: Cursor) -> TextResult | TrinoStatements:
         ddl = hive_ddl.parse_create_table(cursor, self._database)
@@ -139,7 +154,8 @@ class Catalog:
             return TrinoStatements((ddl.iceberg_sql(),))
         split_location(ddl.location)
         try:
-            self._glue.create_table(DatabaseName=ddl.database, TableInput=ddl.table_input())
+            table_input = glue_tables.table_input(ddl.table_input())
+            self._glue.create_table(DatabaseName=ddl.database, TableInput=table_input)
         except self._glue.exceptions.AlreadyExistsException:
             if not ddl.if_not_exists:
                 raise
@@ -161,9 +177,9 @@ class Catalog:
             if if_exists:
                 return TextResult()
             raise
-        if (table.get("TableType") == "VIRTUAL_VIEW") != view:
+        if glue_tables.is_view(table) != view:
             raise StatementFailed(f"FAILED: SemanticException {database}.{name} is {'not ' if view else ''}a view")
-        if glue_tables.is_iceberg(table):  # Athena deletes the data of an Iceberg table, never that of another
+        if glue_tables.is_iceberg(table):  # Athena deletes the data of Iceberg tables only
             self._rights.objects("DeleteObject", table["StorageDescriptor"]["Location"])
             return TrinoStatements((f"DROP TABLE iceberg.{quote(database)}.{quote(name)}",))
         self._glue.delete_table(DatabaseName=database, Name=name)
@@ -179,9 +195,7 @@ class Catalog:
 
     def _partitioned(self, cursor: Cursor) -> tuple[str, str, Table]:
         """Database, name and definition of the partitioned table that ends the statement."""
-        database, name = cursor.expect_table(self._database)
-        cursor.expect_end()
-        table = self._table(database, name)
+        database, name, table = self._last_table(cursor)
         if not table.get("PartitionKeys"):
             raise StatementFailed(f"FAILED: SemanticException table {name} is not partitioned")
         return database, name, table
@@ -201,19 +215,13 @@ class Catalog:
         keys = [key["Name"] for key in table["PartitionKeys"]]
         found = (partition["Values"] for page in pages for partition in page["Partitions"])
         lines = ("/".join(f"{key}={value}" for key, value in zip(keys, values, strict=True)) for values in found)
-        return TextResult.lines("partition", sorted(lines))
+        return TextResult.one_column("partition", sorted(lines))
 
     # descriptions
 
-    def _described(self, cursor: Cursor) -> tuple[str, Table]:
-        """Database and definition of the table that comes next."""
-        database, name = cursor.expect_table(self._database)
-        return database, self._table(database, name)
-
     def _describe(self, cursor: Cursor) -> TextResult:
         full = cursor.accept("FORMATTED") or cursor.accept("EXTENDED")
-        database, table = self._described(cursor)
-        cursor.expect_end()
+        database, _, table = self._last_table(cursor)
         return show.describe(database, table, full)
 
     def _show_columns(self, cursor: Cursor) -> TextResult:
@@ -223,10 +231,11 @@ class Catalog:
         if cursor.accept("IN") or cursor.accept("FROM"):
             database = cursor.expect_name()
         cursor.expect_end()
-        return TextResult.lines("field", (f"{item['Name']:<20}" for item in show.columns(self._table(database, name))))
+        names = (f"{item['Name']:<20}" for item in show.columns(self._table(database, name)))
+        return TextResult.one_column("field", names)
 
     def _show_tblproperties(self, cursor: Cursor) -> TextResult:
-        _, table = self._described(cursor)
+        table = self._table(*cursor.expect_table(self._database))
         properties = table.get("Parameters", {})
         if cursor.token:
             cursor.expect("(")
@@ -235,46 +244,43 @@ class Catalog:
             missing = f"Table {table['Name']} does not have property: {wanted}"
             properties = {wanted: properties.get(wanted, missing)}
         cursor.expect_end()
-        return TextResult(
-            ("prpt_name", "prpt_value"), tuple(f"{name}\t{value}" for name, value in sorted(properties.items()))
-        )
+        lines = (f"{name}\t{value}" for name, value in sorted(properties.items()))
+        return TextResult(("prpt_name", "prpt_value"), tuple(lines))
 
     def _show_create_table(self, cursor: Cursor) -> TextResult:
-        database, table = self._described(cursor)
-        cursor.expect_end()
-        if table.get("TableType") == "VIRTUAL_VIEW":
+        database, _, table = self._last_table(cursor)
+        if glue_tables.is_view(table):
             raise StatementFailed(f"FAILED: SemanticException {table['Name']} is a view: use SHOW CREATE VIEW")
-        return TextResult.lines("createtab_stmt", show.show_create_table(database, table).split("\n"))
+        return TextResult.one_column("createtab_stmt", show.show_create_table(database, table).split("\n"))
 
     def _show_create_view(self, cursor: Cursor) -> TrinoStatements:
-        database, table = self._described(cursor)
-        cursor.expect_end()
+        database, _, table = self._last_table(cursor)
         return TrinoStatements(
             (f"SHOW CREATE VIEW awsdatacatalog.{quote(database)}.{quote(table['Name'])}",),
-            lambda rows: TextResult.lines("Create View", str(rows[0][0]).split("\n")),
+            lambda rows: TextResult.one_column("Create View", str(rows[0][0]).split("\n")),
         )
 
-    # upkeep of Iceberg tables
+    # maintenance of Iceberg tables
 
-    def _iceberg(self, database: str, name: str, what: str) -> Table:
+    def _iceberg_table(self, database: str, name: str, statement: str) -> Table:
         table = self._table(database, name, "UpdateTable")
         if not glue_tables.is_iceberg(table):
-            raise StatementFailed(f"NOT_SUPPORTED: {what} needs an Iceberg table: {database}.{name}")
+            raise StatementFailed(f"NOT_SUPPORTED: {statement} needs an Iceberg table: {database}.{name}")
         self._rights.objects("GetObject", table["StorageDescriptor"]["Location"])
         return table
 
     def _optimize(self, cursor: Cursor) -> TrinoStatements:
         statement, database, name = optimize(cursor, self._database)
-        table = self._iceberg(database, name, "OPTIMIZE")
+        table = self._iceberg_table(database, name, "OPTIMIZE")
         self._rights.objects("PutObject", table["StorageDescriptor"]["Location"])
         return TrinoStatements((statement,))
 
     def _vacuum(self, cursor: Cursor) -> TrinoStatements:
         database, name = cursor.expect_table(self._database)
         cursor.expect_end()
-        table = self._iceberg(database, name, "VACUUM")
+        table = self._iceberg_table(database, name, "VACUUM")
         self._rights.objects("DeleteObject", table["StorageDescriptor"]["Location"])
-        properties = glue_tables.metadata(table, self._s3).get("properties", {})
+        properties = glue_tables.iceberg_metadata(table, self._s3).get("properties", {})
         age = properties.get("vacuum_max_snapshot_age_seconds", str(VACUUM_AGE_SECONDS))
         if not re.fullmatch(r"\d+", age):
             raise StatementFailed(f"INVALID_TABLE_PROPERTY: vacuum_max_snapshot_age_seconds = {age}")

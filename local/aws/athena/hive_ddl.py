@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
-from local.aws.athena.glue_tables import split_types
+from local.aws.athena.glue_tables import Column, Table, split_types
 from local.aws.athena.tokens import Cursor, SqlError, literal, quote
 
 _HADOOP = "org.apache.hadoop"
@@ -62,8 +61,6 @@ _TRINO_TYPES = {
     "timestamptz": "timestamp(6) with time zone",
 }
 
-Column = dict[str, str]  # Glue's Name, Type, Comment
-
 
 @dataclass
 class CreateTable:
@@ -91,7 +88,7 @@ class CreateTable:
         """Whether TBLPROPERTIES say that it is an Iceberg table."""
         return self.properties.get("table_type", "").upper() == "ICEBERG"
 
-    def table_input(self) -> dict[str, Any]:
+    def table_input(self) -> Table:
         """Glue's TableInput."""
         comment = {"comment": self.comment} if self.comment else {}
         return {

@@ -50,10 +50,12 @@ _KINDS: dict[tuple[str, ...], tuple[str, str]] = {
     ("DESC",): (UTILITY, "DESCRIBE"),
     ("EXPLAIN",): (UTILITY, "EXPLAIN"),
 }
-# The statements that Trino runs. The others are Hive's DDL, answered from the Glue catalog, and the next set.
+# The statements that Trino runs; the catalog answers all others but PREPARE, EXECUTE and DEALLOCATE PREPARE.
 ENGINE_KINDS = frozenset(
     {"SELECT", "INSERT", "DELETE", "UPDATE", "MERGE", "UNLOAD", "CREATE_TABLE_AS_SELECT", "CREATE_VIEW", "EXPLAIN"}
 )
+MANIFEST_KINDS = frozenset({"CREATE_TABLE_AS_SELECT", "INSERT", "UNLOAD"})  # those that list the files they wrote
+WRITE_KINDS = MANIFEST_KINDS | {"DELETE", "UPDATE", "MERGE"}
 _TRINO_DIALECT = ENGINE_KINDS | {"OPTIMIZE", "VACUUM", "EXECUTE", "PREPARE", "DEALLOCATE_PREPARE"}
 
 

@@ -180,7 +180,7 @@ class Cursor:
             return int(token.text)
         raise self.error("<integer>")
 
-    def expect_list(self, read: Callable[[Cursor], T], brackets: str = "()") -> list[T]:
+    def expect_list(self, read: Callable[[Cursor], T], brackets: tuple[str, str] = ("(", ")")) -> list[T]:
         """Read ``(item, item, ...)``, each item with ``read``."""
         opening, closing = brackets
         self.expect(opening)

@@ -128,7 +128,7 @@ def _iceberg(given: Properties, location: str) -> dict[str, str]:
     settings = {"location": literal(location.rstrip("/"))}
     if partitioning := given.pop("partitioning", None):
         partitioning.expect("ARRAY")
-        items = partitioning.expect_list(Cursor.expect_string, "[]")
+        items = partitioning.expect_list(Cursor.expect_string, ("[", "]"))
         transforms = (transform(Cursor(item, tokenize(item, hive=True))) for item in items)
         settings["partitioning"] = f"ARRAY[{', '.join(map(literal, transforms))}]"
     for name in [name for name in given if name.startswith(("vacuum_", "optimize_"))]:

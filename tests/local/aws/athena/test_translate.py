@@ -34,9 +34,9 @@ def test_ctas_of_a_hive_table() -> None:
 def test_ctas_of_an_iceberg_table() -> None:
     work = translate.ctas(
         Statement.parse(
-            "create table t with (table_type = 'ICEBERG', is_external = false, location = 's3://b/t/', format = 'parquet', "
-            "partitioning = ARRAY['month(at)', 'bucket(16, id)', 'state'], vacuum_max_snapshot_age_seconds = 60) "
-            "as select 1"
+            "create table t with (table_type = 'ICEBERG', is_external = false, location = 's3://b/t/', "
+            "format = 'parquet', partitioning = ARRAY['month(at)', 'bucket(16, id)', 'state'], "
+            "vacuum_max_snapshot_age_seconds = 60) as select 1"
         ),
         "db",
         "s3://r/",

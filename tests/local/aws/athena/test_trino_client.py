@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from local.aws.athena import trino_client
-from local.aws.athena.trino_client import EngineError, TrinoQuery, drain
+from local.aws.athena.trino_client import EngineError, TrinoQuery, all_rows
 from local.aws.settings import AwsSettings
 from local.commands.aws_server import aws_settings
 from local.settings import Settings
@@ -60,7 +60,7 @@ def trino(tmp_path: Path, replies: list[Reply]) -> Iterator[AwsSettings]:
 def test_a_statement_that_found_no_node_is_sent_again(tmp_path: Path) -> None:
     replies = [failed(trino_client.NO_NODES), failed(trino_client.NO_NODES), ROW]
     with trino(tmp_path, replies) as settings:
-        assert drain(TrinoQuery(settings, "select 1", "default")) == [[1]]
+        assert all_rows(TrinoQuery(settings, "select 1", "default")) == [[1]]
     assert replies == []
 
 
@@ -70,11 +70,11 @@ def test_any_other_failure_ends_the_statement(tmp_path: Path) -> None:
         trino(tmp_path, replies) as settings,
         pytest.raises(EngineError, match="said CLUSTER_OUT_OF_MEMORY"),
     ):
-        drain(TrinoQuery(settings, "select 1", "default"))
+        all_rows(TrinoQuery(settings, "select 1", "default"))
     assert replies == [ROW]
 
 
 def test_waiting_for_a_node_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trino_client, "NO_NODES_SECONDS", 0)
     with trino(tmp_path, [failed(trino_client.NO_NODES)] * 2) as settings, pytest.raises(EngineError):
-        drain(TrinoQuery(settings, "select 1", "default"))
+        all_rows(TrinoQuery(settings, "select 1", "default"))
