@@ -107,7 +107,7 @@ def finished(athena: AthenaClient, execution_id: str, seconds: float = 90) -> di
     """The execution when it has ended."""
 
     def ended() -> dict[str, Any] | None:
-        execution = dict(athena.get_query_execution(QueryExecutionId=execution_id)["QueryExecution"])
+        execution: dict[str, Any] = dict(athena.get_query_execution(QueryExecutionId=execution_id)["QueryExecution"])
         return execution if execution["Status"]["State"] not in ("QUEUED", "RUNNING") else None
 
     execution = wait_until(ended, seconds, f"{execution_id} has not ended", pause=0.03)

@@ -107,7 +107,7 @@ def test_pyathena_reports_failures(connection: Any) -> None:
 
 @pytest.fixture
 def airflow_connection(trino_home: AthenaHome, session: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    """aws_default at the home, under the session's keys."""
+    """Airflow's connection aws_default calls the home with the session's keys."""
     settings = trino_home.lake.settings
     credentials = session.get_credentials()
     assert credentials is not None
@@ -124,7 +124,7 @@ def test_airflow_operator_and_sensor(airflow_connection: None, athena: Any, film
     from airflow.providers.amazon.aws.operators.athena import AthenaOperator
     from airflow.providers.amazon.aws.sensors.athena import AthenaSensor
 
-    ask = AthenaOperator(
+    query = AthenaOperator(
         task_id="ask",
         query=f"select count(*) from {films}",
         database=DATABASE,
@@ -133,7 +133,7 @@ def test_airflow_operator_and_sensor(airflow_connection: None, athena: Any, film
         sleep_time=0,
         deferrable=False,
     )
-    execution_id = ask.execute({})
+    execution_id = query.execute({})
     assert execution_id is not None
     reply = athena.get_query_results(QueryExecutionId=execution_id)
     assert reply["ResultSet"]["Rows"][1]["Data"][0]["VarCharValue"] == "3"
@@ -144,7 +144,7 @@ def test_airflow_operator_and_sensor(airflow_connection: None, athena: Any, film
 def test_airflow_operator_fails_with_the_reason(airflow_connection: None, athena: Any) -> None:
     from airflow.providers.amazon.aws.operators.athena import AthenaOperator
 
-    ask = AthenaOperator(
+    query = AthenaOperator(
         task_id="ask",
         query="select nope from films",
         database=DATABASE,
@@ -154,11 +154,11 @@ def test_airflow_operator_fails_with_the_reason(airflow_connection: None, athena
         deferrable=False,
     )
     with pytest.raises(Exception, match="COLUMN_NOT_FOUND: line 1:8: Column 'nope' cannot be resolved"):
-        ask.execute({})
+        query.execute({})
 
 
 def test_saved_queries_run(athena: Any) -> None:
-    """The two statements of the template, on a small table of their shape: an unknown film counts 0 in its line."""
+    """The two saved queries of the template on a small table: rows without a category are listed with the count 0."""
     folder = ROOT / "include" / "sql" / "athena"
     done(athena, "create database curated")
     values = "('Action', 'Utah'), ('Action', 'Ohio'), ('Comedy', 'Utah'), (null, 'Utah')"

@@ -1,4 +1,4 @@
-"""Hive's DDL, read and written back, and its types."""
+"""Hive's DDL is read and written back, its types are translated."""
 
 from __future__ import annotations
 

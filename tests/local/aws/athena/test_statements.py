@@ -1,4 +1,4 @@
-"""Athena's statements: words, kinds, sources, parameters."""
+"""Athena's statements: tokens, kinds, sources, parameters."""
 
 from __future__ import annotations
 

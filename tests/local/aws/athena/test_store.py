@@ -1,4 +1,4 @@
-"""What Athena's store keeps."""
+"""Athena's store: history, idempotency tokens, survival of a kill."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Athena's statements as Trino takes them: CTAS, UNLOAD, OPTIMIZE, EXPLAIN."""
+"""Athena's statements in Trino's spelling: CTAS, UNLOAD, OPTIMIZE, EXPLAIN."""
 
 from __future__ import annotations
 

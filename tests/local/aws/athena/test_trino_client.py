@@ -1,4 +1,4 @@
-"""Statements sent to something that speaks Trino's protocol: what is sent again and what is not."""
+"""The client of Trino against a server of its protocol: which statements are sent again and which are not."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ROW: Reply = {"columns": [{"name": "a", "type": "integer", "typeSignature": {"ra
 
 @contextmanager
 def trino(tmp_path: Path, replies: list[Reply]) -> Iterator[AwsSettings]:
-    """A Trino that answers every statement with the next of ``replies``, which it takes away."""
+    """A server that answers each statement with the next reply and removes that from ``replies``."""
     settings = aws_settings(Settings(tmp_path, free_ports(10)))
 
     class Handler(BaseHTTPRequestHandler):
