@@ -1,15 +1,14 @@
-"""A home with only what Athena needs: emulator, our server with the catalog, its crawler and Athena, a real Trino."""
+"""A home with only what Athena needs: emulator, our server with Glue's catalog and crawler and Athena, a real Trino."""
 
 from __future__ import annotations
 
 import json
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
@@ -19,8 +18,13 @@ from local.aws.athena import Athena
 from local.aws.glue_catalog import GlueCatalog
 from local.aws.glue_crawler import GlueCrawler
 from local.engines import trino
+from local.engines.waiting import wait_until
 from local.settings import ENVIRONMENT, SUFFIX
-from tests.support.aws_services import LakeServer, running_emulator, running_server, wait_until
+from tests.support.aws_services import LakeServer, running_emulator, running_server
+
+if TYPE_CHECKING:
+    from mypy_boto3_athena import AthenaClient
+    from mypy_boto3_s3 import S3Client
 
 LAKE = Lake(ENVIRONMENT, SUFFIX)
 DATA, RESULTS, WORKGROUP, DATABASE = LAKE.clean_bucket, LAKE.results_bucket, LAKE.workgroup, "shop"
@@ -35,11 +39,11 @@ class AthenaHome:
     trino: subprocess.Popen[bytes]
 
     def session(self, role: str) -> boto3.Session:
-        """A session whose clients go where the home's do."""
+        """A session under a role, whose clients call the home."""
         return self.lake.session(role)
 
     def root(self, service: str) -> Any:
-        """A root client at our server, or at the emulator for what only it serves."""
+        """A root client of our server, or of the emulator for services that only the emulator has."""
         return self.lake.client(service) if service in ("athena", "glue") else self.lake.emulator.client(service)
 
 
@@ -50,7 +54,7 @@ def allow(*actions: str, on: str | list[str] = "*") -> dict[str, Any]:
 
 @contextmanager
 def athena_home(folder: Path) -> Iterator[AthenaHome]:
-    """Start it: analysts' role, buckets, a workgroup that enforces its location and encryption, Trino."""
+    """Start it with the analysts' role, buckets, Trino, and a workgroup that enforces its location and encryption."""
     with running_emulator(folder) as emulator, running_server(emulator, (GlueCatalog, GlueCrawler, Athena)) as lake:
         s3, iam = emulator.client("s3"), emulator.client("iam")
         for bucket in (DATA, RESULTS):
@@ -75,7 +79,7 @@ def athena_home(folder: Path) -> Iterator[AthenaHome]:
         with (folder / "trino.log").open("wb") as log:
             process = subprocess.Popen(trino.command(lake.settings), stdout=log, stderr=log)
         try:
-            wait_until(lambda: process.poll() is not None or trino.started(lake.settings), 120, "Trino")
+            wait_until(lambda: process.poll() is not None or trino.started(lake.settings), 120, "Trino has not started")
             yield AthenaHome(lake, process)
         finally:
             process.terminate()
@@ -84,13 +88,13 @@ def athena_home(folder: Path) -> Iterator[AthenaHome]:
 
 @pytest.fixture(scope="session")
 def trino_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AthenaHome]:
-    """One home with a real Trino for the whole test session; tests keep apart by the names they use."""
+    """One home with a real Trino for the whole test session; each test uses table names of its own."""
     with athena_home(tmp_path_factory.mktemp("athena")) as home:
         home.root("glue").create_database(DatabaseInput={"Name": DATABASE})
         yield home
 
 
-def run(athena: Any, sql: str, **options: Any) -> dict[str, Any]:
+def run(athena: AthenaClient, sql: str, **options: Any) -> dict[str, Any]:
     """Run a statement to its end and return its execution."""
     options.setdefault("WorkGroup", WORKGROUP)
     options.setdefault("QueryExecutionContext", {"Database": DATABASE})
@@ -98,25 +102,26 @@ def run(athena: Any, sql: str, **options: Any) -> dict[str, Any]:
     return finished(athena, execution_id)
 
 
-def finished(athena: Any, execution_id: str, seconds: float = 90) -> dict[str, Any]:
+def finished(athena: AthenaClient, execution_id: str, seconds: float = 90) -> dict[str, Any]:
     """The execution when it has ended."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        execution: dict[str, Any] = athena.get_query_execution(QueryExecutionId=execution_id)["QueryExecution"]
-        if execution["Status"]["State"] not in ("QUEUED", "RUNNING"):
-            return execution
-        time.sleep(0.03)
-    raise TimeoutError(f"{execution_id} still {execution['Status']['State']}")
+
+    def ended() -> dict[str, Any] | None:
+        execution: dict[str, Any] = dict(athena.get_query_execution(QueryExecutionId=execution_id)["QueryExecution"])
+        return execution if execution["Status"]["State"] not in ("QUEUED", "RUNNING") else None
+
+    execution = wait_until(ended, seconds, f"{execution_id} has not ended", pause=0.03)
+    assert execution is not None
+    return execution
 
 
-def done(athena: Any, sql: str, **options: Any) -> dict[str, Any]:
+def done(athena: AthenaClient, sql: str, **options: Any) -> dict[str, Any]:
     """Run a statement that must succeed."""
     execution = run(athena, sql, **options)
     assert execution["Status"]["State"] == "SUCCEEDED", execution["Status"].get("StateChangeReason")
     return execution
 
 
-def rows(athena: Any, sql: str, **options: Any) -> list[list[str | None]]:
+def rows(athena: AthenaClient, sql: str, **options: Any) -> list[list[str | None]]:
     """Run a statement that must succeed and return its rows, without the header of a query."""
     execution = done(athena, sql, **options)
     pages = athena.get_paginator("get_query_results").paginate(QueryExecutionId=execution["QueryExecutionId"])
@@ -124,8 +129,8 @@ def rows(athena: Any, sql: str, **options: Any) -> list[list[str | None]]:
     return found[1:] if execution["SubstatementType"] == "SELECT" else found
 
 
-def content(s3: Any, url: str) -> bytes:
-    """An object by its URL."""
+def content(s3: S3Client, url: str) -> bytes:
+    """The content of an object, given its URL."""
     bucket, _, key = url.removeprefix("s3://").partition("/")
     return bytes(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
 

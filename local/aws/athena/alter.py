@@ -1,40 +1,33 @@
-"""ALTER TABLE: in the Glue catalog for Hive tables, statements for Trino for the columns of Iceberg tables."""
+"""ALTER TABLE: changes a Hive table in the Glue catalog; for columns of an Iceberg table, the statements for Trino."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from local.aws.athena import hive_ddl
-from local.aws.athena.access import split_location
-from local.aws.athena.lake_types import is_iceberg
-from local.aws.athena.rights import Rights
-from local.aws.athena.show import StatementFailed
+from local.aws.athena.api import split_location
+from local.aws.athena.glue_tables import Table, is_iceberg, table_input
+from local.aws.athena.rights import CallerRights
+from local.aws.athena.statements import StatementFailed
 from local.aws.athena.tokens import Cursor, quote
 
-# What a table read from Glue holds beyond a TableInput.
-_TABLE_INPUT = (
-    "Name", "Description", "Owner", "LastAccessTime", "LastAnalyzedTime", "Retention", "StorageDescriptor",
-    "PartitionKeys", "ViewOriginalText", "ViewExpandedText", "TableType", "Parameters",
-)  # fmt: skip
-_PARTITION_BATCH = 100  # Glue's limit for one call is 100 partitions (25 when deleting)
-_DELETE_BATCH = 25
+if TYPE_CHECKING:
+    from mypy_boto3_glue import GlueClient
+    from mypy_boto3_glue.type_defs import PartitionInputTypeDef
 
-
-def table_input(table: dict[str, Any]) -> dict[str, Any]:
-    """The TableInput that keeps a table as Glue returned it."""
-    return {name: table[name] for name in _TABLE_INPUT if name in table}
+_PARTITION_BATCH, _DELETE_BATCH = 100, 25  # Glue's limits for one call that creates or deletes partitions
 
 
 class AlterTable:
-    """One ALTER TABLE on a table as Glue returned it; ``glue`` is a client."""
+    """One ALTER TABLE on a table as Glue returned it."""
 
-    def __init__(self, glue: Any, rights: Rights, database: str, table: dict[str, Any]) -> None:
+    def __init__(self, glue: GlueClient, rights: CallerRights, database: str, table: Table) -> None:
         self._glue, self._rights, self._database, self._table = glue, rights, database, table
         self._name = str(table["Name"])
         self._iceberg = is_iceberg(table)
 
     def run(self, cursor: Cursor) -> tuple[str, ...]:
-        """Read and do what follows the table's name; statements that Trino must do instead, if any."""
+        """Read what follows the table's name and do it, or return the statements that Trino has to run."""
         if cursor.accept("ADD", "COLUMNS"):
             return self._add_columns(cursor)
         if cursor.accept("REPLACE", "COLUMNS"):
@@ -83,9 +76,8 @@ class AlterTable:
         added = hive_ddl.parse_columns(cursor)
         cursor.expect_end()
         if self._iceberg:
-            return tuple(
-                f"{self._alter} ADD COLUMN {quote(item['Name'])} {hive_ddl.trino_type(item['Type'])}" for item in added
-            )
+            typed = (f"{quote(item['Name'])} {hive_ddl.trino_type(item['Type'])}" for item in added)
+            return tuple(f"{self._alter} ADD COLUMN {column}" for column in typed)
         columns = self._table["StorageDescriptor"]["Columns"]
         taken = {item["Name"] for item in [*columns, *self._table.get("PartitionKeys", [])]}
         if double := taken.intersection(item["Name"] for item in added):
@@ -96,7 +88,7 @@ class AlterTable:
 
     def _change_column(self, cursor: Cursor) -> tuple[str, ...]:
         old, new = cursor.expect_name(), cursor.expect_name()
-        kind = cursor.until("COMMENT").lower()
+        kind = cursor.until("COMMENT").rest.lower()
         comment = {"Comment": cursor.expect_string()} if cursor.accept("COMMENT") else {}
         cursor.expect_end()
         found = [item for item in self._table["StorageDescriptor"]["Columns"] if item["Name"] == old]
@@ -121,37 +113,31 @@ class AlterTable:
         elif cursor.accept("DROP"):
             self._drop_partitions(cursor, cursor.accept("IF", "EXISTS"))
         else:
-            values = self._values(cursor)
-            partition = self._glue.get_partition(
-                DatabaseName=self._database, TableName=self._name, PartitionValues=values
-            )["Partition"]
-            if cursor.accept("SET", "LOCATION"):
-                storage = {**partition["StorageDescriptor"], "Location": self._location(cursor)}
-                changed = {"Values": values, "StorageDescriptor": storage}
-            else:
-                cursor.expect("RENAME", "TO")
-                changed = {"Values": self._values(cursor), "StorageDescriptor": partition["StorageDescriptor"]}
-            cursor.expect_end()
-            self._rights.glue("UpdatePartition", self._database, self._name)
-            self._glue.update_partition(
-                DatabaseName=self._database,
-                TableName=self._name,
-                PartitionValueList=values,
-                PartitionInput={**changed, "Parameters": partition.get("Parameters", {})},
-            )
+            self._change_partition(cursor)
+
+    def _change_partition(self, cursor: Cursor) -> None:
+        """``PARTITION (...) SET LOCATION '...'`` or ``PARTITION (...) RENAME TO PARTITION (...)``."""
+        values = self._values(cursor)
+        partition = self._glue.get_partition(DatabaseName=self._database, TableName=self._name, PartitionValues=values)[
+            "Partition"
+        ]
+        storage, parameters = partition["StorageDescriptor"], partition.get("Parameters", {})
+        changed: PartitionInputTypeDef = {"Values": values, "StorageDescriptor": storage, "Parameters": parameters}
+        if cursor.accept("SET", "LOCATION"):
+            changed["StorageDescriptor"] = {**storage, "Location": self._location(cursor)}
+        else:
+            cursor.expect("RENAME", "TO")
+            changed["Values"] = self._values(cursor)
+        cursor.expect_end()
+        self._rights.glue("UpdatePartition", self._database, self._name)
+        self._glue.update_partition(
+            DatabaseName=self._database, TableName=self._name, PartitionValueList=values, PartitionInput=changed
+        )
 
     def _values(self, cursor: Cursor) -> list[str]:
         """``PARTITION (key = 'value', ...)`` in the order of the table's keys."""
-        cursor.expect("PARTITION", "(")
-        given: dict[str, str] = {}
-        while True:
-            name = cursor.expect_name()
-            cursor.expect("=")
-            number = cursor.token and cursor.token.kind == "number"
-            given[name] = str(cursor.until(",", ")")) if number else cursor.expect_string()
-            if not cursor.accept(","):
-                break
-        cursor.expect(")")
+        cursor.expect("PARTITION")
+        given = dict(cursor.expect_list(_partition_value))
         keys = [key["Name"] for key in self._table.get("PartitionKeys", [])]
         if sorted(given) != sorted(keys):
             raise StatementFailed(
@@ -161,14 +147,15 @@ class AlterTable:
 
     def _add_partitions(self, cursor: Cursor, if_not_exists: bool) -> None:
         self._rights.glue("BatchCreatePartition", self._database, self._name)
-        storage, inputs = self._table["StorageDescriptor"], []
+        storage = self._table["StorageDescriptor"]
+        inputs: list[PartitionInputTypeDef] = []
         keys = [key["Name"] for key in self._table.get("PartitionKeys", [])]
         while cursor.token:
             values = self._values(cursor)
             folder = "/".join(f"{key}={value}" for key, value in zip(keys, values, strict=True))
-            location = (
-                self._location(cursor) if cursor.accept("LOCATION") else f"{storage['Location'].rstrip('/')}/{folder}/"
-            )
+            location = f"{storage['Location'].rstrip('/')}/{folder}/"
+            if cursor.accept("LOCATION"):
+                location = self._location(cursor)
             inputs.append({"Values": values, "StorageDescriptor": {**storage, "Location": location}})
         for start in range(0, len(inputs), _PARTITION_BATCH):
             reply = self._glue.batch_create_partition(
@@ -196,3 +183,11 @@ class AlterTable:
             for error in reply.get("Errors", []):
                 if not (if_exists and error["ErrorDetail"]["ErrorCode"] == "EntityNotFoundException"):
                     raise StatementFailed(f"FAILED: {error['ErrorDetail']['ErrorCode']}: {error['PartitionValues']}")
+
+
+def _partition_value(cursor: Cursor) -> tuple[str, str]:
+    """``key = 'value'``; a number needs no quotes."""
+    name = cursor.expect_name()
+    cursor.expect("=")
+    number = cursor.token and cursor.token.kind == "number"
+    return name, cursor.until(",", ")").rest if number else cursor.expect_string()

@@ -1,47 +1,56 @@
-"""Hive's half of Athena: statements that the Glue catalog answers, and what Iceberg tables need Trino for."""
+"""Hive's half of Athena: statements that the Glue catalog answers; for some of them Trino has to do the work."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from local.aws.athena import hive_ddl, lake_types, show
-from local.aws.athena.access import split_location
+from local.aws.athena import glue_tables, hive_ddl, show
 from local.aws.athena.alter import AlterTable
-from local.aws.athena.rights import Rights
-from local.aws.athena.show import Answer, StatementFailed
-from local.aws.athena.statements import Statement
+from local.aws.athena.api import split_location
+from local.aws.athena.glue_tables import Table
+from local.aws.athena.rights import CallerRights
+from local.aws.athena.show import TextResult
+from local.aws.athena.statements import Statement, StatementFailed
 from local.aws.athena.tokens import Cursor, literal, quote
-from local.aws.athena.translate import optimize, vacuum
+from local.aws.athena.translate import optimize
+
+if TYPE_CHECKING:
+    from mypy_boto3_glue import GlueClient
+    from mypy_boto3_glue.type_defs import DatabaseInputTypeDef
+    from mypy_boto3_s3 import S3Client
 
 VACUUM_AGE_SECONDS = 432_000  # Athena's default of vacuum_max_snapshot_age_seconds
 _DDL_TASK = "FAILED: Execution Error, return code 1 from org.apache.hadoop.hive.ql.exec.DDLTask."
-Table = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Engine:
-    """The statement is left to Trino: these, in order. ``answer`` makes the result of the rows of the last one."""
+class TrinoStatements:
+    """What Trino has to run, in order; ``result`` makes the result from the rows of the last statement."""
 
     statements: tuple[str, ...]
-    answer: Callable[[list[list[Any]]], Answer] = field(default=lambda rows: Answer())  # noqa: ARG005
+    result: Callable[[list[list[Any]]], TextResult] = field(default=lambda rows: TextResult())  # noqa: ARG005
 
 
 class Catalog:
-    """Runs one caller's statements; ``glue`` and ``s3`` are clients of the analysts' role."""
+    """Runs the statements of one caller, each in the method ``_<SubstatementType>``.
 
-    def __init__(self, glue: Any, s3: Any, rights: Rights, database: str) -> None:
+    The clients have the rights of the engine; ``rights`` checks those of the caller. Each method gets a cursor behind
+    the keywords of its statement.
+    """
+
+    def __init__(self, glue: GlueClient, s3: S3Client, rights: CallerRights, database: str) -> None:
         self._glue, self._s3, self._rights, self._database = glue, s3, rights, database
 
-    def run(self, statement: Statement) -> Answer | Engine:
-        """Do it; raises StatementFailed, Denied or SqlError."""
-        handler: Callable[[str], Answer | Engine] = getattr(self, f"_{statement.kind.lower()}")
+    def run(self, statement: Statement) -> TextResult | TrinoStatements:
+        """Run a statement, or say what Trino has to run. Raises StatementFailed, Denied or SqlError."""
+        handler: Callable[[Cursor], TextResult | TrinoStatements] = getattr(self, f"_{statement.kind.lower()}")
         try:
-            return handler(statement.sql)
+            return handler(statement.cursor())
         except ClientError as error:
             code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
             raise StatementFailed(f"{_DDL_TASK} {code}(message:{message})") from error
@@ -49,21 +58,24 @@ class Catalog:
     def _table(self, database: str, name: str, action: str = "GetTable") -> Table:
         self._rights.glue(action, database, name)
         try:
-            table = self._glue.get_table(DatabaseName=database, Name=name)["Table"]
+            table = glue_tables.get_table(self._glue, database, name)
         except self._glue.exceptions.EntityNotFoundException as error:
-            raise StatementFailed(
-                f"FAILED: SemanticException [Error 10001]: Table not found {database}.{name}"
-            ) from error
-        return lake_types.completed(table, self._s3)
+            message = f"FAILED: SemanticException [Error 10001]: Table not found {database}.{name}"
+            raise StatementFailed(message) from error
+        return glue_tables.with_columns(table, self._s3)
+
+    def _last_table(self, cursor: Cursor) -> tuple[str, str, Table]:
+        """Database, name and definition of the table whose name ends the statement."""
+        database, name = cursor.expect_table(self._database)
+        cursor.expect_end()
+        return database, name, self._table(database, name)
 
     # databases
 
-    def _create_database(self, sql: str) -> Answer:
-        cursor = Cursor(sql, hive=True)
-        cursor.at = 2
+    def _create_database(self, cursor: Cursor) -> TextResult:
         if_not_exists = cursor.accept("IF", "NOT", "EXISTS")
         name = cursor.expect_name()
-        database: dict[str, Any] = {"Name": name}
+        database: DatabaseInputTypeDef = {"Name": name}
         while cursor.token:
             if cursor.accept("COMMENT"):
                 database["Description"] = cursor.expect_string()
@@ -78,11 +90,9 @@ class Catalog:
         except self._glue.exceptions.AlreadyExistsException:
             if not if_not_exists:
                 raise
-        return Answer()
+        return TextResult()
 
-    def _drop_database(self, sql: str) -> Answer:
-        cursor = Cursor(sql, hive=True)
-        cursor.at = 2
+    def _drop_database(self, cursor: Cursor) -> TextResult:
         if_exists = cursor.accept("IF", "EXISTS")
         name = cursor.expect_name()
         cascade = cursor.accept("CASCADE")
@@ -102,27 +112,24 @@ class Catalog:
         except self._glue.exceptions.EntityNotFoundException as error:
             if not if_exists:
                 raise StatementFailed(_no_database(name)) from error
-        return Answer()
+        return TextResult()
 
-    def _show_databases(self, sql: str) -> Answer:
-        cursor = Cursor(sql, hive=True)
-        cursor.at = 2
+    def _show_databases(self, cursor: Cursor) -> TextResult:
         cursor.accept("LIKE")
         pattern = show.pattern(cursor)
         self._rights.glue("GetDatabases")
         pages = self._glue.get_paginator("get_databases").paginate()
         names = (database["Name"] for page in pages for database in page["DatabaseList"])
-        return Answer.lines("database_name", filter(pattern, sorted(names)))
+        return TextResult.one_column("database_name", filter(pattern, sorted(names)))
 
     # tables
 
-    def _tables(self, database: str) -> Iterable[Table]:
+    def _tables(self, database: str) -> list[Table]:
         pages = self._glue.get_paginator("get_tables").paginate(DatabaseName=database)
-        return sorted((table for page in pages for table in page["TableList"]), key=lambda table: str(table["Name"]))
+        tables = (dict(table) for page in pages for table in page["TableList"])
+        return sorted(tables, key=lambda table: str(table["Name"]))
 
-    def _listed(self, sql: str, column: str, wanted: Callable[[Table], bool]) -> Answer:
-        cursor = Cursor(sql, hive=True)
-        cursor.at = 2
+    def _listed(self, cursor: Cursor, column: str, wanted: Callable[[Table], bool]) -> TextResult:
         database = cursor.expect_name() if cursor.accept("IN") or cursor.accept("FROM") else self._database
         cursor.accept("LIKE")
         pattern = show.pattern(cursor)
@@ -131,37 +138,36 @@ class Catalog:
             names = [table["Name"] for table in self._tables(database) if wanted(table)]
         except self._glue.exceptions.EntityNotFoundException as error:
             raise StatementFailed(_no_database(database)) from error
-        return Answer.lines(column, filter(pattern, names))
+        return TextResult.one_column(column, filter(pattern, names))
 
-    def _show_tables(self, sql: str) -> Answer:
-        return self._listed(sql, "tab_name", bool)
+    def _show_tables(self, cursor: Cursor) -> TextResult:
+        return self._listed(cursor, "tab_name", bool)
 
-    def _show_views(self, sql: str) -> Answer:
-        return self._listed(sql, "views", lambda table: table.get("TableType") == "VIRTUAL_VIEW")
+    def _show_views(self, cursor: Cursor) -> TextResult:
+        return self._listed(cursor, "views", glue_tables.is_view)
 
-    def _create_table(self, sql: str) -> Answer | Engine:
-        ddl = hive_ddl.parse_create_table(sql, self._database)
+    def _create_table(self, cursor: Cursor) -> TextResult | TrinoStatements:
+        ddl = hive_ddl.parse_create_table(cursor, self._database)
         self._rights.glue("CreateTable", ddl.database, ddl.table)
         if ddl.is_iceberg:
             self._rights.objects("PutObject", ddl.location)
-            return Engine((ddl.iceberg_sql(),))
+            return TrinoStatements((ddl.iceberg_sql(),))
         split_location(ddl.location)
         try:
-            self._glue.create_table(DatabaseName=ddl.database, TableInput=ddl.table_input())
+            table_input = glue_tables.table_input(ddl.table_input())
+            self._glue.create_table(DatabaseName=ddl.database, TableInput=table_input)
         except self._glue.exceptions.AlreadyExistsException:
             if not ddl.if_not_exists:
                 raise
-        return Answer()
+        return TextResult()
 
-    def _drop_table(self, sql: str) -> Answer | Engine:
-        return self._drop(sql, view=False)
+    def _drop_table(self, cursor: Cursor) -> TextResult | TrinoStatements:
+        return self._drop(cursor, view=False)
 
-    def _drop_view(self, sql: str) -> Answer | Engine:
-        return self._drop(sql, view=True)
+    def _drop_view(self, cursor: Cursor) -> TextResult | TrinoStatements:
+        return self._drop(cursor, view=True)
 
-    def _drop(self, sql: str, view: bool) -> Answer | Engine:
-        cursor = Cursor(sql, hive=True)
-        cursor.at = 2
+    def _drop(self, cursor: Cursor, view: bool) -> TextResult | TrinoStatements:
         if_exists = cursor.accept("IF", "EXISTS")
         database, name = cursor.expect_table(self._database)
         cursor.expect_end()
@@ -169,83 +175,67 @@ class Catalog:
             table = self._table(database, name, "DeleteTable")
         except StatementFailed:
             if if_exists:
-                return Answer()
+                return TextResult()
             raise
-        if (table.get("TableType") == "VIRTUAL_VIEW") != view:
+        if glue_tables.is_view(table) != view:
             raise StatementFailed(f"FAILED: SemanticException {database}.{name} is {'not ' if view else ''}a view")
-        if lake_types.is_iceberg(table):  # Athena deletes the data of an Iceberg table, never that of another
+        if glue_tables.is_iceberg(table):  # Athena deletes the data of Iceberg tables only
             self._rights.objects("DeleteObject", table["StorageDescriptor"]["Location"])
-            return Engine((f"DROP TABLE iceberg.{quote(database)}.{quote(name)}",))
+            return TrinoStatements((f"DROP TABLE iceberg.{quote(database)}.{quote(name)}",))
         self._glue.delete_table(DatabaseName=database, Name=name)
-        return Answer()
+        return TextResult()
 
-    def _alter_table(self, sql: str) -> Answer | Engine:
-        cursor = Cursor(sql, hive=True)
-        cursor.at = 2
+    def _alter_table(self, cursor: Cursor) -> TextResult | TrinoStatements:
         database, name = cursor.expect_table(self._database)
         table = self._table(database, name, "UpdateTable")
         statements = AlterTable(self._glue, self._rights, database, table).run(cursor)
-        return Engine(statements) if statements else Answer()
+        return TrinoStatements(statements) if statements else TextResult()
 
     # partitions
 
-    def _partitioned(self, sql: str, words: int) -> tuple[str, str, Table]:
-        """Database, name and definition of the partitioned table that alone follows a statement's first words."""
-        cursor = Cursor(sql, hive=True)
-        cursor.at = words
-        database, name = cursor.expect_table(self._database)
-        cursor.expect_end()
-        table = self._table(database, name)
+    def _partitioned(self, cursor: Cursor) -> tuple[str, str, Table]:
+        """Database, name and definition of the partitioned table that ends the statement."""
+        database, name, table = self._last_table(cursor)
         if not table.get("PartitionKeys"):
             raise StatementFailed(f"FAILED: SemanticException table {name} is not partitioned")
         return database, name, table
 
-    def _msck_repair_table(self, sql: str) -> Engine:
-        database, name, table = self._partitioned(sql, 3)
+    def _msck_repair_table(self, cursor: Cursor) -> TrinoStatements:
+        database, name, table = self._partitioned(cursor)
         self._rights.glue("BatchCreatePartition", database, name)
         self._rights.objects("GetObject", table["StorageDescriptor"]["Location"])
-        return Engine(
+        return TrinoStatements(
             (f"CALL awsdatacatalog.system.sync_partition_metadata({literal(database)}, {literal(name)}, 'ADD')",)
         )
 
-    def _show_partitions(self, sql: str) -> Answer:
-        database, name, table = self._partitioned(sql, 2)
+    def _show_partitions(self, cursor: Cursor) -> TextResult:
+        database, name, table = self._partitioned(cursor)
         self._rights.glue("GetPartitions", database, name)
         pages = self._glue.get_paginator("get_partitions").paginate(DatabaseName=database, TableName=name)
         keys = [key["Name"] for key in table["PartitionKeys"]]
         found = (partition["Values"] for page in pages for partition in page["Partitions"])
         lines = ("/".join(f"{key}={value}" for key, value in zip(keys, values, strict=True)) for values in found)
-        return Answer.lines("partition", sorted(lines))
+        return TextResult.one_column("partition", sorted(lines))
 
     # descriptions
 
-    def _described(self, sql: str, skip: int) -> tuple[Cursor, str, Table]:
-        cursor = Cursor(sql, hive=True)
-        cursor.at = skip
-        database, name = cursor.expect_table(self._database)
-        return cursor, database, self._table(database, name)
-
-    def _describe(self, sql: str) -> Answer:
-        words = Cursor(sql, hive=True)
-        words.at = 1
-        full = words.accept("FORMATTED") or words.accept("EXTENDED")
-        cursor, database, table = self._described(sql, words.at)
-        cursor.expect_end()
+    def _describe(self, cursor: Cursor) -> TextResult:
+        full = cursor.accept("FORMATTED") or cursor.accept("EXTENDED")
+        database, _, table = self._last_table(cursor)
         return show.describe(database, table, full)
 
-    def _show_columns(self, sql: str) -> Answer:
-        cursor = Cursor(sql, hive=True)
-        cursor.at = 2
+    def _show_columns(self, cursor: Cursor) -> TextResult:
         if not cursor.accept("IN"):
             cursor.expect("FROM")
         database, name = cursor.expect_table(self._database)
         if cursor.accept("IN") or cursor.accept("FROM"):
             database = cursor.expect_name()
         cursor.expect_end()
-        return Answer.lines("field", (f"{item['Name']:<20}" for item in show.columns(self._table(database, name))))
+        names = (f"{item['Name']:<20}" for item in show.columns(self._table(database, name)))
+        return TextResult.one_column("field", names)
 
-    def _show_tblproperties(self, sql: str) -> Answer:
-        cursor, _, table = self._described(sql, 2)
+    def _show_tblproperties(self, cursor: Cursor) -> TextResult:
+        table = self._table(*cursor.expect_table(self._database))
         properties = table.get("Parameters", {})
         if cursor.token:
             cursor.expect("(")
@@ -254,51 +244,49 @@ class Catalog:
             missing = f"Table {table['Name']} does not have property: {wanted}"
             properties = {wanted: properties.get(wanted, missing)}
         cursor.expect_end()
-        return Answer(
-            ("prpt_name", "prpt_value"), tuple(f"{name}\t{value}" for name, value in sorted(properties.items()))
-        )
+        lines = (f"{name}\t{value}" for name, value in sorted(properties.items()))
+        return TextResult(("prpt_name", "prpt_value"), tuple(lines))
 
-    def _show_create_table(self, sql: str) -> Answer:
-        cursor, database, table = self._described(sql, 3)
-        cursor.expect_end()
-        if table.get("TableType") == "VIRTUAL_VIEW":
+    def _show_create_table(self, cursor: Cursor) -> TextResult:
+        database, _, table = self._last_table(cursor)
+        if glue_tables.is_view(table):
             raise StatementFailed(f"FAILED: SemanticException {table['Name']} is a view: use SHOW CREATE VIEW")
-        return Answer.lines("createtab_stmt", show.show_create_table(database, table).split("\n"))
+        return TextResult.one_column("createtab_stmt", show.show_create_table(database, table).split("\n"))
 
-    def _show_create_view(self, sql: str) -> Engine:
-        cursor, database, table = self._described(sql, 3)
-        cursor.expect_end()
-        return Engine(
+    def _show_create_view(self, cursor: Cursor) -> TrinoStatements:
+        database, _, table = self._last_table(cursor)
+        return TrinoStatements(
             (f"SHOW CREATE VIEW awsdatacatalog.{quote(database)}.{quote(table['Name'])}",),
-            lambda rows: Answer.lines("Create View", str(rows[0][0]).split("\n")),
+            lambda rows: TextResult.one_column("Create View", str(rows[0][0]).split("\n")),
         )
 
-    # upkeep of Iceberg tables
+    # maintenance of Iceberg tables
 
-    def _iceberg(self, database: str, name: str, what: str) -> Table:
+    def _iceberg_table(self, database: str, name: str, statement: str) -> Table:
         table = self._table(database, name, "UpdateTable")
-        if not lake_types.is_iceberg(table):
-            raise StatementFailed(f"NOT_SUPPORTED: {what} needs an Iceberg table: {database}.{name}")
+        if not glue_tables.is_iceberg(table):
+            raise StatementFailed(f"NOT_SUPPORTED: {statement} needs an Iceberg table: {database}.{name}")
         self._rights.objects("GetObject", table["StorageDescriptor"]["Location"])
         return table
 
-    def _optimize(self, sql: str) -> Engine:
-        statement, database, name = optimize(sql, self._database)
-        table = self._iceberg(database, name, "OPTIMIZE")
+    def _optimize(self, cursor: Cursor) -> TrinoStatements:
+        statement, database, name = optimize(cursor, self._database)
+        table = self._iceberg_table(database, name, "OPTIMIZE")
         self._rights.objects("PutObject", table["StorageDescriptor"]["Location"])
-        return Engine((statement,))
+        return TrinoStatements((statement,))
 
-    def _vacuum(self, sql: str) -> Engine:
-        database, name = vacuum(sql, self._database)
-        table = self._iceberg(database, name, "VACUUM")
+    def _vacuum(self, cursor: Cursor) -> TrinoStatements:
+        database, name = cursor.expect_table(self._database)
+        cursor.expect_end()
+        table = self._iceberg_table(database, name, "VACUUM")
         self._rights.objects("DeleteObject", table["StorageDescriptor"]["Location"])
-        properties = lake_types.metadata(table, self._s3).get("properties", {})
+        properties = glue_tables.iceberg_metadata(table, self._s3).get("properties", {})
         age = properties.get("vacuum_max_snapshot_age_seconds", str(VACUUM_AGE_SECONDS))
         if not re.fullmatch(r"\d+", age):
             raise StatementFailed(f"INVALID_TABLE_PROPERTY: vacuum_max_snapshot_age_seconds = {age}")
         alter = f"ALTER TABLE iceberg.{quote(database)}.{quote(name)} EXECUTE"
         steps = ("expire_snapshots", "remove_orphan_files")
-        return Engine(tuple(f"{alter} {step}(retention_threshold => '{age}s')" for step in steps))
+        return TrinoStatements(tuple(f"{alter} {step}(retention_threshold => '{age}s')" for step in steps))
 
 
 def _no_database(name: str) -> str:

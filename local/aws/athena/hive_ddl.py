@@ -1,12 +1,11 @@
-"""Hive's CREATE TABLE, as Athena takes it: read into Glue's TableInput."""
+"""Hive's CREATE TABLE in Athena's form, read into the TableInput of the Glue API."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
-from local.aws.athena.lake_types import split_types
-from local.aws.athena.tokens import Cursor, SqlError, literal, quote, tokenize, unquote
+from local.aws.athena.glue_tables import Column, Table, split_types
+from local.aws.athena.tokens import Cursor, SqlError, literal, quote
 
 _HADOOP = "org.apache.hadoop"
 TEXT_INPUT = f"{_HADOOP}.mapred.TextInputFormat"
@@ -62,12 +61,10 @@ _TRINO_TYPES = {
     "timestamptz": "timestamp(6) with time zone",
 }
 
-Column = dict[str, str]  # Glue's Name, Type, Comment
-
 
 @dataclass
 class CreateTable:
-    """A CREATE TABLE with a list of columns. ``partition_by`` holds Iceberg's transforms, ``partition_keys`` Hive's."""
+    """A CREATE TABLE: ``partition_keys`` of a Hive table, ``partition_by`` of an Iceberg table in Trino's spelling."""
 
     database: str
     table: str
@@ -88,10 +85,10 @@ class CreateTable:
 
     @property
     def is_iceberg(self) -> bool:
-        """Whether TBLPROPERTIES ask for an Iceberg table."""
+        """Whether TBLPROPERTIES say that it is an Iceberg table."""
         return self.properties.get("table_type", "").upper() == "ICEBERG"
 
-    def table_input(self) -> dict[str, Any]:
+    def table_input(self) -> Table:
         """Glue's TableInput."""
         comment = {"comment": self.comment} if self.comment else {}
         return {
@@ -115,31 +112,26 @@ class CreateTable:
         }
 
     def iceberg_sql(self) -> str:
-        """The statement that makes Trino create the Iceberg table."""
+        """Trino's statement that creates the Iceberg table."""
         columns = ", ".join(
             f"{quote(column['Name'])} {trino_type(column['Type'])}"
             + (f" COMMENT {literal(column['Comment'])}" if column.get("Comment") else "")
             for column in self.columns
         )
-        wanted = {"location": literal(self.location.rstrip("/")), "format": literal(self._iceberg_format())}
+        file_format = self.properties.get("format", "parquet").upper()
+        wanted = {"location": literal(self.location.rstrip("/")), "format": literal(file_format)}
         if self.partition_by:
-            wanted["partitioning"] = f"ARRAY[{', '.join(literal(transform(item)) for item in self.partition_by)}]"
+            wanted["partitioning"] = f"ARRAY[{', '.join(map(literal, self.partition_by))}]"
         settings = ", ".join(f"{name} = {value}" for name, value in wanted.items())
         exists = "IF NOT EXISTS " if self.if_not_exists else ""
         comment = f" COMMENT {literal(self.comment)}" if self.comment else ""
         name = f"iceberg.{quote(self.database)}.{quote(self.table)}"
         return f"CREATE TABLE {exists}{name} ({columns}){comment} WITH ({settings})"
 
-    def _iceberg_format(self) -> str:
-        return self.properties.get("format", "parquet").upper()
 
-
-def parse_create_table(sql: str, database: str) -> CreateTable:
-    """Read ``CREATE [EXTERNAL] TABLE [IF NOT EXISTS] name (columns) ...``; raises SqlError."""
-    cursor = Cursor(sql, hive=True)
-    cursor.expect("CREATE")
-    external = cursor.accept("EXTERNAL")
-    cursor.expect("TABLE")
+def parse_create_table(cursor: Cursor, database: str) -> CreateTable:
+    """Read the rest of ``CREATE [EXTERNAL] TABLE [IF NOT EXISTS] name (columns) ...``; raises SqlError."""
+    external = cursor.tokens[1].is_word("EXTERNAL")
     if_not_exists = cursor.accept("IF", "NOT", "EXISTS")
     database, table = cursor.expect_table(database)
     ddl = CreateTable(database, table, external, if_not_exists, parse_columns(cursor) if cursor.peek("(") else [])
@@ -158,9 +150,9 @@ def _clause(cursor: Cursor, ddl: CreateTable) -> None:
     if cursor.accept("COMMENT"):
         ddl.comment = cursor.expect_string()
     elif cursor.accept("PARTITIONED", "BY"):
-        _partitions(cursor, ddl)
+        cursor.expect_list(lambda item: _partition(item, ddl))
     elif cursor.accept("CLUSTERED", "BY"):
-        ddl.bucket_columns = parse_names(cursor)
+        ddl.bucket_columns = cursor.expect_list(Cursor.expect_name)
         cursor.expect("INTO")
         ddl.buckets = cursor.expect_number()
         cursor.expect("BUCKETS")
@@ -191,88 +183,56 @@ def _clause(cursor: Cursor, ddl: CreateTable) -> None:
 
 def parse_columns(cursor: Cursor) -> list[Column]:
     """``(name type [COMMENT 'x'], ...)``."""
-    columns = []
-    cursor.expect("(")
-    while True:
-        name = cursor.expect_name()
-        columns.append(_column(cursor, name))
-        if not cursor.accept(","):
-            break
-    cursor.expect(")")
-    return columns
+    return cursor.expect_list(_column)
 
 
-def _column(cursor: Cursor, name: str) -> Column:
-    kind = "".join(token.text for token in tokenize(cursor.until("COMMENT", ",", ")"))).lower().replace("`", "")
+def _column(cursor: Cursor) -> Column:
+    name = cursor.expect_name()
+    kind = "".join(token.text for token in cursor.until("COMMENT", ",", ")").tokens).lower().replace("`", "")
     comment = {"Comment": cursor.expect_string()} if cursor.accept("COMMENT") else {}
     return {"Name": name, "Type": kind, **comment}
 
 
-def _partitions(cursor: Cursor, ddl: CreateTable) -> None:
-    """Hive declares new columns, Iceberg names columns or transforms of them."""
-    cursor.expect("(")
-    while True:
-        item = Cursor(cursor.until(",", ")"), hive=True)
-        name = item.expect_name()
-        if item.token and not item.peek("("):
-            ddl.partition_keys.append(_column(item, name))
-            item.expect_end()
-        else:
-            ddl.partition_by.append(item.sql)
-        if not cursor.accept(","):
-            break
-    cursor.expect(")")
-
-
-def parse_names(cursor: Cursor) -> list[str]:
-    """``(name, ...)``."""
-    cursor.expect("(")
-    names = [cursor.expect_name()]
-    while cursor.accept(","):
-        names.append(cursor.expect_name())
-    cursor.expect(")")
-    return names
+def _partition(cursor: Cursor, ddl: CreateTable) -> None:
+    """Hive declares new columns; Iceberg names columns of the table or transforms of them."""
+    ahead = Cursor(cursor.sql, cursor.tokens, cursor.at)
+    ahead.expect_name()
+    if ahead.peek("(") or ahead.peek(",") or ahead.peek(")"):
+        ddl.partition_by.append(transform(cursor))
+    else:
+        ddl.partition_keys.append(_column(cursor))
 
 
 def parse_properties(cursor: Cursor) -> dict[str, str]:
     """``('name' = 'value', ...)``."""
-    properties: dict[str, str] = {}
-    cursor.expect("(")
-    while True:
-        name = cursor.expect_string()
-        cursor.expect("=")
-        properties[name] = cursor.expect_string()
-        if not cursor.accept(","):
-            break
-    cursor.expect(")")
-    return properties
+    return dict(cursor.expect_list(_property))
+
+
+def _property(cursor: Cursor) -> tuple[str, str]:
+    name = cursor.expect_string()
+    cursor.expect("=")
+    return name, cursor.expect_string()
 
 
 def _delimited(cursor: Cursor, ddl: CreateTable) -> None:
-    while True:
-        for words, parameter in _DELIMITERS.items():
-            if cursor.accept(*words):
-                ddl.serde_properties[parameter] = cursor.expect_string()
-                break
-        else:
-            break
+    while parameter := next((name for words, name in _DELIMITERS.items() if cursor.accept(*words)), None):
+        ddl.serde_properties[parameter] = cursor.expect_string()
     if delimiter := ddl.serde_properties.get("field.delim"):
         ddl.serde_properties.setdefault("serialization.format", delimiter)
 
 
-def transform(item: str) -> str:
-    """An Iceberg partition in Trino's order of arguments: ``bucket(16, id)`` becomes ``bucket(id, 16)``."""
-    cursor = Cursor(item, hive=True)
+def transform(cursor: Cursor) -> str:
+    """Read an Iceberg partition; in Trino's order of arguments ``bucket(16, id)`` becomes ``bucket(id, 16)``."""
     name = cursor.expect_name()
     if not cursor.peek("("):
         return name
-    arguments = [token for token in tokenize(cursor.expect_group()) if token.text != ","]
+    arguments = [token for token in cursor.expect_group().tokens if token.text != ","]
     arguments.sort(key=lambda token: token.kind == "number")
-    return f"{name}({', '.join(unquote(token).lower() for token in arguments)})"
+    return f"{name}({', '.join(token.value.lower() for token in arguments)})"
 
 
 def trino_type(hive: str) -> str:
-    """``struct<a:array<int>>`` becomes ``row("a" array(integer))``."""
+    """Trino's spelling of a Hive type: ``struct<a:array<int>>`` becomes ``row("a" array(integer))``."""
     outer, _, rest = hive.strip().partition("<")
     if not rest:
         return _TRINO_TYPES.get(outer, outer)

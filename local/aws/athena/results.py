@@ -1,7 +1,8 @@
-r"""Result sets as Athena writes them to S3 and returns them: the text of values, the CSV, its metadata, its pages.
+r"""Result sets as Athena writes them to S3 and returns them: the text of values, CSV files, their metadata and pages.
 
-CSV: header row, every value quoted, NULL empty and unquoted, lines end in \n. TXT (DDL and utility statements): fields
-separated by tabs, no header. ``<file>.metadata`` is AWS's protobuf of the columns (fields as athena-jdbc reads them).
+CSV: a header row, every value quoted, NULL empty and unquoted, lines that end in \n. TXT (DDL and utility statements):
+fields separated by tabs, no header. ``<file>.metadata`` is AWS's protobuf of the columns; its field numbers are those
+that athena-jdbc reads.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 ColumnInfo = dict[str, Any]
 Row = list[str | None]
 
-# Athena's precision of types without one of their own.
+# The precision that Athena reports for types that declare none.
 _PRECISION = {
     "tinyint": 3, "smallint": 5, "integer": 10, "bigint": 19, "float": 17, "double": 17, "timestamp": 3,
     "varchar": 2147483647, "char": 2147483647, "varbinary": 1073741824,
@@ -25,7 +26,7 @@ _CELL = re.compile(r'(?:"((?:[^"]|"")*)"|)([,\n])')
 
 
 def column(name: str, kind: str) -> ColumnInfo:
-    """Athena's ColumnInfo of a column whose type Athena spells ``kind``, e.g. ``string`` in DDL results."""
+    """ColumnInfo of a column; ``kind`` is its type in Athena's spelling, e.g. ``string`` in DDL results."""
     return {
         "CatalogName": "hive",
         "SchemaName": "",
@@ -41,7 +42,7 @@ def column(name: str, kind: str) -> ColumnInfo:
 
 
 def trino_column(found: dict[str, Any]) -> ColumnInfo:
-    """ColumnInfo of a column of Trino's reply."""
+    """ColumnInfo of a column in Trino's reply."""
     signature = found["typeSignature"]
     raw = signature["rawType"]
     info = column(found["name"], {"real": "float"}.get(raw, raw.lower()))
@@ -51,7 +52,7 @@ def trino_column(found: dict[str, Any]) -> ColumnInfo:
 
 
 def text(value: Any, signature: dict[str, Any]) -> str | None:
-    """A raw value of Trino's reply as Athena prints it; None for NULL."""
+    """A raw value in Trino's reply as Athena prints it; None for NULL."""
     if value is None:
         return None
     raw = signature["rawType"]
@@ -82,7 +83,7 @@ def _inner(value: Any, signature: dict[str, Any]) -> str:
 
 
 def _java_number(value: float | str) -> str:
-    """A floating number as Java prints it: 1.0, 1.0E10, 1.5E-5, NaN, Infinity."""
+    """A floating-point number as Java prints it: 1.0, 1.0E10, 1.5E-5, NaN, Infinity."""
     number = float(value)
     if math.isnan(number) or math.isinf(number):
         return {math.inf: "Infinity", -math.inf: "-Infinity"}.get(number, "NaN")
@@ -110,7 +111,7 @@ def csv_line(row: Sequence[str | None]) -> str:
 
 
 def parse_csv(lines: str, limit: int) -> tuple[list[Row], int]:
-    """Up to ``limit`` complete rows from the beginning of ``lines``, and how many characters they took."""
+    """Up to ``limit`` complete rows from the beginning of ``lines``, and how many characters they take."""
     rows: list[Row] = []
     row: Row = []
     taken = 0
@@ -127,7 +128,7 @@ def parse_csv(lines: str, limit: int) -> tuple[list[Row], int]:
 
 
 def parse_lines(lines: str, limit: int) -> tuple[list[Row], int]:
-    """The same for a TXT result: each line is one value, tabs included, as GetQueryResults returns DDL results."""
+    """The same for a TXT result: GetQueryResults returns each of its lines as one value, tabs included."""
     found = lines.split("\n")[:-1][:limit]
     return [[line] for line in found], sum(len(line) + 1 for line in found)
 

@@ -1,6 +1,6 @@
-"""What a caller must be allowed before his statement runs: the catalog, the objects behind it, the results.
+"""The rights that a caller needs for a statement: in the catalog, on the objects behind it, on the result.
 
-AWS: Athena acts with the caller's own credentials
+On AWS, Athena acts with the caller's own credentials
 (https://docs.aws.amazon.com/athena/latest/ug/fine-grained-access-to-glue-resources.html).
 """
 
@@ -8,31 +8,34 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from local.aws.athena.access import split_location
-from local.aws.athena.lake_types import is_iceberg, location
+from local.aws.athena.api import split_location
+from local.aws.athena.glue_tables import Table, get_table, is_iceberg, is_view, location
 from local.aws.protocol import AwsError, Caller, Services
 from local.aws.settings import ACCOUNT, REGION
 
+if TYPE_CHECKING:
+    from mypy_boto3_glue import GlueClient
+
 _GLUE = f"arn:aws:glue:{REGION}:{ACCOUNT}"
-CATALOGS = frozenset({"awsdatacatalog", "iceberg"})  # the second is Trino's own name for Iceberg tables of the first
+CATALOGS = frozenset({"awsdatacatalog", "iceberg"})  # in Trino "iceberg" holds the Iceberg tables of the first
 
 
 class Denied(Exception):
-    """The caller lacks a right; the message is what the query's StateChangeReason says."""
+    """The caller lacks a right; the message is the query's StateChangeReason."""
 
 
 @dataclass
-class Touched:
-    """What a statement reads and writes: Glue tables by "database.table", the location of the table written to."""
+class AccessedTables:
+    """What a statement reads and writes."""
 
-    tables: dict[str, dict[str, Any]] = field(default_factory=dict)
-    written: str = ""
+    tables: dict[str, Table] = field(default_factory=dict)  # by "database.table"
+    written: str = ""  # location of the table that it writes to
 
 
 def glue_resources(database: str = "", table: str = "") -> list[str]:
-    """ARNs that a Glue action touches: AWS asks for the right on the catalog, the database and the table."""
+    """ARNs on which the caller of a Glue action needs the right: the catalog, the database and the table."""
     arns = [f"{_GLUE}:catalog"]
     if database:
         arns.append(f"{_GLUE}:database/{database}")
@@ -41,7 +44,7 @@ def glue_resources(database: str = "", table: str = "") -> list[str]:
     return arns
 
 
-class Rights:
+class CallerRights:
     """The rights of one caller."""
 
     def __init__(self, services: Services, caller: Caller) -> None:
@@ -75,32 +78,32 @@ class Rights:
                 "your KMS key"
             ) from error
 
-    def query(self, io_plan: str, kind: str, glue: Any) -> Touched:
-        """Raise Denied unless the caller may read, and write, all that Trino's IO plan of a statement names.
-
-        ``glue`` is a Glue client.
-        """
+    def query(self, io_plan: str, kind: str, glue: GlueClient) -> AccessedTables:
+        """The tables in Trino's IO plan of a statement; raises Denied unless the caller may read and write them."""
         plan = json.loads(io_plan)
-        touched = Touched()
+        accessed = AccessedTables()
         for item in plan["inputTableColumnInfos"]:
-            self._table(item["table"], glue, touched, write="")
+            self._table(item["table"], glue, accessed, write="")
         if output := plan.get("outputTable"):
-            self._table(output, glue, touched, write=kind)
-        return touched
+            self._table(output, glue, accessed, write=kind)
+        return accessed
 
-    def views(self, named: set[tuple[str, str]], touched: Touched, glue: Any) -> None:
-        """Raise Denied unless the caller may see the views among these names; Trino's plan lists what they read."""
+    def views(self, named: set[tuple[str, str]], accessed: AccessedTables, glue: GlueClient) -> None:
+        """Raise Denied unless the caller may see the views among these names.
+
+        Trino's plan does not list the views, only what they read.
+        """
         for database, name in sorted(named):
-            if f"{database}.{name}" in touched.tables:
+            if f"{database}.{name}" in accessed.tables:
                 continue
             try:
-                table = glue.get_table(DatabaseName=database, Name=name)["Table"]
+                table = get_table(glue, database, name)
             except glue.exceptions.EntityNotFoundException:
-                continue  # a name of WITH
-            if table.get("TableType") == "VIRTUAL_VIEW":
+                continue  # a name that WITH defines
+            if is_view(table):
                 self.glue("GetTable", database, name)
 
-    def _table(self, name: dict[str, Any], glue: Any, touched: Touched, write: str) -> None:
+    def _table(self, name: dict[str, Any], glue: GlueClient, accessed: AccessedTables, write: str) -> None:
         catalog, database = name["catalog"], name["schemaTable"]["schema"]
         table = name["schemaTable"]["table"].partition("$")[0]
         if catalog not in CATALOGS:
@@ -113,13 +116,13 @@ class Rights:
             self.glue("CreateTable", database, table)
             return
         self.glue("GetTable", database, table)
-        found = touched.tables[f"{database}.{table}"] = glue.get_table(DatabaseName=database, Name=table)["Table"]
+        found = accessed.tables[f"{database}.{table}"] = get_table(glue, database, table)
         folder = location(found)
         if found.get("PartitionKeys"):
             self.glue("GetPartitions", database, table)
         if write:
             self.glue("UpdateTable" if is_iceberg(found) else "BatchCreatePartition", database, table)
             self.objects("PutObject", folder)
-            touched.written = folder
+            accessed.written = folder
         elif folder:
             self.objects("GetObject", folder)

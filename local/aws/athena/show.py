@@ -1,4 +1,4 @@
-"""How Athena prints what the catalog holds: SHOW and DESCRIBE."""
+"""The results of SHOW and DESCRIBE as Athena prints them."""
 
 from __future__ import annotations
 
@@ -6,38 +6,35 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from local.aws.athena import hive_ddl
+from local.aws.athena.glue_tables import Column, Table
 from local.aws.athena.tokens import Cursor
-
-Table = dict[str, Any]
-
-
-class StatementFailed(Exception):
-    """A statement that cannot be done; the message is the query's StateChangeReason."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """The result of a statement that is no query: names of its string columns, lines whose fields tabs separate."""
+class TextResult:
+    """The result of DDL, SHOW and DESCRIBE: names of its string columns, and lines of fields separated by tabs."""
 
     columns: tuple[str, ...] = ()
     rows: tuple[str, ...] = ()
 
     @classmethod
-    def lines(cls, name: str, rows: Iterable[str]) -> Answer:
-        """One column."""
+    def one_column(cls, name: str, rows: Iterable[str]) -> TextResult:
+        """A result of one column."""
         return cls((name,), tuple(rows))
 
 
-def columns(table: Table) -> list[dict[str, str]]:
-    """Columns and partition keys."""
+def columns(table: Table) -> list[Column]:
+    """The columns of a table, its partition keys included."""
     return [*table.get("StorageDescriptor", {}).get("Columns", []), *table.get("PartitionKeys", [])]
 
 
 def pattern(cursor: Cursor) -> Callable[[str], bool]:
-    """Hive's pattern at the end of a SHOW statement: ``*`` for any characters, ``|`` for a choice; nothing: all."""
+    """Read the pattern that ends a SHOW statement and return its test of a name; without a pattern all names match.
+
+    In Hive's patterns ``*`` stands for any characters, and ``|`` separates alternatives.
+    """
     if not cursor.token:
         return lambda name: True  # noqa: ARG005
     choices = cursor.expect_string().lower().split("|")
@@ -46,8 +43,8 @@ def pattern(cursor: Cursor) -> Callable[[str], bool]:
     return lambda name: bool(expression.fullmatch(name))
 
 
-def describe(database: str, table: Table, full: bool) -> Answer:
-    """DESCRIBE [FORMATTED]: three padded fields a line, partition keys again below."""
+def describe(database: str, table: Table, full: bool) -> TextResult:
+    """DESCRIBE [FORMATTED]: three padded fields a line; the partition keys are listed twice, as Athena does."""
     header = ("col_name", "data_type", "comment")
     keys = table.get("PartitionKeys", [])
     rows = [_line("# " + header[0], *header[1:]), "\t \t "] if full else []
@@ -57,7 +54,7 @@ def describe(database: str, table: Table, full: bool) -> Answer:
         rows += [_column(item) for item in keys]
     if full:
         rows += _details(database, table)
-    return Answer(header, tuple(rows))
+    return TextResult(header, tuple(rows))
 
 
 def _details(database: str, table: Table) -> list[str]:
@@ -92,11 +89,11 @@ def _line(*fields: str) -> str:
     return "\t".join(f"{value:<20}" for value in fields)
 
 
-def _column(item: dict[str, str]) -> str:
+def _column(item: Column) -> str:
     return _line(item["Name"], item.get("Type", ""), item.get("Comment", ""))
 
 
-def show_create_table(database: str, table: Mapping[str, Any]) -> str:
+def show_create_table(database: str, table: Table) -> str:
     """The statement that would create a Glue table, as SHOW CREATE TABLE prints it."""
     storage = table["StorageDescriptor"]
     serde = storage.get("SerdeInfo") or {}
@@ -124,7 +121,7 @@ def show_create_table(database: str, table: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _column_lines(columns: list[hive_ddl.Column]) -> str:
+def _column_lines(columns: list[Column]) -> str:
     return ", \n".join(
         f"  `{column['Name']}` {column['Type']}"
         + (f" COMMENT {_hive_literal(column['Comment'])}" if column.get("Comment") else "")

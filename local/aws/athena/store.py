@@ -1,4 +1,4 @@
-"""What Athena remembers: executions for 45 days, named queries and prepared statements for ever. One SQLite file."""
+"""What Athena stores, in one SQLite file: executions for 45 days, named queries and prepared statements for ever."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Document = dict[str, Any]
 
 
 class Store:
-    """Documents are AWS's own shapes; every change is committed before the method returns and survives a kill."""
+    """Documents in the shapes of AWS's API. Every change is committed before its method returns and survives a kill."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,7 +51,7 @@ class Store:
     # executions
 
     def add_execution(self, document: Document, token: str | None, fingerprint: str) -> tuple[str, str]:
-        """Keep a new execution, unless one with this token exists; (id, fingerprint) of whichever is kept."""
+        """Save a new execution unless one with this token exists; (id, fingerprint) of the one that is stored."""
         status = document["Status"]
         self._change("delete from executions where submitted < ?", time.time() - HISTORY_SECONDS)
         self._change(
@@ -80,16 +80,16 @@ class Store:
         )
 
     def execution(self, execution_id: str) -> Document | None:
-        """One execution."""
+        """An execution, None if there is none with this id."""
         rows = self._rows("select document from executions where id = ?", execution_id)
         return json.loads(rows[0][0]) if rows else None
 
     def unfinished(self) -> list[Document]:
-        """Executions that had not ended."""
+        """Executions that have not ended."""
         return [json.loads(row[0]) for row in self._rows("select document from executions where finished = 0")]
 
     def execution_ids(self, workgroup: str, limit: int, skip: int) -> list[str]:
-        """Ids of a workgroup, newest first."""
+        """Ids of a workgroup's executions, newest first."""
         rows = self._rows(
             "select id from executions where workgroup = ? order by submitted desc, rowid desc limit ? offset ?",
             workgroup,
@@ -101,7 +101,7 @@ class Store:
     # named queries
 
     def add_named_query(self, document: Document, token: str | None) -> str:
-        """Keep a named query, unless one with this token exists; the id of whichever is kept."""
+        """Save a named query unless one with this token exists; the id of the one that is stored."""
         new = (document["NamedQueryId"], document["WorkGroup"], token, json.dumps(document))
         self._change("insert or ignore into named_queries values (?, ?, ?, ?)", *new)
         found = self._rows(
@@ -116,50 +116,50 @@ class Store:
         )
 
     def named_query(self, query_id: str) -> Document | None:
-        """One named query."""
+        """A named query, None if there is none with this id."""
         rows = self._rows("select document from named_queries where id = ?", query_id)
         return json.loads(rows[0][0]) if rows else None
 
     def named_query_ids(self, workgroup: str, limit: int, skip: int) -> list[str]:
-        """Ids of a workgroup, oldest first."""
+        """Ids of a workgroup's named queries, oldest first."""
         sql = "select id from named_queries where workgroup = ? order by rowid limit ? offset ?"
         return [row[0] for row in self._rows(sql, workgroup, limit, skip)]
 
-    def delete_named_query(self, query_id: str) -> bool:
-        """Whether there was one."""
-        return bool(self._change("delete from named_queries where id = ?", query_id))
+    def delete_named_query(self, query_id: str) -> None:
+        """Delete a named query."""
+        self._change("delete from named_queries where id = ?", query_id)
 
     # prepared statements
 
     def add_prepared(self, document: Document) -> bool:
-        """Keep a prepared statement; False when the name is taken."""
+        """Save a prepared statement; False when the name is taken."""
         sql = "insert or ignore into prepared_statements values (?, ?, ?)"
         return bool(self._change(sql, document["WorkGroupName"], document["StatementName"], json.dumps(document)))
 
-    def save_prepared(self, document: Document) -> bool:
-        """Replace a prepared statement; False when there is none of this name."""
+    def save_prepared(self, document: Document) -> None:
+        """Replace a prepared statement."""
         sql = "update prepared_statements set document = ? where workgroup = ? and name = ?"
-        return bool(self._change(sql, json.dumps(document), document["WorkGroupName"], document["StatementName"]))
+        self._change(sql, json.dumps(document), document["WorkGroupName"], document["StatementName"])
 
     def prepared(self, workgroup: str, name: str) -> Document | None:
-        """One prepared statement."""
+        """A prepared statement, None if there is none with this name."""
         sql = "select document from prepared_statements where workgroup = ? and name = ?"
         rows = self._rows(sql, workgroup, name)
         return json.loads(rows[0][0]) if rows else None
 
     def prepared_statements(self, workgroup: str, limit: int, skip: int) -> list[Document]:
-        """Prepared statements of a workgroup by name."""
+        """Prepared statements of a workgroup, in the order of their names."""
         sql = "select document from prepared_statements where workgroup = ? order by name limit ? offset ?"
         return [json.loads(row[0]) for row in self._rows(sql, workgroup, limit, skip)]
 
-    def delete_prepared(self, workgroup: str, name: str) -> bool:
-        """Whether there was one."""
-        return bool(self._change("delete from prepared_statements where workgroup = ? and name = ?", workgroup, name))
+    def delete_prepared(self, workgroup: str, name: str) -> None:
+        """Delete a prepared statement."""
+        self._change("delete from prepared_statements where workgroup = ? and name = ?", workgroup, name)
 
     # workgroups
 
-    def holds(self, workgroup: str) -> bool:
-        """Whether anything of this workgroup is kept that a plain DeleteWorkGroup must not lose."""
+    def uses_workgroup(self, workgroup: str) -> bool:
+        """Whether anything is stored for the workgroup, which DeleteWorkGroup then refuses unless told otherwise."""
         sql = (
             "select 1 from named_queries where workgroup = ?1 union all "
             "select 1 from prepared_statements where workgroup = ?1 union all "
@@ -167,7 +167,7 @@ class Store:
         )
         return bool(self._rows(sql, workgroup))
 
-    def forget(self, workgroup: str) -> None:
-        """Drop all that belongs to a workgroup."""
+    def delete_workgroup(self, workgroup: str) -> None:
+        """Delete everything that is stored for a workgroup."""
         for table in ("executions", "named_queries", "prepared_statements"):
             self._change(f"delete from {table} where workgroup = ?", workgroup)  # noqa: S608 (a fixed name)

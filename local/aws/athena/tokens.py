@@ -1,33 +1,39 @@
-"""Words of an Athena statement: enough to tell statements apart and to read DDL; queries themselves are Trino's."""
+"""The tokens of an Athena statement: enough to tell statements apart and to read DDL; Trino parses the queries."""
 
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
 
 _COMMON = r"""
     (?P<space>\s+|--[^\n]*|/\*.*?\*/)
-  | (?P<string>{string})
+  | (?P<{kind}>{string})
   | (?P<quoted>"(?:[^"]|"")*")
   | (?P<backquoted>`(?:[^`]|``)*`)
   | (?P<number>\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)
   | (?P<word>[^\W\d][\w$@]*)
   | (?P<symbol>=>|->|<>|!=|<=|>=|\|\||.)
 """
-_TRINO = re.compile(_COMMON.format(string=r"'(?:[^']|'')*'"), re.VERBOSE | re.DOTALL)
-_HIVE = re.compile(_COMMON.format(string=r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""), re.VERBOSE | re.DOTALL)
+_FLAGS = re.VERBOSE | re.DOTALL
+_TRINO = re.compile(_COMMON.format(kind="string", string=r"'(?:[^']|'')*'"), _FLAGS)
+_HIVE = re.compile(_COMMON.format(kind="hive_string", string=r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""), _FLAGS)
 _HIVE_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|[0-3][0-7]{2}|.)", re.DOTALL)
 _HIVE_ESCAPES = {"t": "\t", "n": "\n", "r": "\r", "0": "\0", "b": "\b", "Z": "\x1a"}
+_QUOTES = {"string": "'", "quoted": '"', "backquoted": "`"}
+_NESTING = {"(": 1, "<": 1, "[": 1, ")": -1, ">": -1, "]": -1}
+
+T = TypeVar("T")
 
 
 class SqlError(Exception):
-    """A statement that cannot be read; the message is in Trino's manner: ``line 1:8: mismatched input 'x'``."""
+    """A statement that cannot be read; the message has Trino's form: ``line 1:8: mismatched input 'x'``."""
 
 
 class Token(NamedTuple):
-    """One word; ``start`` and ``end`` are offsets into the statement."""
+    """One token; ``start`` and ``end`` are offsets into the statement."""
 
-    kind: str  # string, quoted, backquoted, number, word, symbol
+    kind: str  # string, hive_string, quoted, backquoted, number, word, symbol
     text: str
     start: int
     end: int
@@ -36,9 +42,27 @@ class Token(NamedTuple):
         """Whether it is this keyword, in any letter case."""
         return self.kind == "word" and self.text.upper() == word
 
+    @property
+    def value(self) -> str:
+        """The name or the string that it stands for: without quotes, escapes resolved."""
+        if self.kind == "hive_string":
+            return _HIVE_ESCAPE.sub(_unescaped, self.text[1:-1])
+        mark = _QUOTES.get(self.kind)
+        return self.text[1:-1].replace(2 * mark, mark) if mark else self.text
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    """The character that a Hive escape stands for: Unicode and octal numbers, control characters, quotes."""
+    escape = match.group(1)
+    if len(escape) == 5:
+        return chr(int(escape[1:], 16))
+    if len(escape) == 3:
+        return chr(int(escape, 8))
+    return _HIVE_ESCAPES.get(escape, escape)
+
 
 def tokenize(sql: str, hive: bool = False) -> list[Token]:
-    """All words of ``sql`` without blanks and comments; ``hive`` takes ``"x"`` and backslash escapes as strings."""
+    """All tokens of ``sql`` but blanks and comments; in Hive's dialect ``"x"`` is a string and backslashes escape."""
     pattern = _HIVE if hive else _TRINO
     return [
         Token(str(match.lastgroup), match.group(), match.start(), match.end())
@@ -47,82 +71,46 @@ def tokenize(sql: str, hive: bool = False) -> list[Token]:
     ]
 
 
-def one_statement(sql: str) -> str:
-    """``sql`` without closing semicolons; raises SqlError when it is empty or holds several statements."""
-    tokens = tokenize(sql)
-    end = len(tokens)
-    while end and tokens[end - 1].text == ";":
-        end -= 1
-    if not end:
-        raise SqlError("line 1:1: mismatched input '<EOF>'. Expecting: <statement>")
-    if any(token.text == ";" for token in tokens[:end]):
-        raise SqlError(f"Only one sql statement is allowed. Got: {sql}")
-    return sql[: tokens[end - 1].end]
-
-
-def for_trino(sql: str) -> str:
-    """The statement with Hive's backquoted names in double quotes; offsets stay as they are for ordinary names."""
-    parts, position = [], 0
-    for token in tokenize(sql):
-        if token.kind == "backquoted":
-            parts += [sql[position : token.start], quote(unquote(token))]
-            position = token.end
-    return "".join([*parts, sql[position:]])
-
-
-def unquote(token: Token) -> str:
-    """The value of a name or string."""
-    if token.kind == "string":
-        body = token.text[1:-1]
-        return body.replace("''", "'") if token.text[0] == "'" else body
-    if token.kind == "quoted":
-        return token.text[1:-1].replace('""', '"')
-    if token.kind == "backquoted":
-        return token.text[1:-1].replace("``", "`")
-    return token.text
-
-
-def hive_string(token: Token) -> str:
-    """The value of a Hive string with its escapes: tabs, octal and Unicode numbers, quotes."""
-
-    def value(match: re.Match[str]) -> str:
-        escape = match.group(1)
-        if len(escape) == 5:
-            return chr(int(escape[1:], 16))
-        if len(escape) == 3:
-            return chr(int(escape, 8))
-        return _HIVE_ESCAPES.get(escape, escape)
-
-    return _HIVE_ESCAPE.sub(value, token.text[1:-1])
-
-
 def quote(name: str) -> str:
-    """A name as Trino reads it in any case."""
+    """A name as a quoted identifier of Trino."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def literal(text: str) -> str:
-    """A string as Trino reads it."""
+    """A text as a string literal of Trino."""
     return "'" + text.replace("'", "''") + "'"
 
 
 class Cursor:
-    """Reads a statement from left to right; every ``expect_`` raises SqlError at what it did not expect."""
+    """Reads tokens of ``sql`` from left to right; each ``expect`` method raises SqlError at any other token."""
 
-    def __init__(self, sql: str, hive: bool = False) -> None:
-        self.sql, self.hive = sql, hive
-        self.tokens = tokenize(sql, hive)
-        self.at = 0
+    def __init__(self, sql: str, tokens: Sequence[Token], at: int = 0) -> None:
+        self.sql, self.tokens, self.at = sql, tokens, at
 
     @property
     def token(self) -> Token | None:
-        """The next word, None at the end."""
+        """The next token, None at the end."""
         return self.tokens[self.at] if self.at < len(self.tokens) else None
 
     @property
     def rest(self) -> str:
-        """What has not been read."""
-        return self.sql[self.token.start :] if self.token else ""
+        """The text that has not been read."""
+        return self.sql[self.token.start : self.tokens[-1].end] if self.token else ""
+
+    @property
+    def rest_for_trino(self) -> str:
+        """The text that has not been read, with Hive's backquoted names in double quotes.
+
+        Offsets stay the same unless a name contains quotes.
+        """
+        if not self.token:
+            return ""
+        parts, position = [], self.token.start
+        for token in self.tokens[self.at :]:
+            if token.kind == "backquoted":
+                parts += [self.sql[position : token.start], quote(token.value)]
+                position = token.end
+        return "".join([*parts, self.sql[position : self.tokens[-1].end]])
 
     def peek(self, *words: str) -> bool:
         """Whether these keywords or symbols come next."""
@@ -146,8 +134,8 @@ class Cursor:
                 raise self.error(word)
 
     def error(self, expected: str) -> SqlError:
-        """What is wrong at this place."""
-        offset = self.token.start if self.token else len(self.sql)
+        """The error that something else than the next token was expected."""
+        offset = self.token.start if self.token else self.tokens[-1].end if self.tokens else len(self.sql)
         line = self.sql.count("\n", 0, offset) + 1
         column = offset - (self.sql.rfind("\n", 0, offset) + 1) + 1
         found = self.token.text if self.token else "<EOF>"
@@ -159,15 +147,15 @@ class Cursor:
             raise self.error("<EOF>")
 
     def expect_name(self) -> str:
-        """One identifier, lower case as Glue keeps it."""
+        """Read an identifier; it is returned in lower case, as Glue keeps it."""
         token = self.token
         if token and (token.kind in ("word", "backquoted", "quoted") or token.text.startswith('"')):
             self.at += 1
-            return unquote(token).lower()
+            return token.value.lower()
         raise self.error("<identifier>")
 
     def expect_table(self, database: str) -> tuple[str, str]:
-        """(database, table) of ``t``, ``db.t`` or ``awsdatacatalog.db.t``."""
+        """(database, table) of ``t``, ``db.t`` or ``awsdatacatalog.db.t``; ``database`` is the default."""
         token = self.token
         names = [self.expect_name()]
         if token and token.kind == "backquoted":
@@ -179,41 +167,49 @@ class Cursor:
         return (database, names[0]) if len(names) == 1 else (names[0], names[1])
 
     def expect_string(self) -> str:
-        """One string."""
-        if self.token and self.token.kind == "string":
+        """Read a string."""
+        if (token := self.token) and token.kind in ("string", "hive_string"):
             self.at += 1
-            token = self.tokens[self.at - 1]
-            return hive_string(token) if self.hive else unquote(token)
+            return token.value
         raise self.error("<string>")
 
     def expect_number(self) -> int:
-        """One whole number."""
-        if self.token and self.token.kind == "number" and self.token.text.isdigit():
+        """Read a whole number."""
+        if (token := self.token) and token.kind == "number" and token.text.isdigit():
             self.at += 1
-            return int(self.tokens[self.at - 1].text)
+            return int(token.text)
         raise self.error("<integer>")
 
-    def expect_group(self) -> str:
-        """The text inside balanced parentheses, which come next."""
+    def expect_list(self, read: Callable[[Cursor], T], brackets: tuple[str, str] = ("(", ")")) -> list[T]:
+        """Read ``(item, item, ...)``, each item with ``read``."""
+        opening, closing = brackets
+        self.expect(opening)
+        items = [read(self)]
+        while self.accept(","):
+            items.append(read(self))
+        self.expect(closing)
+        return items
+
+    def expect_group(self) -> Cursor:
+        """Read balanced parentheses; what they enclose."""
         self.expect("(")
         start, depth = self.at, 1
         while self.token:
             depth += {"(": 1, ")": -1}.get(self.token.text, 0) if self.token.kind == "symbol" else 0
             self.at += 1
             if not depth:
-                end = self.tokens[self.at - 1].start
-                return self.sql[self.tokens[start].start : end].strip() if start < self.at - 1 else ""
+                return Cursor(self.sql, self.tokens[start : self.at - 1])
         raise self.error(")")
 
-    def until(self, *stops: str) -> str:
-        """The text up to one of these words or symbols outside any bracket, or the end."""
+    def until(self, *stops: str) -> Cursor:
+        """Read up to one of these keywords or symbols outside all brackets, or to the end; what was read."""
         start, depth = self.at, 0
         while self.token:
             if not depth and any(self.peek(stop) for stop in stops):
                 break
             if self.token.kind == "symbol":
-                depth += {"(": 1, "<": 1, "[": 1, ")": -1, ">": -1, "]": -1}.get(self.token.text, 0)
+                depth += _NESTING.get(self.token.text, 0)
             self.at += 1
         if start == self.at:
             raise self.error("<text>")
-        return self.sql[self.tokens[start].start : self.tokens[self.at - 1].end]
+        return Cursor(self.sql, self.tokens[start : self.at])

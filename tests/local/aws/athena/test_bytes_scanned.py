@@ -1,4 +1,4 @@
-"""Bytes scanned, and the cut-off that they are held against, on a real Trino."""
+"""Bytes scanned, and the workgroup's limit on them, on a real Trino."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from local.aws.athena.task import OVER_THE_LIMIT
+from local.aws.athena.query_run import OVER_THE_LIMIT
 from tests.support.athena_home import DATA, DATABASE, RESULTS, WORKGROUP, content, done, reason, rows, run
 
 pytestmark = pytest.mark.trino
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.trino
 
 @pytest.fixture(scope="module")
 def heavy(s3: Any, glue: Any) -> dict[str, int]:
-    """A Parquet table of 24 MB in three files; the bytes of its column ``noise``."""
+    """A Parquet table of 24 MB in three files; how many bytes its column ``noise`` has."""
     random = np.random.default_rng(7)
     column_bytes = 0
     for number in range(3):
@@ -57,7 +57,7 @@ def test_bytes_scanned_are_the_column_chunks(athena: Any, heavy: dict[str, int])
 
 
 def test_bytes_scanned_in_small_files(athena: Any, shops: str, s3: Any) -> None:
-    """Trino counts a file below 16,384 bytes whole, and its chunks once more."""
+    """Trino counts all bytes of a file below 16,384 bytes, and those of its column chunks once more."""
     location = f"s3://{DATA}/small_ice/"
     values = "(values (1, 'a'), (2, 'b')) as t (id, name)"
     done(athena, f"create table small as select * from {values}")

@@ -1,13 +1,14 @@
-"""Hive's DDL, read and written back, and its types."""
+"""Hive's DDL is read and written back, its types are translated."""
 
 from __future__ import annotations
 
 import pytest
 
-from local.aws.athena import lake_types
-from local.aws.athena.hive_ddl import FORMATS, parse_create_table, transform, trino_type
+from local.aws.athena import glue_tables
+from local.aws.athena.hive_ddl import FORMATS, CreateTable, parse_create_table, transform, trino_type
 from local.aws.athena.show import show_create_table
-from local.aws.athena.tokens import SqlError, one_statement
+from local.aws.athena.statements import Statement
+from local.aws.athena.tokens import Cursor, SqlError, tokenize
 
 DDL = r"""
 CREATE EXTERNAL TABLE IF NOT EXISTS `web`.`Visits` (
@@ -25,8 +26,12 @@ TBLPROPERTIES ("projection.enabled"="true", 'skip.header.line.count' = '1');
 """
 
 
+def parsed(sql: str) -> CreateTable:
+    return parse_create_table(Statement.parse(sql).cursor(), "default")
+
+
 def test_create_external_table() -> None:
-    ddl = parse_create_table(one_statement(DDL), "default")
+    ddl = parsed(DDL)
     assert (ddl.database, ddl.table, ddl.if_not_exists, ddl.is_iceberg) == ("web", "visits", True, False)
     table = ddl.table_input()
     storage = table["StorageDescriptor"]
@@ -54,14 +59,14 @@ def test_create_external_table() -> None:
 
 @pytest.mark.parametrize("name", sorted(FORMATS))
 def test_stored_as(name: str) -> None:
-    ddl = parse_create_table(f"create external table t (a int) stored as {name.lower()} location 's3://b/t/'", "d")
+    ddl = parsed(f"create external table t (a int) stored as {name.lower()} location 's3://b/t/'")
     assert (ddl.input_format, ddl.output_format, ddl.serde) == FORMATS[name]
 
 
 def test_show_create_table_reads_back_as_the_same_table() -> None:
-    ddl = parse_create_table(one_statement(DDL), "default")
+    ddl = parsed(DDL)
     shown = show_create_table("web", ddl.table_input())
-    again = parse_create_table(shown, "default")
+    again = parsed(shown)
     assert again.table_input() == ddl.table_input()
     assert (again.database, again.table) == ("web", "visits")
 
@@ -75,18 +80,17 @@ def test_ddl_refusals() -> None:
         "create external table t a int": "line 1:25: mismatched input 'a'",
     }.items():
         with pytest.raises(SqlError, match=message):
-            parse_create_table(sql, "d")
+            parsed(sql)
 
 
 def test_iceberg_ddl() -> None:
-    ddl = parse_create_table(
+    ddl = parsed(
         "create table t (id bigint comment 'x', at timestamp, part struct<a:int,b:array<string>>) "
         "partitioned by (bucket(16, id), month(at), day(`at`)) location 's3://b/t/' "
         "tblproperties ('table_type' = 'iceberg', 'format' = 'orc')",
-        "d",
     )
     assert ddl.iceberg_sql() == (
-        'CREATE TABLE iceberg."d"."t" ("id" bigint COMMENT \'x\', "at" timestamp(6), '
+        'CREATE TABLE iceberg."default"."t" ("id" bigint COMMENT \'x\', "at" timestamp(6), '
         '"part" row("a" integer, "b" array(varchar))) WITH (location = \'s3://b/t\', format = \'ORC\', '
         "partitioning = ARRAY['bucket(id, 16)', 'month(at)', 'day(at)'])"
     )
@@ -103,7 +107,7 @@ def test_iceberg_ddl() -> None:
 )
 def test_types_go_to_trino_and_back(hive: str, trino: str) -> None:
     assert trino_type(hive) == trino
-    assert lake_types.from_trino(trino) == hive
+    assert glue_tables.from_trino(trino) == hive
 
 
 def test_types_of_iceberg_metadata() -> None:
@@ -115,7 +119,8 @@ def test_types_of_iceberg_metadata() -> None:
             {"name": "c", "type": {"type": "map", "key": "string", "value": "decimal(5, 2)"}},
         ],
     }
-    assert lake_types.from_iceberg(kind) == "struct<a:bigint,b:array<timestamp>,c:map<string,decimal(5,2)>>"
-    assert lake_types.from_trino("timestamp(3) with time zone") == "timestamp"
-    assert lake_types.from_trino("varchar(10)") == "string"
-    assert transform("truncate(4, `State`)") == "truncate(state, 4)"
+    assert glue_tables.from_iceberg(kind) == "struct<a:bigint,b:array<timestamp>,c:map<string,decimal(5,2)>>"
+    assert glue_tables.from_trino("timestamp(3) with time zone") == "timestamp"
+    assert glue_tables.from_trino("varchar(10)") == "string"
+    partition = "truncate(4, `State`)"
+    assert transform(Cursor(partition, tokenize(partition, hive=True))) == "truncate(state, 4)"

@@ -1,4 +1,4 @@
-"""Queries on a real Trino: parameters, errors, states, workgroups, and what a restart leaves."""
+"""Queries on a real Trino: parameters, errors, states, workgroups, and the state after a restart."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 import requests
 from botocore.exceptions import ClientError
 
-from local.aws.athena.task import CANCELLED_BY_USER
+from local.aws.athena.query_run import CANCELLED_BY_USER
+from local.engines.waiting import wait_until
 from tests.support.athena_home import (
     DATA,
     DATABASE,
@@ -23,7 +24,6 @@ from tests.support.athena_home import (
     rows,
     run,
 )
-from tests.support.aws_services import wait_until
 
 pytestmark = pytest.mark.trino
 SLOW = (
@@ -32,7 +32,7 @@ SLOW = (
 
 
 def in_trino(home: AthenaHome, sql: str) -> bool:
-    """Whether Trino runs this very statement now."""
+    """Whether Trino is running this statement."""
     url = f"http://127.0.0.1:{home.lake.settings.trino_port}/v1/query?state=RUNNING"
     queries = requests.get(url, headers={"X-Trino-User": "test"}, timeout=10).json()
     return sql.strip() in [query["query"].strip() for query in queries]
@@ -70,7 +70,7 @@ def test_statements_that_athena_does_not_take(athena: Any, shops: str) -> None:
         with pytest.raises(ClientError, match="InvalidRequestException") as caught:
             run(athena, sql)
         assert message in str(caught.value), sql
-        assert caught.value.response["AthenaErrorCode"] in ("MALFORMED_QUERY", "INVALID_INPUT")
+        assert dict(caught.value.response)["AthenaErrorCode"] in ("MALFORMED_QUERY", "INVALID_INPUT")
 
 
 def test_failed_queries_say_why(athena: Any, shops: str) -> None:
@@ -147,7 +147,7 @@ def test_workgroup_without_enforcement(trino_home: AthenaHome, athena: Any, s3: 
     external = f"create table freely with (external_location = 's3://{DATA}/freely/') as select 1 a"
     done(athena, external, WorkGroup="free", ResultConfiguration=wanted)
     assert s3.list_objects_v2(Bucket=DATA, Prefix="freely/")["KeyCount"] == 1
-    enforced = done(athena, "select 1", ResultConfiguration=wanted)  # the other workgroup overrides its client
+    enforced = done(athena, "select 1", ResultConfiguration=wanted)  # this workgroup enforces its configuration
     assert enforced["ResultConfiguration"]["OutputLocation"].startswith(OUTPUT)
     with pytest.raises(ClientError, match="not empty"):
         athena.delete_work_group(WorkGroup="free")
@@ -177,22 +177,22 @@ def test_named_queries(athena: Any) -> None:
 
 
 def test_interrupted_queries_fail_and_the_rest_is_kept(trino_home: AthenaHome, athena: Any) -> None:
-    """A second executor on a copy of the first one's file sees what a new server would after a kill."""
+    """A second service on a copy of the first one's file finds what a new server would find after a kill."""
     import shutil
 
-    from local.aws.athena.runs import Runs
+    from local.aws.athena.executions import Executions
     from local.aws.athena.store import Store
 
     data = trino_home.lake.settings.data / "athena"
     kept = done(athena, "select 1")["QueryExecutionId"]
     running = athena.start_query_execution(QueryString=SLOW, WorkGroup=WORKGROUP)["QueryExecutionId"]
-    wait_until(lambda: in_trino(trino_home, SLOW), 30, "the query in Trino")
+    wait_until(lambda: in_trino(trino_home, SLOW), 30, "the query has not reached Trino")
     copy = data / "copy"
     copy.mkdir()
     for file in data.glob("athena.sqlite*"):
         shutil.copy(file, copy / file.name)
     store = Store(copy / "athena.sqlite")
-    Runs(trino_home.lake.server, store).start()
+    Executions(trino_home.lake.server, store).start()
     interrupted = store.execution(running)
     assert interrupted is not None
     assert interrupted["Status"]["State"] == "FAILED"
@@ -209,9 +209,9 @@ def test_interrupted_queries_fail_and_the_rest_is_kept(trino_home: AthenaHome, a
 def test_an_engine_that_is_down_fails_the_query(
     athena: Any, trino_home: AthenaHome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from local.aws.athena import engine
+    from local.aws.athena import trino_client
 
-    monkeypatch.setattr(engine, "HOST", "127.0.0.9")
+    monkeypatch.setattr(trino_client, "HOST", "127.0.0.9")
     execution = run(athena, "select 1")
     assert reason(execution).startswith("ENGINE_UNAVAILABLE: The query engine does not answer")
     error = execution["Status"]["AthenaError"]

@@ -1,4 +1,4 @@
-"""Athena's results: texts of values, CSV and its metadata, DESCRIBE."""
+"""Athena's results: the text of values, CSV files and their metadata, DESCRIBE."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_text_of_values(value: Any, kind: dict[str, Any], expected: str | None) 
 def test_csv_keeps_null_and_empty_apart(rows: list[list[str | None]]) -> None:
     lines = "".join(results.csv_line(row) for row in rows)
     assert results.parse_csv(lines, 100) == (rows, len(lines))
-    if rows:  # what is cut off is not read
+    if rows:  # an incomplete row is not read
         assert results.parse_csv(lines[:-1], 100)[0] == rows[:-1]
         assert results.parse_csv(lines, 1)[0] == rows[:1]
 

@@ -1,4 +1,4 @@
-"""What Athena's store keeps."""
+"""Athena's store: history, idempotency tokens, survival of a kill."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ def test_what_was_kept_survives_without_a_clean_end(tmp_path: Path) -> None:
     document["Status"]["State"] = "FAILED"
     again.save_execution(document, finished=True)
     assert again.unfinished() == []
-    assert again.holds("w")
-    again.forget("w")
-    assert not again.holds("w")
+    assert again.uses_workgroup("w")
+    again.delete_workgroup("w")
+    assert not again.uses_workgroup("w")
     again.close()
     store.close()
     with sqlite3.connect(tmp_path / "athena.sqlite") as database:

@@ -1,17 +1,20 @@
-"""Athena's statements as Trino takes them: CTAS, UNLOAD, OPTIMIZE, EXPLAIN."""
+"""Athena's statements in Trino's spelling: CTAS, UNLOAD, OPTIMIZE, EXPLAIN."""
 
 from __future__ import annotations
 
 import pytest
 
 from local.aws.athena import translate
+from local.aws.athena.statements import Statement
 from local.aws.athena.tokens import SqlError
 
 
 def test_ctas_of_a_hive_table() -> None:
     work = translate.ctas(
-        "create table if not exists `B`.t comment 'it''s' with (format = 'parquet', write_compression = 'zstd', "
-        "partitioned_by = ARRAY['m', 'n'], bucketed_by = array['a'], bucket_count = 4) as select `a`, m, n from x",
+        Statement.parse(
+            "create table if not exists `B`.t comment 'it''s' with (format = 'parquet', write_compression = 'zstd', "
+            "partitioned_by = ARRAY['m', 'n'], bucketed_by = array['a'], bucket_count = 4) as select `a`, m, n from x"
+        ),
         "db",
         "s3://r/tables/1/",
         enforced=True,
@@ -24,15 +27,17 @@ def test_ctas_of_a_hive_table() -> None:
     assert work.properties == {"awsdatacatalog.compression_codec": "ZSTD"}
     assert (work.creates, work.writes_to) == (("b", "t"), "s3://r/tables/1/")
     delimited = "create table t with (format='TEXTFILE', field_delimiter = ',') as select 1"
-    text = translate.ctas(delimited, "d", "s3://r/", enforced=False)
+    text = translate.ctas(Statement.parse(delimited), "d", "s3://r/", enforced=False)
     assert "textfile_field_separator = ','" in text.sql
 
 
 def test_ctas_of_an_iceberg_table() -> None:
     work = translate.ctas(
-        "create table t with (table_type = 'ICEBERG', is_external = false, location = 's3://b/t/', format = 'parquet', "
-        "partitioning = ARRAY['month(at)', 'bucket(16, id)', 'state'], vacuum_max_snapshot_age_seconds = 60) "
-        "as select 1",
+        Statement.parse(
+            "create table t with (table_type = 'ICEBERG', is_external = false, location = 's3://b/t/', "
+            "format = 'parquet', partitioning = ARRAY['month(at)', 'bucket(16, id)', 'state'], "
+            "vacuum_max_snapshot_age_seconds = 60) as select 1"
+        ),
         "db",
         "s3://r/",
         enforced=True,
@@ -46,17 +51,20 @@ def test_ctas_of_an_iceberg_table() -> None:
 
 def test_ctas_refusals() -> None:
     external = "create table t with (external_location = 's3://b/t/') as select 1 a"
-    assert "s3://b/t/" in translate.ctas(external, "d", "s3://r/", enforced=False).sql
+    assert "s3://b/t/" in translate.ctas(Statement.parse(external), "d", "s3://r/", enforced=False).sql
     with pytest.raises(SqlError, match="enforces a centralized output location"):
-        translate.ctas(external, "d", "s3://r/", enforced=True)
+        translate.ctas(Statement.parse(external), "d", "s3://r/", enforced=True)
+    unknown = Statement.parse("create table t with (size = 1, colour = 'red') as select 1 a")
     with pytest.raises(SqlError, match="property is not supported: colour, size"):
-        translate.ctas("create table t with (size = 1, colour = 'red') as select 1 a", "d", "s3://r/", enforced=True)
+        translate.ctas(unknown, "d", "s3://r/", enforced=True)
 
 
 def test_unload() -> None:
     work = translate.unload(
-        "UNLOAD (SELECT a, ')' FROM (select 1 a)) TO 's3://b/u/' WITH (format = 'JSON', compression = 'gzip', "
-        "partitioned_by = ARRAY['a'])",
+        Statement.parse(
+            "UNLOAD (SELECT a, ')' FROM (select 1 a)) TO 's3://b/u/' WITH (format = 'JSON', compression = 'gzip', "
+            "partitioned_by = ARRAY['a'])"
+        ),
         "1-2",
     )
     assert work.sql == (
@@ -66,15 +74,15 @@ def test_unload() -> None:
     assert work.explain == "SELECT a, ')' FROM (select 1 a)"
     assert work.after == ('DROP TABLE IF EXISTS unload.athena."q_1_2"',)
     with pytest.raises(SqlError, match="needs the property format"):
-        translate.unload("unload (select 1) to 's3://b/u/'", "1")
+        translate.unload(Statement.parse("unload (select 1) to 's3://b/u/'"), "1")
 
 
 def test_optimize_and_explain() -> None:
     sql = "OPTIMIZE `d`.t REWRITE DATA USING BIN_PACK WHERE partition_0 = '2026'"
     expected = 'ALTER TABLE iceberg."d"."t" EXECUTE optimize WHERE partition_0 = \'2026\''
-    assert translate.optimize(sql, "x") == (expected, "d", "t")
-    work = translate.explain("explain (type logical, format json) select `a` from t")
+    assert translate.optimize(Statement.parse(sql).cursor(), "x") == (expected, "d", "t")
+    work = translate.explain(Statement.parse("explain (type logical, format json) select `a` from t"))
     assert work.sql == 'explain (type logical, format json) select "a" from t'
     assert work.explain == 'select "a" from t'
     with pytest.raises(SqlError, match="EXPLAIN of SHOW TABLES is not supported"):
-        translate.explain("explain show tables")
+        translate.explain(Statement.parse("explain show tables"))

@@ -1,21 +1,29 @@
-"""Named queries and prepared statements."""
+"""The actions on named queries and prepared statements."""
 
 from __future__ import annotations
 
 import time
 import uuid
 
-from local.aws.athena import statements
-from local.aws.athena.access import allow, invalid, needed, page, paging, workgroup_configuration
+from local.aws.athena.api import (
+    authorize,
+    authorized_workgroup,
+    found_and_missing,
+    invalid,
+    not_found,
+    page,
+    paging,
+    required,
+    workgroup_configuration,
+)
+from local.aws.athena.statements import ENGINE_KINDS, Statement
 from local.aws.athena.store import Document, Store
 from local.aws.athena.tokens import SqlError
 from local.aws.protocol import AwsError, Handler, Payload, Request, Services
 
-LISTED = 50
 
-
-class Saved:
-    """Handlers of the actions on saved statements."""
+class SavedApi:
+    """Handlers of the actions on saved SQL."""
 
     def __init__(self, services: Services, store: Store) -> None:
         self._services, self._store = services, store
@@ -39,52 +47,45 @@ class Saved:
     def create_named_query(self, request: Request) -> Payload:
         """CreateNamedQuery."""
         payload = request.payload
-        workgroup = payload.get("WorkGroup") or "primary"
-        allow(self._services, request, workgroup)
+        workgroup = authorized_workgroup(self._services, request)
         workgroup_configuration(self._services, workgroup)
         document = {
-            "Name": needed(payload, "Name"),
+            "Name": required(payload, "Name"),
             "Description": payload.get("Description", ""),
-            "Database": needed(payload, "Database"),
-            "QueryString": needed(payload, "QueryString"),
+            "Database": required(payload, "Database"),
+            "QueryString": required(payload, "QueryString"),
             "NamedQueryId": str(uuid.uuid4()),
             "WorkGroup": workgroup,
         }
         return {"NamedQueryId": self._store.add_named_query(document, payload.get("ClientRequestToken"))}
 
     def _named_query(self, request: Request) -> Document:
-        query_id = needed(request.payload, "NamedQueryId")
+        query_id = required(request.payload, "NamedQueryId")
         document = self._store.named_query(query_id)
         if document is None:
             raise invalid(f"NamedQuery {query_id} was not found")
-        allow(self._services, request, document["WorkGroup"])
+        authorize(self._services, request, document["WorkGroup"])
         return document
 
     def batch_get_named_query(self, request: Request) -> Payload:
         """BatchGetNamedQuery."""
-        found, missing = [], []
-        for query_id in needed(request.payload, "NamedQueryIds"):
-            document = self._store.named_query(query_id)
-            if document is None:
-                message = f"NamedQuery {query_id} was not found"
-                missing.append({"NamedQueryId": query_id, "ErrorCode": "INVALID_INPUT", "ErrorMessage": message})
-            else:
-                allow(self._services, request, document["WorkGroup"])
-                found.append(document)
-        return {"NamedQueries": found, "UnprocessedNamedQueryIds": missing}
+        found, missing = found_and_missing(required(request.payload, "NamedQueryIds"), self._store.named_query)
+        for document in found:
+            authorize(self._services, request, document["WorkGroup"])
+        unprocessed = [{"NamedQueryId": query_id, **not_found("NamedQuery", query_id)} for query_id in missing]
+        return {"NamedQueries": found, "UnprocessedNamedQueryIds": unprocessed}
 
     def list_named_queries(self, request: Request) -> Payload:
         """ListNamedQueries."""
-        workgroup = request.payload.get("WorkGroup") or "primary"
-        allow(self._services, request, workgroup)
-        limit, skip = paging(request.payload, LISTED)
+        workgroup = authorized_workgroup(self._services, request)
+        limit, skip = paging(request.payload)
         return page("NamedQueryIds", self._store.named_query_ids(workgroup, limit + 1, skip), limit, skip)
 
     def update_named_query(self, request: Request) -> Payload:
         """UpdateNamedQuery."""
         document = self._named_query(request)
-        document["Name"] = needed(request.payload, "Name")
-        document["QueryString"] = needed(request.payload, "QueryString")
+        document["Name"] = required(request.payload, "Name")
+        document["QueryString"] = required(request.payload, "QueryString")
         document["Description"] = request.payload.get("Description", document["Description"])
         self._store.save_named_query(document)
         return {}
@@ -100,45 +101,41 @@ class Saved:
         """A prepared statement; raises ResourceNotFoundException."""
         document = self._store.prepared(workgroup, name)
         if document is None:
-            raise AwsError(
-                "ResourceNotFoundException", f"PreparedStatement {name} was not found in workGroup {workgroup}."
-            )
+            message = f"PreparedStatement {name} was not found in workGroup {workgroup}."
+            raise AwsError("ResourceNotFoundException", message)
         return document
 
-    def prepare(self, workgroup: str, name: str, sql: str, description: str = "") -> None:
-        """Keep a prepared statement; raises InvalidRequestException when the name is taken or it is no statement."""
+    def add_prepared(self, workgroup: str, name: str, sql: str, description: str = "") -> None:
+        """Save a prepared statement; raises InvalidRequestException when the name is taken or the SQL is malformed."""
         if not self._store.add_prepared(_prepared(workgroup, name, sql, description)):
             raise invalid(f"PreparedStatement {name} already exists in workGroup {workgroup}")
 
     def create_prepared(self, request: Request) -> Payload:
         """CreatePreparedStatement."""
         workgroup = self._workgroup(request)
-        name, sql = needed(request.payload, "StatementName"), needed(request.payload, "QueryStatement")
-        self.prepare(workgroup, name.lower(), sql, request.payload.get("Description", ""))
+        name, sql = required(request.payload, "StatementName"), required(request.payload, "QueryStatement")
+        self.add_prepared(workgroup, name.lower(), sql, request.payload.get("Description", ""))
         return {}
 
     def get_prepared(self, request: Request) -> Payload:
         """GetPreparedStatement."""
         workgroup = self._workgroup(request)
-        return {"PreparedStatement": self.prepared(workgroup, needed(request.payload, "StatementName").lower())}
+        return {"PreparedStatement": self.prepared(workgroup, required(request.payload, "StatementName").lower())}
 
     def batch_get_prepared(self, request: Request) -> Payload:
         """BatchGetPreparedStatement."""
         workgroup = self._workgroup(request)
-        found, missing = [], []
-        for name in needed(request.payload, "PreparedStatementNames"):
-            document = self._store.prepared(workgroup, name.lower())
-            if document is None:
-                message = f"PreparedStatement {name} was not found"
-                missing.append({"StatementName": name, "ErrorCode": "STATEMENT_NOT_FOUND", "ErrorMessage": message})
-            else:
-                found.append(document)
-        return {"PreparedStatements": found, "UnprocessedPreparedStatementNames": missing}
+        names = required(request.payload, "PreparedStatementNames")
+        found, missing = found_and_missing(names, lambda name: self._store.prepared(workgroup, name.lower()))
+        unprocessed = [
+            {"StatementName": name, **not_found("PreparedStatement", name, "STATEMENT_NOT_FOUND")} for name in missing
+        ]
+        return {"PreparedStatements": found, "UnprocessedPreparedStatementNames": unprocessed}
 
     def list_prepared(self, request: Request) -> Payload:
         """ListPreparedStatements."""
         workgroup = self._workgroup(request)
-        limit, skip = paging(request.payload, LISTED)
+        limit, skip = paging(request.payload)
         documents = self._store.prepared_statements(workgroup, limit + 1, skip)
         found = [{name: item[name] for name in ("StatementName", "LastModifiedTime")} for item in documents]
         return page("PreparedStatements", found, limit, skip)
@@ -146,8 +143,8 @@ class Saved:
     def update_prepared(self, request: Request) -> Payload:
         """UpdatePreparedStatement."""
         workgroup = self._workgroup(request)
-        name = needed(request.payload, "StatementName").lower()
-        sql = needed(request.payload, "QueryStatement")
+        name = required(request.payload, "StatementName").lower()
+        sql = required(request.payload, "QueryStatement")
         old = self.prepared(workgroup, name)
         description = str(request.payload.get("Description", old["Description"]))
         self._store.save_prepared(_prepared(workgroup, name, sql, description))
@@ -156,27 +153,27 @@ class Saved:
     def delete_prepared(self, request: Request) -> Payload:
         """DeletePreparedStatement."""
         workgroup = self._workgroup(request)
-        self.forget(workgroup, needed(request.payload, "StatementName").lower())
+        self.drop_prepared(workgroup, required(request.payload, "StatementName").lower())
         return {}
 
-    def forget(self, workgroup: str, name: str) -> None:
-        """Drop a prepared statement; raises ResourceNotFoundException."""
+    def drop_prepared(self, workgroup: str, name: str) -> None:
+        """Delete a prepared statement; raises ResourceNotFoundException."""
         self.prepared(workgroup, name)
         self._store.delete_prepared(workgroup, name)
 
     def _workgroup(self, request: Request) -> str:
-        workgroup = str(needed(request.payload, "WorkGroup"))
-        allow(self._services, request, workgroup)
+        workgroup = str(required(request.payload, "WorkGroup"))
+        authorize(self._services, request, workgroup)
         workgroup_configuration(self._services, workgroup)
         return workgroup
 
 
 def _prepared(workgroup: str, name: str, sql: str, description: str) -> Document:
     try:
-        statement = statements.classify(sql)
+        statement = Statement.parse(sql)
     except SqlError as error:
         raise invalid(str(error), "MALFORMED_QUERY") from error
-    if statement.kind not in statements.ENGINE_KINDS - {"CREATE_VIEW", "EXPLAIN"}:
+    if statement.kind not in ENGINE_KINDS - {"CREATE_VIEW", "EXPLAIN"}:
         raise invalid(f"{statement.kind.replace('_', ' ')} cannot be prepared", "MALFORMED_QUERY")
     return {
         "StatementName": name,

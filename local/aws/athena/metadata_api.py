@@ -1,33 +1,34 @@
-"""Workgroups, which the emulator keeps, and the data catalog, which is Glue's."""
+"""The actions on workgroups, which the emulator keeps, and on the data catalog, which is Glue's."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from local.aws.athena.access import DATA_CATALOG, allow, allow_catalog, invalid, needed, page, paging
-from local.aws.athena.lake_types import completed
-from local.aws.athena.queries import ENGINE_VERSION
+from local.aws.athena.api import DATA_CATALOG, authorize, authorize_catalog, invalid, page, paging, required
+from local.aws.athena.executions import Executions
+from local.aws.athena.glue_tables import Table, get_table, with_columns
+from local.aws.athena.new_execution import ENGINE_VERSION
 from local.aws.athena.rights import glue_resources
-from local.aws.athena.runs import Runs
 from local.aws.athena.store import Store
 from local.aws.protocol import AwsError, Handler, Payload, Request, Services
 
-LISTED = 50
-FORWARDED = (
-    "CreateWorkGroup", "ListWorkGroups", "TagResource", "UntagResource", "ListTagsForResource",
-)  # fmt: skip
+if TYPE_CHECKING:
+    from mypy_boto3_glue import GlueClient
+    from mypy_boto3_glue.type_defs import DatabaseTypeDef
+
+FORWARDED = ("CreateWorkGroup", "ListWorkGroups", "TagResource", "UntagResource", "ListTagsForResource")
 _CATALOG = {"Name": DATA_CATALOG, "Type": "GLUE"}
 
 
-class Listing:
+class MetadataApi:
     """Handlers of the actions on workgroups, catalogs, databases and tables."""
 
-    def __init__(self, services: Services, store: Store, runs: Runs) -> None:
-        self._services, self._store, self._runs = services, store, runs
+    def __init__(self, services: Services, store: Store, executions: Executions) -> None:
+        self._services, self._store, self._executions = services, store, executions
         self.actions: dict[str, Handler] = {
             **dict.fromkeys(FORWARDED, services.forward),
             "GetWorkGroup": self.get_workgroup,
@@ -45,7 +46,7 @@ class Listing:
     # workgroups
 
     def get_workgroup(self, request: Request) -> Payload:
-        """GetWorkGroup, without what the emulator says and AWS does not."""
+        """GetWorkGroup, without the fields that only the emulator returns."""
         group = self._services.forward(request)["WorkGroup"]
         group.pop("WorkGroupConfiguration", None)
         configuration = group.get("Configuration") or {}
@@ -53,22 +54,22 @@ class Listing:
         return {"WorkGroup": group}
 
     def update_workgroup(self, request: Request) -> Payload:
-        """UpdateWorkGroup; the emulator does not know RemoveBytesScannedCutoffPerQuery, a null does the same."""
+        """UpdateWorkGroup. The emulator does not know RemoveBytesScannedCutoffPerQuery; a null limit does the same."""
         updates = request.payload.get("ConfigurationUpdates") or {}
         if not updates.get("RemoveBytesScannedCutoffPerQuery"):
             return dict(self._services.forward(request))
-        allow(self._services, request, needed(request.payload, "WorkGroup"))
+        authorize(self._services, request, required(request.payload, "WorkGroup"))
         kept = {name: value for name, value in updates.items() if name != "RemoveBytesScannedCutoffPerQuery"}
         payload = {**request.payload, "ConfigurationUpdates": {**kept, "BytesScannedCutoffPerQuery": None}}
         return self._services.call_as_root("athena", "AmazonAthena.UpdateWorkGroup", payload)
 
     def delete_workgroup(self, request: Request) -> Payload:
         """DeleteWorkGroup, with its queries when RecursiveDeleteOption is set."""
-        name = needed(request.payload, "WorkGroup")
-        if not request.payload.get("RecursiveDeleteOption") and self._store.holds(name):
+        name = required(request.payload, "WorkGroup")
+        if not request.payload.get("RecursiveDeleteOption") and self._store.uses_workgroup(name):
             raise invalid(f"WorkGroup {name} is not empty")
         reply: Payload = self._services.forward(request)
-        self._store.forget(name)
+        self._store.delete_workgroup(name)
         return reply
 
     def list_engine_versions(self, request: Request) -> Payload:
@@ -86,50 +87,50 @@ class Listing:
 
     def get_data_catalog(self, request: Request) -> Payload:
         """GetDataCatalog."""
-        allow_catalog(self._services, request, needed(request.payload, "Name"))
+        authorize_catalog(self._services, request, required(request.payload, "Name"))
         return {"DataCatalog": _CATALOG}
 
-    def _glue(self, request: Request, action: str, database: str = "", table: str = "") -> Any:
-        """The catalog, if the caller may do this in Athena and in Glue."""
-        allow_catalog(self._services, request, needed(request.payload, "CatalogName"))
+    def _glue(self, request: Request, action: str, database: str = "", table: str = "") -> GlueClient:
+        """A client of Glue, if the caller may do this action in Athena and its counterpart in Glue."""
+        authorize_catalog(self._services, request, required(request.payload, "CatalogName"))
         self._services.authorize(request.caller, f"glue:{action}", *glue_resources(database, table))
-        return self._runs.client("glue")
+        return self._executions.clients.glue
 
     def list_databases(self, request: Request) -> Payload:
         """ListDatabases."""
         pages = self._glue(request, "GetDatabases").get_paginator("get_databases").paginate()
         found = [_database(item) for answer in pages for item in answer["DatabaseList"]]
-        limit, skip = paging(request.payload, LISTED)
+        limit, skip = paging(request.payload)
         return page("DatabaseList", found[skip : skip + limit + 1], limit, skip)
 
     def get_database(self, request: Request) -> Payload:
         """GetDatabase."""
-        name = needed(request.payload, "DatabaseName").lower()
+        name = required(request.payload, "DatabaseName").lower()
         with _translated():
-            return {"Database": _database(self._glue(request, "GetDatabase", name).get_database(Name=name)["Database"])}
+            found = self._glue(request, "GetDatabase", name).get_database(Name=name)["Database"]
+        return {"Database": _database(found)}
 
     def list_table_metadata(self, request: Request) -> Payload:
         """ListTableMetadata."""
-        database = needed(request.payload, "DatabaseName").lower()
-        wanted = {"DatabaseName": database}
-        if request.payload.get("Expression"):
-            wanted["Expression"] = request.payload["Expression"]
+        database = required(request.payload, "DatabaseName").lower()
+        expression = {"Expression": request.payload["Expression"]} if request.payload.get("Expression") else {}
         with _translated():
-            pages = self._glue(request, "GetTables", database, "*").get_paginator("get_tables").paginate(**wanted)
-            found = [self._described(item) for answer in pages for item in answer["TableList"]]
-        limit, skip = paging(request.payload, LISTED)
+            paginator = self._glue(request, "GetTables", database, "*").get_paginator("get_tables")
+            pages = paginator.paginate(DatabaseName=database, **expression)
+            found = [self._described(dict(item)) for answer in pages for item in answer["TableList"]]
+        limit, skip = paging(request.payload)
         return page("TableMetadataList", found[skip : skip + limit + 1], limit, skip)
 
     def get_table_metadata(self, request: Request) -> Payload:
         """GetTableMetadata."""
-        database = needed(request.payload, "DatabaseName").lower()
-        name = needed(request.payload, "TableName").lower()
+        database = required(request.payload, "DatabaseName").lower()
+        name = required(request.payload, "TableName").lower()
         with _translated():
             glue = self._glue(request, "GetTable", database, name)
-            return {"TableMetadata": self._described(glue.get_table(DatabaseName=database, Name=name)["Table"])}
+            return {"TableMetadata": self._described(get_table(glue, database, name))}
 
-    def _described(self, found: dict[str, Any]) -> Payload:
-        return _table(completed(found, self._runs.client("s3")))
+    def _described(self, found: Table) -> Payload:
+        return _table(with_columns(found, self._executions.clients.s3))
 
 
 @contextmanager
@@ -141,7 +142,7 @@ def _translated() -> Iterator[None]:
         raise AwsError("MetadataException", error.response["Error"]["Message"]) from error
 
 
-def _database(found: dict[str, Any]) -> Payload:
+def _database(found: DatabaseTypeDef) -> Payload:
     return {
         "Name": found["Name"],
         "Description": found.get("Description", ""),
@@ -149,8 +150,8 @@ def _database(found: dict[str, Any]) -> Payload:
     }
 
 
-def _table(found: dict[str, Any]) -> Payload:
-    """A Glue table as Athena shows it, its storage among the parameters."""
+def _table(found: Table) -> Payload:
+    """A Glue table as Athena returns it: its storage descriptor is part of the parameters."""
     storage = found.get("StorageDescriptor") or {}
     serde = storage.get("SerdeInfo") or {}
     parameters = {
@@ -173,5 +174,5 @@ def _table(found: dict[str, Any]) -> Payload:
 
 
 def _column(found: dict[str, str]) -> Payload:
-    """A column of Glue without the parameters that Athena does not show (Iceberg's field ids)."""
+    """A column of Glue without its parameters (Iceberg's field ids), which Athena does not return."""
     return {name: found[name] for name in ("Name", "Type", "Comment") if found.get(name) is not None}

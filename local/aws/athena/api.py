@@ -1,15 +1,18 @@
-"""What every handler asks first: which workgroup, and whether the caller may do this there."""
+"""What the handlers of the API share: parameters, pages, authorisation, workgroups."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from botocore.exceptions import ClientError
 
+from local.aws.athena.store import Document
 from local.aws.protocol import AwsError, Payload, Request, Services
 from local.aws.settings import ACCOUNT, REGION
 
 DATA_CATALOG = "AwsDataCatalog"
+PAGE_SIZE = 50  # largest page of every listing
 
 
 def invalid(message: str, code: str = "INVALID_INPUT") -> AwsError:
@@ -26,16 +29,16 @@ def split_location(location: str) -> tuple[str, str]:
     return bucket, prefix
 
 
-def needed(payload: Payload, name: str) -> Any:
-    """A parameter that must be there."""
+def required(payload: Payload, name: str) -> Any:
+    """A parameter's value; raises AwsError InvalidRequestException when there is none."""
     value = payload.get(name)
     if value in (None, ""):
         raise invalid(f"{name} is required")
     return value
 
 
-def paging(payload: Payload, largest: int) -> tuple[int, int]:
-    """(limit, rows to skip) of MaxResults and NextToken."""
+def paging(payload: Payload, largest: int = PAGE_SIZE) -> tuple[int, int]:
+    """(limit, items to skip) of MaxResults and NextToken."""
     token = payload.get("NextToken") or "0"
     if not str(token).isdigit():
         raise invalid("The NextToken is not valid")
@@ -43,21 +46,40 @@ def paging(payload: Payload, largest: int) -> tuple[int, int]:
 
 
 def page(name: str, found: list[Any], limit: int, skip: int) -> Payload:
-    """A reply of a listing that was asked for one row more than ``limit``."""
+    """One page of a listing; ``found`` holds one item more than ``limit`` when another page follows."""
     reply: Payload = {name: found[:limit]}
     if len(found) > limit:
         reply["NextToken"] = str(skip + limit)
     return reply
 
 
-def allow(services: Services, request: Request, workgroup: str) -> None:
-    """Raise AccessDeniedException unless the caller may do this action in the workgroup."""
+def found_and_missing(names: list[str], find: Callable[[str], Document | None]) -> tuple[list[Document], list[str]]:
+    """The documents of these ids or names, and those of them that have none."""
+    documents = [(name, find(name)) for name in names]
+    found = [document for _, document in documents if document is not None]
+    return found, [name for name, document in documents if document is None]
+
+
+def not_found(kind: str, name: str, code: str = "INVALID_INPUT") -> Payload:
+    """Why a batch action leaves a name unprocessed."""
+    return {"ErrorCode": code, "ErrorMessage": f"{kind} {name} was not found"}
+
+
+def authorize(services: Services, request: Request, workgroup: str) -> None:
+    """Raise AwsError AccessDeniedException unless the caller may do this action in the workgroup."""
     arn = f"arn:aws:athena:{REGION}:{ACCOUNT}:workgroup/{workgroup}"
     services.authorize(request.caller, f"athena:{request.action}", arn)
 
 
-def allow_catalog(services: Services, request: Request, catalog: str) -> None:
-    """The same for a data catalog, of which there is one."""
+def authorized_workgroup(services: Services, request: Request) -> str:
+    """The workgroup that the request names, or the default one, in which the caller may do this action."""
+    workgroup = str(request.payload.get("WorkGroup") or "primary")
+    authorize(services, request, workgroup)
+    return workgroup
+
+
+def authorize_catalog(services: Services, request: Request, catalog: str) -> None:
+    """Raise AwsError unless the caller may do this action in the data catalog, of which there is one."""
     arn = f"arn:aws:athena:{REGION}:{ACCOUNT}:datacatalog/{catalog}"
     services.authorize(request.caller, f"athena:{request.action}", arn)
     if catalog.lower() != DATA_CATALOG.lower():
@@ -65,7 +87,7 @@ def allow_catalog(services: Services, request: Request, catalog: str) -> None:
 
 
 def workgroup_configuration(services: Services, name: str) -> Payload:
-    """The configuration of a workgroup, which the emulator keeps; raises InvalidRequestException."""
+    """The configuration of a workgroup, which the emulator keeps; raises AwsError InvalidRequestException."""
     try:
         group = services.root("athena").get_work_group(WorkGroup=name)["WorkGroup"]
     except ClientError as error:

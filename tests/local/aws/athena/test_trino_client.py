@@ -1,4 +1,4 @@
-"""Statements sent to something that speaks Trino's protocol: what is sent again and what is not."""
+"""The client of Trino against a server of its protocol: which statements are sent again and which are not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from local.aws.athena import engine
+from local.aws.athena import trino_client
+from local.aws.athena.trino_client import EngineError, TrinoQuery, all_rows
 from local.aws.settings import AwsSettings
 from local.commands.aws_server import aws_settings
 from local.settings import Settings
@@ -29,7 +30,7 @@ ROW: Reply = {"columns": [{"name": "a", "type": "integer", "typeSignature": {"ra
 
 @contextmanager
 def trino(tmp_path: Path, replies: list[Reply]) -> Iterator[AwsSettings]:
-    """A Trino that answers every statement with the next of ``replies``, which it takes away."""
+    """A server that answers each statement with the next reply and removes that from ``replies``."""
     settings = aws_settings(Settings(tmp_path, free_ports(10)))
 
     class Handler(BaseHTTPRequestHandler):
@@ -57,20 +58,23 @@ def trino(tmp_path: Path, replies: list[Reply]) -> Iterator[AwsSettings]:
 
 
 def test_a_statement_that_found_no_node_is_sent_again(tmp_path: Path) -> None:
-    replies = [failed(engine.NO_NODES), failed(engine.NO_NODES), ROW]
+    replies = [failed(trino_client.NO_NODES), failed(trino_client.NO_NODES), ROW]
     with trino(tmp_path, replies) as settings:
-        assert engine.drain(engine.Run(settings, "select 1", "default")) == [[1]]
+        assert all_rows(TrinoQuery(settings, "select 1", "default")) == [[1]]
     assert replies == []
 
 
 def test_any_other_failure_ends_the_statement(tmp_path: Path) -> None:
     replies = [failed("CLUSTER_OUT_OF_MEMORY"), ROW]
-    with trino(tmp_path, replies) as settings, pytest.raises(engine.EngineError, match="said CLUSTER_OUT_OF_MEMORY"):
-        engine.drain(engine.Run(settings, "select 1", "default"))
+    with (
+        trino(tmp_path, replies) as settings,
+        pytest.raises(EngineError, match="said CLUSTER_OUT_OF_MEMORY"),
+    ):
+        all_rows(TrinoQuery(settings, "select 1", "default"))
     assert replies == [ROW]
 
 
 def test_waiting_for_a_node_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "NO_NODES_SECONDS", 0)
-    with trino(tmp_path, [failed(engine.NO_NODES)] * 2) as settings, pytest.raises(engine.EngineError):
-        engine.drain(engine.Run(settings, "select 1", "default"))
+    monkeypatch.setattr(trino_client, "NO_NODES_SECONDS", 0)
+    with trino(tmp_path, [failed(trino_client.NO_NODES)] * 2) as settings, pytest.raises(EngineError):
+        all_rows(TrinoQuery(settings, "select 1", "default"))

@@ -1,4 +1,4 @@
-"""The life of a query: QUEUED, RUNNING, then SUCCEEDED, FAILED or CANCELLED, its result in S3 before SUCCEEDED."""
+"""The life of a query: QUEUED, RUNNING, then SUCCEEDED, FAILED or CANCELLED. Its result is in S3 before SUCCEEDED."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import logging
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from functools import cached_property
 
 from botocore.exceptions import ClientError
 
-from local.aws.athena import engine
-from local.aws.athena.engine import EngineError
-from local.aws.athena.rights import Denied, Rights
-from local.aws.athena.show import StatementFailed
+from local.aws.athena import trino_client
+from local.aws.athena.query_run import CANCELLED_BY_USER, AcceptedQuery, Cancelled, Clients, QueryRun, millis
+from local.aws.athena.rights import CallerRights, Denied
+from local.aws.athena.statements import StatementFailed
 from local.aws.athena.store import Document, Store
-from local.aws.athena.task import CANCELLED_BY_USER, Cancelled, Job, Task, millis
 from local.aws.athena.tokens import SqlError
+from local.aws.athena.trino_client import EngineError
 from local.aws.protocol import AwsError, Services
 
 log = logging.getLogger("athena")
@@ -27,22 +27,21 @@ SYSTEM, USER = 1, 2
 INTERNAL, ENGINE_FAILED, USER_ERROR, DDL_FAILED, SYNTAX = 100, 200, 1000, 1003, 1006
 
 
-class Runs:
-    """Runs accepted queries; ``store`` keeps what became of them."""
+class Executions:
+    """Runs accepted queries and keeps their states and statistics in the store."""
 
     def __init__(self, services: Services, store: Store) -> None:
         self._services, self._store = services, store
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="athena")
         self._stops: dict[str, threading.Event] = {}
-        self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()
 
     def start(self) -> None:
-        """Queries that an earlier server left behind have failed."""
-        left = self._store.unfinished()
-        if left:
-            engine.abandon_all(self._services.settings)
-        for document in left:
+        """Mark the queries that an earlier server left unfinished as failed, and stop them in Trino."""
+        unfinished = self._store.unfinished()
+        if unfinished:
+            trino_client.cancel_all(self._services.settings)
+        for document in unfinished:
             _end(document, "FAILED", "The query was interrupted by a restart of the service", (SYSTEM, INTERNAL, True))
             self._store.save_execution(document, finished=True)
 
@@ -53,36 +52,34 @@ class Runs:
                 event.set()
         self._pool.shutdown(wait=True)
 
-    def submit(self, job: Job) -> None:
+    def submit(self, query: AcceptedQuery) -> None:
         """Queue an accepted query."""
         stop = threading.Event()
         with self._lock:
-            self._stops[job.id] = stop
-        self._pool.submit(self._run, job, stop)
+            self._stops[query.id] = stop
+        self._pool.submit(self._run, query, stop)
 
     def cancel(self, execution_id: str) -> None:
-        """Ask a query to stop; one that has ended stays as it is."""
+        """Ask a query to stop; a query that has ended stays as it is."""
         with self._lock:
             if event := self._stops.get(execution_id):
                 event.set()
 
-    def client(self, service: str) -> Any:
-        """A client under the analysts' role, whose session renews itself."""
-        with self._lock:
-            if service not in self._clients:
-                self._clients[service] = self._services.session(self._services.settings.query_role, "athena").client(
-                    service
-                )
-            return self._clients[service]
+    @cached_property
+    def clients(self) -> Clients:
+        """Clients under the role whose rights the engine has; their session renews itself."""
+        session = self._services.session(self._services.settings.query_role, "athena")
+        return Clients(session.client("glue"), session.client("s3"))
 
-    def _run(self, job: Job, stop: threading.Event) -> None:
-        document, started = job.document, time.time()
+    def _run(self, query: AcceptedQuery, stop: threading.Event) -> None:
+        document, started = query.document, time.time()
         try:
             if stop.is_set():
                 raise Cancelled(CANCELLED_BY_USER)
             document["Status"]["State"] = "RUNNING"
             self._store.save_execution(document, finished=False)
-            Task(job, self._services.settings, Rights(self._services, job.caller), self.client, stop).run()
+            rights = CallerRights(self._services, query.caller)
+            QueryRun(query, self._services.settings, rights, self.clients, stop).run()
             _end(document, "SUCCEEDED")
         except Cancelled as reason:
             _end(document, "CANCELLED", str(reason))
@@ -96,15 +93,15 @@ class Runs:
         except (Denied, AwsError, ClientError) as error:
             _end(document, "FAILED", str(error), (USER, USER_ERROR, False))
         except Exception as error:
-            log.exception("query %s", job.id)
+            log.exception("query %s", query.id)
             _end(document, "FAILED", f"Internal error: {type(error).__name__}: {error}", (SYSTEM, INTERNAL, True))
-        _time(document, started)
+        _add_times(document, started)
         self._store.save_execution(document, finished=True)
         with self._lock:
-            del self._stops[job.id]
+            del self._stops[query.id]
 
 
-def _time(document: Document, started: float) -> None:
+def _add_times(document: Document, started: float) -> None:
     status, statistics = document["Status"], document["Statistics"]
     submitted, ended = status["SubmissionDateTime"], status["CompletionDateTime"]
     statistics["QueryQueueTimeInMillis"] = millis(submitted, started)
@@ -114,6 +111,7 @@ def _time(document: Document, started: float) -> None:
 
 
 def _end(document: Document, state: str, reason: str = "", error: tuple[int, int, bool] | None = None) -> None:
+    """Write the final state; ``error`` is (category, type, whether a retry may succeed)."""
     status = document["Status"]
     status["State"], status["CompletionDateTime"] = state, time.time()
     if reason:

@@ -1,20 +1,40 @@
-"""Columns that Trino 406 leaves out of the Glue catalog: of Iceberg tables and of views, in Hive's spelling."""
+"""Tables of the Glue catalog, and the columns of Iceberg tables and views, which Trino 406 does not write there."""
 
 from __future__ import annotations
 
 import base64
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-from local.aws.athena.access import split_location
+from local.aws.athena.api import split_location
 
-Table = dict[str, Any]
-Column = dict[str, str]
+if TYPE_CHECKING:
+    from mypy_boto3_glue import GlueClient
+    from mypy_boto3_glue.type_defs import TableInputTypeDef
+    from mypy_boto3_s3 import S3Client
 
+Table = dict[str, Any]  # as Glue returns it
+Column = dict[str, str]  # Glue's Name, Type, Comment
+
+# What a table as Glue returns it may hold of a TableInput.
+_TABLE_INPUT = (
+    "Name", "Description", "Owner", "LastAccessTime", "LastAnalyzedTime", "Retention", "StorageDescriptor",
+    "PartitionKeys", "ViewOriginalText", "ViewExpandedText", "TableType", "Parameters",
+)  # fmt: skip
 _ICEBERG = {"long": "bigint", "timestamptz": "timestamp", "uuid": "string", "time": "string"}
 _TRINO = {"varchar": "string", "integer": "int", "real": "float", "varbinary": "binary"}
 _VIEW = re.compile(r"/\* Presto View: (\S+) \*/")
+
+
+def get_table(glue: GlueClient, database: str, name: str) -> Table:
+    """A table of the catalog; raises botocore's ClientError, EntityNotFoundException among others."""
+    return dict(glue.get_table(DatabaseName=database, Name=name)["Table"])
+
+
+def table_input(table: Table) -> TableInputTypeDef:
+    """The TableInput that leaves a table as it is."""
+    return cast("TableInputTypeDef", {name: table[name] for name in _TABLE_INPUT if name in table})
 
 
 def is_iceberg(table: Table) -> bool:
@@ -22,24 +42,34 @@ def is_iceberg(table: Table) -> bool:
     return str(table.get("Parameters", {}).get("table_type", "")).upper() == "ICEBERG"
 
 
+def is_view(table: Table) -> bool:
+    """Whether it is a view."""
+    return table.get("TableType") == "VIRTUAL_VIEW"
+
+
+def is_parquet(table: Table) -> bool:
+    """Whether its data files are Parquet; those of an Iceberg table are taken to be."""
+    return is_iceberg(table) or "parquet" in str(table["StorageDescriptor"].get("InputFormat", "")).lower()
+
+
 def location(table: Table) -> str:
-    """The table's folder; Trino notes only where the metadata of an Iceberg table lies."""
+    """The table's folder; of an Iceberg table Trino writes only the location of its metadata to the catalog."""
     stored = (table.get("StorageDescriptor") or {}).get("Location")
     return str(stored or table.get("Parameters", {}).get("metadata_location", "").rpartition("/metadata/")[0])
 
 
-def metadata(table: Table, s3: Any) -> dict[str, Any]:
+def iceberg_metadata(table: Table, s3: S3Client) -> dict[str, Any]:
     """The current metadata of an Iceberg table."""
     bucket, key = split_location(table["Parameters"]["metadata_location"])
     return dict(json.load(s3.get_object(Bucket=bucket, Key=key)["Body"]))
 
 
-def completed(table: Table, s3: Any) -> Table:
-    """The table with location and columns, which an Iceberg table keeps in its own metadata."""
+def with_columns(table: Table, s3: S3Client) -> Table:
+    """The table with location and columns, which are read from an Iceberg table's metadata when Glue lacks them."""
     storage = table.get("StorageDescriptor") or {}
     if not is_iceberg(table) or (storage.get("Columns") and storage.get("Location")):
         return table
-    content = metadata(table, s3)
+    content = iceberg_metadata(table, s3)
     schema = next(item for item in content["schemas"] if item["schema-id"] == content["current-schema-id"])
     columns = [_iceberg_column(field) for field in schema["fields"]]
     return {**table, "StorageDescriptor": {**storage, "Columns": columns, "Location": content["location"]}}
@@ -90,7 +120,7 @@ def from_trino(kind: str) -> str:
 
 
 def split_types(text: str) -> list[str]:
-    """Split at the commas outside brackets, blanks around the parts removed."""
+    """Split at the commas outside all brackets; blanks around the parts are removed."""
     parts, depth, start = [], 0, 0
     for position, character in enumerate(text):
         depth += {"<": 1, "(": 1, ">": -1, ")": -1}.get(character, 0)
