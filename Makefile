@@ -95,7 +95,7 @@ format: setup  ## format the Python files
 
 docs: setup  ## write anew: docs/DAGS.md, docs/iam.md, docs/cost.md, the template's tables in docs/deploy.md, the faults' in docs/reliability.md
 	@PYTHONPATH=include:plugins .local/tools/airflow/bin/python -m local.commands.dag_docs
-	@PYTHONPATH=.:include .local/tools/airflow/bin/python -m infrastructure.reference
+	@PYTHONPATH=.:include .local/tools/airflow/bin/python -m infrastructure.guide_tables
 	@PYTHONPATH=include .local/tools/airflow/bin/python -m infrastructure.iam
 	@PYTHONPATH=.:include .local/tools/airflow/bin/python -m infrastructure.cost
 	@.local/tools/airflow/bin/python -m tests.faults.report
