@@ -130,7 +130,7 @@ format: setup  ## format the Python files
 
 docs: setup  ## write anew: docs/DAGS.md, docs/iam.md, docs/cost.md, the template's tables in docs/deploy.md, the faults' in docs/reliability.md
 	@$(TOOLS)/python -m local.commands.dag_docs
-	@$(TOOLS)/python -m infrastructure.reference
+	@$(TOOLS)/python -m infrastructure.guide_tables
 	@$(TOOLS)/python -m infrastructure.iam
 	@$(TOOLS)/python -m infrastructure.cost
 	@$(TOOLS)/python -m tests.faults.report

@@ -1,4 +1,7 @@
-"""What the lake takes, beside a limit that is measured in the same run: ``python -m benchmarks.<name>``."""
+"""Benchmarks: how long the lake takes, compared with a lower limit that is measured in the same run.
+
+``python -m benchmarks.<name>`` runs one; README.md has the results.
+"""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A job's start with and without the archive of its classes: the noted job, whole, each way in turn."""
+"""Times a small Glue job with and without the archive of its Java classes, alternately."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WAYS = {
 
 
 def seconds(options: str) -> tuple[float, float]:
-    """Elapsed and CPU seconds of one run, whose rows are checked."""
+    """Elapsed and CPU seconds of one run; its result is checked."""
     folder = Path(tempfile.mkdtemp(prefix="job-start-"))
     try:
         before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
@@ -32,7 +32,7 @@ def seconds(options: str) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Print the table."""
+    """Run all and print the table."""
     assert not spark.archive_needed(), "run make setup"
     found: dict[str, list[tuple[float, float]]] = {way: [] for way in WAYS}
     for _ in range(ROUNDS):
@@ -43,7 +43,7 @@ def main() -> None:
     for way, runs in found.items():
         elapsed, cpu = (statistics.median(column) for column in zip(*runs, strict=True))
         print(f"| {way} | {elapsed:.1f} | {cpu:.1f} | {cpu / alone:.2f} |")
-    print(f"\nMedians of {ROUNDS} runs each, in turn.")
+    print(f"\nMedians of {ROUNDS} runs each, alternating.")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""``python -m benchmarks.million``: a million ledgered events through the whole chain, and the oracle's verdict.
+"""``python -m benchmarks.million``: times a million events through the whole chain; the oracle checks the result.
 
 In a home of its own: generator -> Firehose -> landing -> Airflow's hourly DAG and its Glue job -> curated tables. A few
-per cent are sent twice, malformed, or of unknown films. Prints a Markdown table, each hop's seconds beside what reading
-the same bytes from S3 and parsing them as JSON takes on one core. Exit code 0: nothing lost, nothing doubled.
+per cent are sent twice, malformed, or of unknown films. Prints a Markdown table: the seconds of each hop and, for
+comparison, of reading the same bytes from S3 and parsing them as JSON on one core. Exit code 0: nothing lost, nothing
+doubled.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
 
 import boto3
 
 from datalake.names import STREAMING_PREFIX, Lake
 from local.commands.airflow_api import AirflowApi, now
+from local.engines.waiting import wait_until
 from local.settings import ENVIRONMENT, HOST, ROOT, SUFFIX
-from oracle.lake import Recount
+from oracle.recount import Recount
 from tests.support.own_home import Home, own_home
 
 LAKE = Lake(ENVIRONMENT, SUFFIX)
@@ -33,7 +34,7 @@ DELIVERY_SECONDS = 300  # Firehose delivers after 60 s at the latest
 
 @dataclass
 class Hop:
-    """A part of the way and what it took."""
+    """A part of the chain, and the seconds it took."""
 
     name: str
     seconds: float
@@ -42,7 +43,7 @@ class Hop:
 
 @contextmanager
 def timed(hops: list[Hop], name: str) -> Iterator[Hop]:
-    """Add a hop that lasts as long as the block."""
+    """Time the block and add it as a hop."""
     hop, began = Hop(name, 0.0), time.monotonic()
     print(f"{name} ...", file=sys.stderr, flush=True)
     yield hop
@@ -51,7 +52,7 @@ def timed(hops: list[Hop], name: str) -> Iterator[Hop]:
 
 
 class Landing:
-    """The landed objects, each read once."""
+    """The landed objects; lines of each are counted once."""
 
     def __init__(self, session: boto3.Session) -> None:
         self._s3 = session.client("s3")
@@ -64,11 +65,10 @@ class Landing:
 
     def body(self, key: str) -> bytes:
         """An object's bytes."""
-        body: bytes = self._s3.get_object(Bucket=LAKE.landing_bucket, Key=key)["Body"].read()
-        return body
+        return self._s3.get_object(Bucket=LAKE.landing_bucket, Key=key)["Body"].read()
 
     def lines(self) -> int:
-        """Lines that have landed so far."""
+        """The number of lines that have landed so far."""
         for key in self.keys():
             if key not in self._lines:
                 self._lines[key] = self.body(key).count(b"\n")
@@ -76,7 +76,7 @@ class Landing:
 
 
 def prepare(api: AirflowApi) -> None:
-    """Sakila's catalogue, by the DAGs that bring it: the enrichment needs it."""
+    """Load Sakila's films, which the enrichment needs, by running their DAGs."""
     dags = ("load_sakila", "replicate_sakila", "curate_film_category")
     api.wait_for_dags({*dags, "enrich_streaming_films"})
     for dag_id in dags:
@@ -88,22 +88,23 @@ def prepare(api: AirflowApi) -> None:
 
 
 def send(home: Home, events: int) -> None:
-    """The generator, as ``make stream`` runs it; raises CalledProcessError when an event was not acknowledged."""
+    """Run the generator as ``make stream`` does; raises CalledProcessError when an event was not acknowledged."""
     options = ["--rate", "0", "--seconds", "7200", "--events", str(events), *FAULTS]
     subprocess.run([sys.executable, "-m", "local", "stream", *options], cwd=ROOT, env=home.variables, check=True)
 
 
 def wait_landed(landing: Landing, acknowledged: int) -> None:
-    """Until every acknowledged record has landed; raises TimeoutError."""
-    deadline = time.monotonic() + DELIVERY_SECONDS
-    while (landed := landing.lines()) < acknowledged:
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{landed} of {acknowledged} records have landed after {DELIVERY_SECONDS} s")
-        time.sleep(1)
+    """Wait until every acknowledged record has landed; raises TimeoutError."""
+    wait_until(
+        lambda: landing.lines() >= acknowledged,
+        DELIVERY_SECONDS,
+        f"not all {acknowledged} records have landed",
+        pause=1,
+    )
 
 
 def enrich(api: AirflowApi) -> None:
-    """The hourly DAG, by hand; its scheduled run may come first and take what there is."""
+    """Trigger the hourly DAG and wait for all its runs: a scheduled one may process the events first."""
     api.unpause("enrich_streaming_films")
     api.wait_run("enrich_streaming_films", api.trigger("enrich_streaming_films"), lambda _text: None, seconds=1800)
     for run in api.runs("enrich_streaming_films"):
@@ -111,13 +112,13 @@ def enrich(api: AirflowApi) -> None:
 
 
 def job_seconds(session: boto3.Session) -> float:
-    """What Glue says its runs of the enrichment took, start-up of Spark included."""
-    runs: list[dict[str, Any]] = session.client("glue").get_job_runs(JobName=LAKE.streaming_films_job)["JobRuns"]
+    """The seconds of the enrichment's job runs according to Glue, including Spark's start."""
+    runs = session.client("glue").get_job_runs(JobName=LAKE.streaming_films_job)["JobRuns"]
     return sum(run["ExecutionTime"] for run in runs)
 
 
 def read_and_parse(landing: Landing) -> int:
-    """The limit: fetch each landed object and parse each line, one after another; returns bytes."""
+    """For comparison: fetch and parse each landed object, one after the other; returns the bytes."""
     size = 0
     for body in map(landing.body, landing.keys()):
         size += len(body)
@@ -128,19 +129,19 @@ def read_and_parse(landing: Landing) -> int:
 
 
 def table(hops: Iterable[Hop], events: int) -> str:
-    """The hops in Markdown."""
+    """The hops as a Markdown table."""
     rows = [f"| {hop.name} | {hop.seconds:,.1f} | {events / hop.seconds:,.0f} | {hop.note} |" for hop in hops]
     return "\n".join(["| hop | s | events/s | |", "|---|---|---|---|", *rows])
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the whole; 0 when the oracle finds nothing."""
+    """Run the benchmark; returns 0 when the oracle has no findings."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.million", description=__doc__)
     parser.add_argument("--events", type=int, default=1_000_000, help="events that the generator makes")
     events = parser.parse_args(arguments).events
     hops: list[Hop] = []
     with own_home("up") as home:
-        os.environ.update(home.client_environment())  # from here on an ordinary client
+        os.environ.update(home.client_environment())  # from here on this process is an ordinary client
         session = boto3.Session()
         api = AirflowApi(f"http://{HOST}:{home.settings.airflow_port}")
         prepare(api)

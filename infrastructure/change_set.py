@@ -1,6 +1,6 @@
-"""Change sets: what a deployment would change, shown, judged, and then done.
+"""CloudFormation change sets: creating and discarding them, showing what they change, finding what would lose data.
 
-A change set is made under a name of its own, so two deployments at a time do not meet in one.
+Each change set has a unique name, so that concurrent deployments do not share one.
 """
 
 from __future__ import annotations
@@ -9,13 +9,17 @@ import time
 import uuid
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 from infrastructure.cfn import stack_policy
 from infrastructure.stack import IN_REVIEW, DeployError, Json, describe
 
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudformation.type_defs import ResourceChangeDetailTypeDef, ResourceChangeTypeDef
+
 # How CloudFormation says that there is nothing to do ("Troubleshooting CloudFormation": No updates to perform).
-NOTHING = ("didn't contain changes", "No updates are to be performed")
+NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
 POLL_SECONDS = 0.3
 
 
@@ -26,13 +30,13 @@ class Change:
     action: str  # Add, Modify, Remove, ...
     logical: str
     type: str
-    replacement: str = ""  # of a Modify: True, Conditional, False
-    kept: bool = False  # of a Remove: whether the thing outlives its place in the stack
-    details: tuple[Json, ...] = field(default=(), repr=False)
+    replacement: str = ""  # for Modify: True, Conditional or False
+    kept: bool = False  # for Remove: whether the resource is retained or a snapshot is taken
+    details: tuple[ResourceChangeDetailTypeDef, ...] = field(default=(), repr=False)
 
     @property
     def properties(self) -> list[str]:
-        """Names of what certainly changes."""
+        """Names of the properties that certainly change."""
         return sorted(
             {
                 one["Target"].get("Name") or one["Target"]["Attribute"]
@@ -42,8 +46,8 @@ class Change:
         )
 
     @property
-    def action_on_resource(self) -> str:
-        """The action that a stack policy knows."""
+    def policy_action(self) -> str:
+        """The name of this action in a stack policy."""
         if self.action == "Remove":
             return "Update:Delete"
         return "Update:Replace" if self.replacement == "True" else "Update:Modify"
@@ -51,7 +55,7 @@ class Change:
 
 @dataclass(frozen=True)
 class ChangeSet:
-    """A change set that can be executed. ``creates`` says that the stack does not exist yet."""
+    """A change set that can be executed. ``creates`` is true when the stack does not exist yet."""
 
     arn: str
     stack_id: str
@@ -59,15 +63,16 @@ class ChangeSet:
     changes: tuple[Change, ...]
 
 
-def create(cloudformation: Any, request: Json) -> ChangeSet | None:
-    """Make a change set of a CreateStack-like request and wait for it; None when it would change nothing.
+def create(cloudformation: CloudFormationClient, request: Json) -> ChangeSet | None:
+    """Create a change set from the arguments of CreateStack and wait for it; None when nothing would change.
 
-    Raises DeployError with CloudFormation's reason when it cannot be made.
+    Raises DeployError with CloudFormation's reason when it cannot be created.
     """
     stack = describe(cloudformation, request["StackName"])
     creates = stack is None or stack["StackStatus"] in (IN_REVIEW, "DELETE_COMPLETE")
-    kind, name = ("CREATE" if creates else "UPDATE"), f"deploy-{uuid.uuid4().hex}"
-    made = cloudformation.create_change_set(**request, ChangeSetName=name, ChangeSetType=kind)
+    made = cloudformation.create_change_set(
+        **request, ChangeSetName=f"deploy-{uuid.uuid4().hex}", ChangeSetType="CREATE" if creates else "UPDATE"
+    )
     while (found := cloudformation.describe_change_set(ChangeSetName=made["Id"]))["Status"] in (
         "CREATE_PENDING",
         "CREATE_IN_PROGRESS",
@@ -76,7 +81,7 @@ def create(cloudformation: Any, request: Json) -> ChangeSet | None:
     if found["Status"] != "CREATE_COMPLETE":
         reason = found.get("StatusReason", "no reason given")
         discard(cloudformation, ChangeSet(made["Id"], made["StackId"], creates, ()))
-        if any(words in reason for words in NOTHING):
+        if any(words in reason for words in NO_CHANGES):
             return None
         raise DeployError(f"{request['StackName']}: {reason}")
     pages = cloudformation.get_paginator("describe_change_set").paginate(ChangeSetName=made["Id"])
@@ -84,8 +89,8 @@ def create(cloudformation: Any, request: Json) -> ChangeSet | None:
     return ChangeSet(made["Id"], made["StackId"], creates, changes)
 
 
-def discard(cloudformation: Any, change_set: ChangeSet) -> None:
-    """Delete a change set that is not wanted, and the empty stack that it may have made."""
+def discard(cloudformation: CloudFormationClient, change_set: ChangeSet) -> None:
+    """Delete a change set that will not be executed, and the empty stack that it may have created."""
     cloudformation.delete_change_set(ChangeSetName=change_set.arn)
     stack = describe(cloudformation, change_set.stack_id) if change_set.creates else None
     if stack and stack["StackStatus"] == IN_REVIEW:
@@ -94,16 +99,16 @@ def discard(cloudformation: Any, change_set: ChangeSet) -> None:
             cloudformation.delete_stack(StackName=change_set.stack_id)
 
 
-def losses(change_set: ChangeSet, policy: Json, allowed: Collection[str] = ()) -> list[Change]:
-    """The changes that the stack policy forbids: a resource that holds data would be replaced or removed.
+def data_losses(change_set: ChangeSet, policy: Json, allowed: Collection[str] = ()) -> list[Change]:
+    """The changes that the stack policy denies: a resource that holds data would be replaced or removed.
 
-    A replacement that AWS calls conditional counts when it refers to what is replaced itself. The other conditional
-    ones CloudFormation decides while it updates; there the policy, which it is given before, stops it.
+    A replacement that AWS calls conditional counts when it is caused by another resource's replacement. CloudFormation
+    decides about the other conditional ones during the update, where the stack's policy stops it.
     """
-    renewed = _replaced(change_set.changes)
+    replaced = _replaced(change_set.changes)
     found = []
     for change in change_set.changes:
-        action = "Update:Replace" if change.logical in renewed else change.action_on_resource
+        action = "Update:Replace" if change.logical in replaced else change.policy_action
         if action == "Update:Modify" or change.action == "Add" or change.logical in allowed:
             continue
         if stack_policy.denial(policy, change.logical, change.type, action):
@@ -112,8 +117,8 @@ def losses(change_set: ChangeSet, policy: Json, allowed: Collection[str] = ()) -
 
 
 def rendered(change_set: ChangeSet, policy: Json, colour: bool = False) -> Iterator[str]:
-    """The changes as lines, the dangerous ones first; those that only might follow others are counted."""
-    dangerous = {change.logical for change in losses(change_set, policy)}
+    """The changes as lines, the dangerous ones first; resources that may merely get new references are only counted."""
+    dangerous = {change.logical for change in data_losses(change_set, policy)}
     ranks = {change.logical: _rank(change, dangerous) for change in change_set.changes}
     following = [one for one in change_set.changes if ranks[one.logical] == len(_PAINTS) - 1]
     shown = [one for one in change_set.changes if one not in following]
@@ -126,11 +131,11 @@ def rendered(change_set: ChangeSet, policy: Json, colour: bool = False) -> Itera
             text += "  HOLDS DATA"
         yield f"{_PAINTS[ranks[change.logical]]}{text}\033[0m" if colour else text
     if following:
-        yield f"and {len(following)} that refer to these and may be told new values"
+        yield f"and {len(following)} that refer to these and may get new values"
 
 
 def summary(change_set: ChangeSet) -> str:
-    """How many of each: ``3 to add, 1 to change``."""
+    """The number of changes of each kind: ``3 to add, 1 to change``."""
     words = {"Add": "to add", "Modify": "to change", "Remove": "to remove"}
     counts = {word: sum(one.action == action for one in change_set.changes) for action, word in words.items()}
     replaced = sum(one.replacement == "True" for one in change_set.changes)
@@ -142,7 +147,7 @@ _PAINTS = ("\033[1;31m", "\033[31m", "\033[33m", "\033[32m", "\033[0m", "\033[2m
 
 
 def _rank(change: Change, dangerous: set[str]) -> int:
-    """0: loses data ... 3: is new, 4: changes in place, 5: may only follow others."""
+    """The index in ``_PAINTS``: 0 loses data ... 3 is new, 4 changes in place, 5 may merely get new references."""
     if change.logical in dangerous:
         return 0
     if change.action == "Remove" or change.replacement == "True":
@@ -160,12 +165,12 @@ def _verb(change: Change) -> str:
     if change.action == "Modify" and change.replacement == "Conditional" and _certain(change):
         return "replace?"
     if change.action == "Remove" and change.kept:
-        return "let go"
+        return "release"
     return {"Modify": "change"}.get(change.action, change.action.lower())
 
 
 def _certain(change: Change) -> bool:
-    """Whether something that certainly changes may take a new resource."""
+    """Whether a property that certainly changes may require a new resource."""
     return any(
         one.get("Evaluation") == "Static" and one["Target"].get("RequiresRecreation", "Never") != "Never"
         for one in change.details
@@ -173,7 +178,7 @@ def _certain(change: Change) -> bool:
 
 
 def _replaced(changes: Collection[Change]) -> set[str]:
-    """Logical ids of what will be replaced."""
+    """Logical ids of the resources that will be replaced, directly or because of another's replacement."""
     found = {one.logical for one in changes if one.replacement == "True"}
     while more := {one.logical for one in changes if _causes(one) & found} - found:
         found |= more
@@ -181,7 +186,7 @@ def _replaced(changes: Collection[Change]) -> set[str]:
 
 
 def _causes(change: Change) -> set[str]:
-    """Logical ids whose replacement would replace this one, too."""
+    """Logical ids of the resources whose replacement would also replace this one."""
     return {
         one.get("CausingEntity", "").partition(".")[0]
         for one in change.details
@@ -189,7 +194,7 @@ def _causes(change: Change) -> set[str]:
     }
 
 
-def _change(found: Json) -> Change:
+def _change(found: ResourceChangeTypeDef) -> Change:
     return Change(
         action=found["Action"],
         logical=found["LogicalResourceId"],

@@ -1,21 +1,26 @@
-"""What a deployment's services made by themselves, which no stack deletes.
+"""What services create by themselves and deleting the stack leaves behind: log groups, log streams, snapshots, secrets.
 
-Log groups of DMS, RDS and MWAA bear a name of ours. Glue's are shared by the account (``/aws-glue/jobs/...``,
-``/aws-glue/crawlers``): there only the streams of our jobs' runs and of our crawler go, and no group.
+Log groups of DMS, RDS and MWAA have names of this deployment. Glue's are shared by the whole account
+(``/aws-glue/jobs/...``, ``/aws-glue/crawlers``): only the streams of our jobs' runs and of our crawler are deleted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
 from datalake.names import Lake
-from infrastructure.stack import Clients, Json, Progress
+from infrastructure.clients import Clients
+from infrastructure.stack import Progress
 
-# Where services log what their resource {name} does, if need be into a group that they make.
-GROUPS = {
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation.type_defs import StackResourceSummaryTypeDef
+    from mypy_boto3_logs import CloudWatchLogsClient
+
+# The log groups that services write to, and create if need be, for a resource {name} of a type.
+LOG_GROUPS = {
     "AWS::Lambda::Function": ["/aws/lambda/{name}"],
     "AWS::KinesisFirehose::DeliveryStream": ["/aws/kinesisfirehose/{name}"],
     "AWS::MWAA::Environment": [
@@ -26,17 +31,17 @@ GLUE_JOBS, GLUE_CRAWLERS = "/aws-glue/jobs/", "/aws-glue/crawlers"
 
 
 class Leftovers:
-    """Of one deployment. ``remember`` before its stack is deleted, ``remove`` after."""
+    """What one deployment leaves behind. Call ``remember`` before its stack is deleted and ``remove`` afterwards."""
 
     def __init__(self, lake: Lake, clients: Clients, progress: Progress) -> None:
         self._lake, self._clients, self._progress = lake, clients, progress
         self._streams: list[tuple[str, str]] = []  # (prefix of log groups, prefix of their streams)
         self._secrets: list[str] = []
-        # those that are named without the stack's help; a name with a closing slash is a prefix
+        # those whose names do not depend on the stack's resources; a name that ends with a slash is a prefix
         self._groups = [f"dms-tasks-{lake.dms_instance}", f"/aws/rds/instance/{lake.mysql_instance}/"]
 
-    def remember(self, listed: list[Json]) -> None:
-        """Note what cannot be found any more once the stack is gone."""
+    def remember(self, listed: Sequence[StackResourceSummaryTypeDef]) -> None:
+        """Note the names that cannot be found any more once the stack is deleted."""
         glue = self._clients("glue")
         for one in listed:
             name = one.get("PhysicalResourceId", "")
@@ -51,11 +56,11 @@ class Leftovers:
                 self._streams.append((GLUE_CRAWLERS, name))
             elif one["ResourceType"] == "AWS::SecretsManager::Secret":
                 self._secrets.append(name)
-            elif one["ResourceType"] in GROUPS:
-                self._groups += [text.format(name=name) for text in GROUPS[one["ResourceType"]]]
+            elif one["ResourceType"] in LOG_GROUPS:
+                self._groups += [text.format(name=name) for text in LOG_GROUPS[one["ResourceType"]]]
 
     def remove(self) -> None:
-        """Delete it all."""
+        """Delete everything except snapshots."""
         logs = self._clients("logs")
         for group in self._log_groups(logs):
             logs.delete_log_group(logGroupName=group)
@@ -67,15 +72,15 @@ class Leftovers:
             self._remove_secret(secret)
 
     def snapshots(self) -> Iterator[str]:
-        """Names of the database's snapshots, which cost something and may be all that is left of the data."""
+        """The database's snapshots, which are billed and may be all that is left of the data."""
         pages = self._clients("rds").get_paginator("describe_db_snapshots").paginate(SnapshotType="manual")
         for page in pages:
             for one in page["DBSnapshots"]:
                 if one["DBInstanceIdentifier"] == self._lake.mysql_instance:
                     yield f"{one['DBSnapshotIdentifier']}, {one['AllocatedStorage']} GiB allocated"
 
-    def _log_groups(self, logs: Any) -> list[str]:
-        """Groups whose names say that they are this deployment's, and not that of one named alike."""
+    def _log_groups(self, logs: CloudWatchLogsClient) -> list[str]:
+        """Log groups of this deployment, and none of another one whose name begins alike."""
         pages = logs.get_paginator("describe_log_groups")
         found = [
             group["logGroupName"]
@@ -87,7 +92,7 @@ class Leftovers:
         return sorted(set(found))
 
     @staticmethod
-    def _remove_streams(logs: Any, groups: str, prefix: str) -> int:
+    def _remove_streams(logs: CloudWatchLogsClient, groups: str, prefix: str) -> int:
         pages = logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=groups)
         removed = 0
         for group in [one["logGroupName"] for page in pages for one in page["logGroups"]]:
@@ -98,7 +103,7 @@ class Leftovers:
         return removed
 
     def _remove_secret(self, secret: str) -> None:
-        """Remove a secret that waits for its deletion: its name would be taken for as long."""
+        """Delete a secret without its recovery window, during which its name could not be used again."""
         manager = self._clients("secretsmanager")
         try:
             manager.delete_secret(SecretId=secret, ForceDeleteWithoutRecovery=True)

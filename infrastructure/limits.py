@@ -1,8 +1,9 @@
-"""AWS's limits that a template can hit, and how near it is to each.
+"""AWS's limits that a template can exceed, and how much of each it uses.
 
 Sources: "AWS CloudFormation quotas", "IAM and AWS STS quotas" (white space is not counted), "Bucket policies" of the S3
-User Guide, "Resource quotas" of the KMS Developer Guide. Policies are measured as they will be: parameters filled in,
-the longer branch of every Fn::If, a long sample for what AWS names; so a size is rather too big than too small.
+User Guide, "Resource quotas" of the KMS Developer Guide. Policies are measured as they will be deployed, with
+parameters filled in, the longer branch of every Fn::If, and long samples for ids that AWS chooses: a size may be
+overestimated, never underestimated.
 """
 
 from __future__ import annotations
@@ -32,14 +33,14 @@ PSEUDO = {
 }
 NAMES = ("BucketName", "FunctionName", "QueueName", "TopicName", "RoleName", "ManagedPolicyName", "Name",
          "DeliveryStreamName", "ResourceIdentifier", "LogGroupName", "DBInstanceIdentifier")  # fmt: skip
-UNNAMED = "x" * 40  # what AWS makes up: a key's or query's id
+UNNAMED = "x" * 40  # an id that AWS generates, of a key or a query
 _REF_IS_ARN = ("AWS::DMS::", "AWS::SNS::", "AWS::IAM::ManagedPolicy", "AWS::SecretsManager::")
 _SPACE = re.compile(r"\s+")
 
 
 @dataclass(frozen=True, order=True)
 class Measure:
-    """How much of a limit is used."""
+    """The share of a limit that is used."""
 
     share: float
     what: str
@@ -51,7 +52,7 @@ class Measure:
 
 
 def measured(template: Json, text: str, values: Mapping[str, str]) -> list[Measure]:
-    """Every limit, the nearest first. ``text`` is the template as it is uploaded, ``values`` its parameters."""
+    """Every limit, the most used first. ``text`` is the template as it is uploaded, ``values`` its parameters."""
 
     def measures() -> Iterator[tuple[str, int, int]]:
         yield "template, bytes", len(text.encode()), TEMPLATE_BYTES
@@ -68,8 +69,8 @@ def measured(template: Json, text: str, values: Mapping[str, str]) -> list[Measu
     return sorted(found, reverse=True)
 
 
-def passed(template: Json, text: str, values: Mapping[str, str]) -> list[Measure]:
-    """The limits that are passed."""
+def exceeded(template: Json, text: str, values: Mapping[str, str]) -> list[Measure]:
+    """The limits that the template exceeds."""
     return [one for one in measured(template, text, values) if one.share > 1]
 
 
@@ -95,7 +96,7 @@ def _policies(template: Json, values: Mapping[str, str]) -> Iterator[tuple[str, 
 
 
 class _Filled(Resolver):
-    """Parts of a template with their values, as far as their length goes."""
+    """Parts of a template with values of realistic length."""
 
     def __init__(self, template: Json, values: Mapping[str, str]) -> None:
         parameters = {name: values.get(name, UNNAMED) for name in template.get("Parameters") or {}}
@@ -106,7 +107,7 @@ class _Filled(Resolver):
         """Characters of a policy as JSON, without white space."""
         return len(_SPACE.sub("", json.dumps(self.value(node), separators=(",", ":"))))
 
-    def chosen(self, condition: str, then: Any, otherwise: Any) -> Any:  # noqa: ARG002 (either may come to be)
+    def chosen(self, condition: str, then: Any, otherwise: Any) -> Any:  # noqa: ARG002 (both branches are possible)
         """The longer branch."""
         return max(map(self._value, (then, otherwise)), key=lambda branch: len(json.dumps(branch, default=str)))
 

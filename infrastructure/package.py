@@ -1,4 +1,4 @@
-"""What a deployment is made of: the template with its files put in, and the zips of the function and of the jobs."""
+"""The artifacts of a deployment: the template with its files included, and the zips of the function and the jobs."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ STACK_POLICY = ROOT / "infrastructure" / "stack-policy.json"
 PARAMETERS = ROOT / "infrastructure" / "parameters"
 LAMBDA_SOURCE = ROOT / "include" / "lambda" / "csv_to_parquet"
 JOBS_SOURCE = ROOT / "include" / "glue"
-LAMBDA_PACKAGES = ("datalake",)  # under include/; what the function imports
-JOBS_PACKAGES = ("datalake", "datalake_spark")  # under include/; what the jobs import
+LAMBDA_PACKAGES = ("datalake",)  # packages below include/ that the function imports
+JOBS_PACKAGES = ("datalake", "datalake_spark")  # packages below include/ that the jobs import
 FILE = "file://"
-ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # one fixed time, so that equal sources give equal zips
+ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # a fixed time, so that equal sources give equal zips
 
 
 def render_template() -> str:
-    """``template.yaml`` as one JSON text: aliases written out, every ``file://PATH`` replaced by the file's text.
+    """``template.yaml`` as JSON: YAML aliases expanded, every ``file://PATH`` replaced by the file's text.
 
-    Raises FileNotFoundError for a file that is not there.
+    Raises FileNotFoundError for a file that does not exist.
     """
     return json.dumps(_with_files(parse_template(TEMPLATE.read_text())), separators=(",", ":"))
 
@@ -44,7 +44,7 @@ def _with_files(node: Any) -> Any:
 
 
 def file_text(reference: str) -> str:
-    """The text that stands for ``file://PATH``: JSON without its blanks, anything else as it is."""
+    """The text that replaces ``file://PATH``: JSON without white space, any other file unchanged."""
     path = ROOT / reference.removeprefix(FILE)
     text = path.read_text()
     return json.dumps(json.loads(text), separators=(",", ":")) if path.suffix == ".json" else text
@@ -57,7 +57,7 @@ def parameters_of(environment: str) -> dict[str, str]:
 
 
 def environments() -> list[str]:
-    """The environments that there are parameters for."""
+    """The environments that have a parameters file."""
     return sorted(path.stem for path in PARAMETERS.glob("*.json"))
 
 
@@ -71,7 +71,7 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Code:
-    """The code of a deployment, under keys that change with its content."""
+    """The code of a deployment, under keys that contain a hash of it."""
 
     lambda_code_key: str
     jobs_prefix: str
@@ -79,7 +79,7 @@ class Code:
 
 
 def build_code() -> Code:
-    """Zip the function and the jobs' core and collect the job scripts; raises FileNotFoundError without sources."""
+    """Zip the function and the jobs' packages and collect the job scripts; raises FileNotFoundError without sources."""
     own = _python_files(LAMBDA_SOURCE, LAMBDA_SOURCE)
     core = _packages(JOBS_PACKAGES)
     jobs = {path.name: path.read_bytes() for path in sorted(JOBS_SOURCE.glob("*.py")) if path.name != "__init__.py"}

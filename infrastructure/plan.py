@@ -1,13 +1,12 @@
-"""What a deployment would be, without doing it: checks, limits, parameters, resources, cost, and the change set.
+"""Shows what a deployment would do: checks, limits, parameters, resources, cost, and the change set.
 
-``python -m infrastructure.plan --environment prod`` needs no AWS account: all but the comparison with what is deployed
-works without credentials. With them a change set is made, shown and deleted again; nothing else changes but that the
-template lies in the artifacts bucket afterwards.
+``python -m infrastructure.plan --environment prod`` needs no AWS account: everything except the comparison with what is
+deployed works without credentials. With credentials a change set is created, shown and deleted again; all that remains
+of it is the template in the artifacts bucket.
 """
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 from collections import Counter
@@ -21,14 +20,15 @@ from infrastructure import change_set as change_sets
 from infrastructure import cost, limits, upload
 from infrastructure.cfn import stack_policy
 from infrastructure.cfn.template import parse_template
-from infrastructure.console import arguments_of, lake, run
-from infrastructure.deploy import KEPT, all_parameters, refusal, stack_request
-from infrastructure.layer import with_layer
+from infrastructure.clients import Clients
+from infrastructure.command_line import argument_parser, lake_of, run
+from infrastructure.deploy import REMEMBERED, all_parameters, refusal, stack_request
 from infrastructure.package import ROOT, STACK_POLICY, TEMPLATE, build_code, parameters_of, render_template
-from infrastructure.stack import Clients, DeployError, describe
+from infrastructure.pandas_layer import with_layer
+from infrastructure.stack import DeployError, describe
 
 SHOWN_LIMITS = 8
-SAMPLE_SUFFIX = "123456789012"  # an account's id is as long
+SAMPLE_SUFFIX = "123456789012"  # as long as an account's id
 CHECKS = {
     "cfn-lint": [str(Path(sys.executable).with_name("cfn-lint")), str(TEMPLATE)],
     "our own rules": [sys.executable, "-m", "infrastructure.rules"],
@@ -36,7 +36,7 @@ CHECKS = {
 
 
 def plan(environment: str, suffix: str = SAMPLE_SUFFIX) -> Iterator[str]:
-    """All that needs no account, line by line; raises DeployError when a check fails or a limit is passed."""
+    """The part that needs no account, as lines; raises DeployError when a check fails or a limit is exceeded."""
     text, code = render_template(), build_code()
     template = parse_template(text)
     stated = parameters_of(environment)
@@ -53,12 +53,12 @@ def plan(environment: str, suffix: str = SAMPLE_SUFFIX) -> Iterator[str]:
             failed.append(name)
             yield from (f"    {line}" for line in (result.stdout + result.stderr).splitlines())
     yield ""
-    yield f"AWS's limits, the {SHOWN_LIMITS} nearest"
+    yield f"AWS's limits, the {SHOWN_LIMITS} most used"
     measured = limits.measured(template, text, {**defaults, **values})
     always = [one for one in measured[SHOWN_LIMITS:] if one.what in ("template, bytes", "resources")]
     for one in [*measured[:SHOWN_LIMITS], *always]:
         yield f"  {one}"
-    failed += [f"limit passed: {one.what}" for one in measured if one.share > 1]
+    failed += [f"limit exceeded: {one.what}" for one in measured if one.share > 1]
     yield ""
     yield "Parameters"
     for name in template["Parameters"]:
@@ -67,7 +67,7 @@ def plan(environment: str, suffix: str = SAMPLE_SUFFIX) -> Iterator[str]:
         yield f"  {name} = {_short(value)}  ({origin})"
     yield ""
     counts = Counter(one["Type"] for one in template["Resources"].values())
-    yield f"Resources: {sum(counts.values())} of {len(counts)} types, those with a false condition among them"
+    yield f"Resources: {sum(counts.values())} of {len(counts)} types, including those whose condition is false"
     for type_name, count in sorted(counts.items()):
         yield f"  {count:>3} {type_name}"
     yield ""
@@ -78,7 +78,7 @@ def plan(environment: str, suffix: str = SAMPLE_SUFFIX) -> Iterator[str]:
 
 
 def compare(lake: Lake, clients: Clients) -> Iterator[str]:
-    """The change set against what is deployed; it is deleted again."""
+    """The change set against what is deployed, as lines; it is deleted again."""
     s3, cloudformation = clients("s3"), clients("cloudformation")
     if not upload.exists(s3, lake.artifacts_bucket, clients("sts").get_caller_identity()["Account"]):
         yield f"{lake.stack} is not deployed in this account and region: everything would be new"
@@ -87,19 +87,20 @@ def compare(lake: Lake, clients: Clients) -> Iterator[str]:
     upload.put(s3, lake.artifacts_bucket, [template])
     parameters = with_layer(parameters_of(lake.environment), clients("ssm"))
     stack = describe(cloudformation, lake.stack)
-    kept = set() if stack is None else KEPT - parameters.keys()
-    made = change_sets.create(cloudformation, stack_request(lake, parameters, build_code(), s3, template, kept))
-    if made is None:
+    remembered = set() if stack is None else REMEMBERED - parameters.keys()
+    request = stack_request(lake, parameters, build_code(), s3, template, remembered)
+    change_set = change_sets.create(cloudformation, request)
+    if change_set is None:
         yield f"{lake.stack} is up to date"
         return
     try:
         policy = stack_policy.parse(STACK_POLICY.read_text())
-        yield f"{lake.stack}: {change_sets.summary(made)}"
-        yield from (f"  {line}" for line in change_sets.rendered(made, policy, sys.stdout.isatty()))
-        if why := refusal(made, policy):
-            yield f"It would be refused: {why}"
+        yield f"{lake.stack}: {change_sets.summary(change_set)}"
+        yield from (f"  {line}" for line in change_sets.rendered(change_set, policy, sys.stdout.isatty()))
+        if reason := refusal(change_set, policy):
+            yield f"It would be refused: {reason}"
     finally:
-        change_sets.discard(cloudformation, made)
+        change_sets.discard(cloudformation, change_set)
 
 
 def _short(value: str) -> str:
@@ -109,8 +110,7 @@ def _short(value: str) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line."""
-    parser: argparse.ArgumentParser = arguments_of("plan", "Show what a deployment would be.")
-    options = parser.parse_args(arguments)
+    options = argument_parser("plan", "Show what a deployment would do.").parse_args(arguments)
 
     def command() -> None:
         for line in plan(options.environment, options.suffix or SAMPLE_SUFFIX):
@@ -120,7 +120,7 @@ def main(arguments: list[str] | None = None) -> int:
         if session.get_credentials() is None or session.region_name is None:
             print("  no AWS credentials or region: not compared with what is deployed")
             return
-        for line in compare(lake(session, options.environment, options.suffix), session.client):
+        for line in compare(lake_of(session, options.environment, options.suffix), session.client):
             print(f"  {line}")
 
     return run(command)

@@ -1,72 +1,79 @@
-"""A look at a deployed stack's resources: does each answer, in the state in which the lake needs it?
+"""Smoke test of a deployed stack: does each resource answer, in the state in which the lake needs it?
 
-One check for each resource of the types below; it reads and changes nothing, but that DMS tests its connections: AWS
-starts no task before both ends have been tested from its instance (DMS User Guide, "Testing your endpoints").
+There is one check for each resource of the types in CHECKS. They only read, except that DMS tests its connections: AWS
+starts no task before both endpoints have been tested from its instance (DMS User Guide, "Testing your endpoints").
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 from botocore.exceptions import ClientError
 
-from infrastructure.stack import Clients, DeployError, Json, Progress, resources
+from infrastructure.clients import Clients
+from infrastructure.stack import DeployError, Progress, resources
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation.type_defs import StackResourceSummaryTypeDef
+    from mypy_boto3_dms import DatabaseMigrationServiceClient
+    from mypy_boto3_dms.type_defs import ConnectionTypeDef
 
 CONNECTION_SECONDS = 300.0
-SETTLED_SECONDS = 120.0  # a function or stream that was just updated may be busy for as long
+SETTLED_SECONDS = 120.0  # a function or stream may still be busy with its update
 POLL_SECONDS = 0.5
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a check found: nothing wrong when ``wrong`` is empty."""
+class CheckResult:
+    """The result of one check; ``problem`` is empty when it passed."""
 
-    what: str
-    wrong: str = ""
+    name: str
+    problem: str = ""
 
 
-Check = Callable[[Clients, str], str]  # (clients, physical id) -> what is wrong, or ""
+Check = Callable[[Clients, str], str]  # (clients, physical id) -> the problem, or ""
 
 
 def smoke_test(clients: Clients, stack: str, progress: Progress) -> None:
-    """Check every resource of a stack that can be checked; raises DeployError that names all that is wrong."""
-    found = list(checked(clients, resources(clients("cloudformation"), stack)))
-    wrong = [one for one in found if one.wrong]
-    for one in wrong:
-        progress(f"✗ {one.what}: {one.wrong}")
-    if wrong:
+    """Check every resource of a stack that can be checked; raises DeployError that names all problems."""
+    results = list(run_checks(clients, resources(clients("cloudformation"), stack)))
+    failed = [one for one in results if one.problem]
+    for one in failed:
+        progress(f"✗ {one.name}: {one.problem}")
+    if failed:
         raise DeployError(
-            f"{stack} is deployed, but {len(wrong)} of {len(found)} checks failed: "
-            + "; ".join(f"{one.what}: {one.wrong}" for one in wrong)
+            f"{stack} is deployed, but {len(failed)} of {len(results)} checks failed: "
+            + "; ".join(f"{one.name}: {one.problem}" for one in failed)
         )
-    progress(f"✓ {len(found)} checks of buckets, queues, function, streams, jobs, queries and connections passed")
+    progress(f"✓ {len(results)} checks of buckets, queues, function, streams, jobs, queries and connections passed")
 
 
-def checked(clients: Clients, listed: list[Json]) -> Iterator[Found]:
-    """Every check, one after the other."""
+def run_checks(clients: Clients, listed: Sequence[StackResourceSummaryTypeDef]) -> Iterator[CheckResult]:
+    """Run every check, one after the other."""
     for one in listed:
         check = CHECKS.get(one["ResourceType"])
         if check and one.get("PhysicalResourceId"):
-            yield Found(one["LogicalResourceId"], _tried(check, clients, one["PhysicalResourceId"]))
+            yield CheckResult(one["LogicalResourceId"], _problem(check, clients, one["PhysicalResourceId"]))
     instances = _of_type(listed, "AWS::DMS::ReplicationInstance")
     endpoints = _of_type(listed, "AWS::DMS::Endpoint")
     for instance in instances.values():
-        for logical, endpoint in _tested(clients("dms"), instance, endpoints).items():
-            yield Found(f"DMS connection of {logical}", endpoint)
+        for logical, problem in _test_connections(clients("dms"), instance, endpoints).items():
+            yield CheckResult(f"DMS connection of {logical}", problem)
 
 
-def _tried(check: Check, clients: Clients, physical: str) -> str:
+def _problem(check: Check, clients: Clients, physical: str) -> str:
     try:
         return check(clients, physical)
     except ClientError as error:
         return f"{error.response['Error']['Code']}: {error.response['Error']['Message']}"
 
 
-def _of_type(listed: list[Json], type_name: str) -> dict[str, str]:
+def _of_type(listed: Sequence[StackResourceSummaryTypeDef], type_name: str) -> dict[str, str]:
     return {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in listed if one["ResourceType"] == type_name}
 
 
@@ -78,7 +85,7 @@ def _bucket(clients: Clients, name: str) -> str:
     if not all(s3.get_public_access_block(Bucket=name)["PublicAccessBlockConfiguration"].values()):
         return "public access is not blocked"
     if not s3.meta.endpoint_url.startswith("https:"):
-        return ""  # nobody can come by TLS
+        return ""  # this endpoint has no TLS
     policy = json.loads(s3.get_bucket_policy(Bucket=name)["Policy"])
     denied = [one.get("Condition", {}).get("Bool", {}) for one in policy["Statement"] if one["Effect"] == "Deny"]
     tls_only = any(str(one.get("aws:SecureTransport")).lower() == "false" for one in denied)
@@ -97,42 +104,39 @@ def _function(clients: Clients, name: str) -> str:
         found = clients("lambda").get_function_configuration(FunctionName=name)
         return f"{found.get('State', 'Active')}/{found.get('LastUpdateStatus', 'Successful')}"
 
-    return _becomes(state, "Active/Successful")
+    return _reaches(state, "Active/Successful")
 
 
-def _mapping(clients: Clients, identity: str) -> str:
-    return _becomes(lambda: str(clients("lambda").get_event_source_mapping(UUID=identity)["State"]), "Enabled")
+def _event_source(clients: Clients, identity: str) -> str:
+    return _reaches(lambda: clients("lambda").get_event_source_mapping(UUID=identity)["State"], "Enabled")
 
 
 def _delivery_stream(clients: Clients, name: str) -> str:
-    firehose = clients("firehose")
-
     def state() -> str:
-        found = firehose.describe_delivery_stream(DeliveryStreamName=name)["DeliveryStreamDescription"]
-        return str(found["DeliveryStreamStatus"])
+        found = clients("firehose").describe_delivery_stream(DeliveryStreamName=name)["DeliveryStreamDescription"]
+        return found["DeliveryStreamStatus"]
 
-    return _becomes(state, "ACTIVE")
+    return _reaches(state, "ACTIVE")
 
 
 def _workgroup(clients: Clients, name: str) -> str:
     found = clients("athena").get_work_group(WorkGroup=name)["WorkGroup"]
     if found["State"] != "ENABLED":
         return f"is {found['State']}"
-    return (
-        "" if found["Configuration"].get("EnforceWorkGroupConfiguration") else "lets clients choose their own settings"
-    )
+    enforced = found["Configuration"].get("EnforceWorkGroupConfiguration")
+    return "" if enforced else "lets clients choose their own settings"
 
 
 def _named_query(clients: Clients, identity: str) -> str:
     found = clients("athena").batch_get_named_query(NamedQueryIds=[identity])
-    return "" if found["NamedQueries"] else "is not there"
+    return "" if found["NamedQueries"] else "does not exist"
 
 
-def _there(service: str, operation: str, argument: str) -> Check:
-    """A check that is passed when the service finds the resource."""
+def _exists(describe: Callable[[Clients, str], object]) -> Check:
+    """A check that passes when ``describe`` raises no error."""
 
     def check(clients: Clients, physical: str) -> str:
-        getattr(clients(service), operation)(**{argument: physical})
+        describe(clients, physical)
         return ""
 
     return check
@@ -141,48 +145,57 @@ def _there(service: str, operation: str, argument: str) -> Check:
 CHECKS: dict[str, Check] = {
     "AWS::Athena::NamedQuery": _named_query,
     "AWS::Athena::WorkGroup": _workgroup,
-    "AWS::Glue::Crawler": _there("glue", "get_crawler", "Name"),
-    "AWS::Glue::Database": _there("glue", "get_database", "Name"),
-    "AWS::Glue::Job": _there("glue", "get_job", "JobName"),
+    "AWS::Glue::Crawler": _exists(lambda clients, name: clients("glue").get_crawler(Name=name)),
+    "AWS::Glue::Database": _exists(lambda clients, name: clients("glue").get_database(Name=name)),
+    "AWS::Glue::Job": _exists(lambda clients, name: clients("glue").get_job(JobName=name)),
     "AWS::KinesisFirehose::DeliveryStream": _delivery_stream,
-    "AWS::Lambda::EventSourceMapping": _mapping,
+    "AWS::Lambda::EventSourceMapping": _event_source,
     "AWS::Lambda::Function": _function,
     "AWS::S3::Bucket": _bucket,
     "AWS::SQS::Queue": _queue,
-    "AWS::SecretsManager::Secret": _there("secretsmanager", "describe_secret", "SecretId"),
+    "AWS::SecretsManager::Secret": _exists(
+        lambda clients, id_: clients("secretsmanager").describe_secret(SecretId=id_)
+    ),
 }
 
 
-def _becomes(state: Callable[[], str], wanted: str) -> str:
-    deadline = time.monotonic() + SETTLED_SECONDS
-    while (found := state()) != wanted:
-        if time.monotonic() > deadline:
-            return f"is {found}, not {wanted}"
+def _poll(look: Callable[[], T], done: Callable[[T], bool], seconds: float) -> T:
+    """Call ``look`` until its result is ``done`` or ``seconds`` have passed; return the last result."""
+    deadline = time.monotonic() + seconds
+    while not done(found := look()) and time.monotonic() <= deadline:
         time.sleep(POLL_SECONDS)
-    return ""
+    return found
 
 
-def _tested(dms: Any, instance: str, endpoints: dict[str, str]) -> dict[str, str]:
-    """Have the instance try every endpoint, all at a time: {logical id: what is wrong, or ""}."""
+def _reaches(state: Callable[[], str], wanted: str) -> str:
+    found = _poll(state, lambda one: one == wanted, SETTLED_SECONDS)
+    return "" if found == wanted else f"is {found}, not {wanted}"
+
+
+def _test_connections(dms: DatabaseMigrationServiceClient, instance: str, endpoints: dict[str, str]) -> dict[str, str]:
+    """Let the instance test all endpoints at the same time; returns each endpoint's problem, or ""."""
     for endpoint in endpoints.values():
         try:
             dms.test_connection(ReplicationInstanceArn=instance, EndpointArn=endpoint)
-        except ClientError as error:  # one that is under way already is as good
-            if error.response["Error"]["Code"] != "InvalidResourceStateFault":
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "InvalidResourceStateFault":  # a test is already running
                 return dict.fromkeys(endpoints, error.response["Error"]["Message"])
-    ours = [{"Name": "replication-instance-arn", "Values": [instance]}]
-    deadline = time.monotonic() + CONNECTION_SECONDS
-    while True:
-        pages = dms.get_paginator("describe_connections").paginate(Filters=ours)
+
+    def connections() -> dict[str, ConnectionTypeDef]:
+        pages = dms.get_paginator("describe_connections").paginate(
+            Filters=[{"Name": "replication-instance-arn", "Values": [instance]}]
+        )
         found = {one["EndpointArn"]: one for page in pages for one in page["Connections"]}
-        states = {logical: found.get(arn, {}) for logical, arn in endpoints.items()}
-        waiting = [one for one in states.values() if one.get("Status") not in ("successful", "failed")]
-        if not waiting or time.monotonic() > deadline:
-            return {logical: _connection(one) for logical, one in states.items()}
-        time.sleep(POLL_SECONDS)
+        return {logical: found.get(arn, {}) for logical, arn in endpoints.items()}
+
+    def tested(found: dict[str, ConnectionTypeDef]) -> bool:
+        return all(one.get("Status") in ("successful", "failed") for one in found.values())
+
+    found = _poll(connections, tested, CONNECTION_SECONDS)
+    return {logical: _connection_problem(one) for logical, one in found.items()}
 
 
-def _connection(found: Json) -> str:
+def _connection_problem(found: ConnectionTypeDef) -> str:
     if found.get("Status") == "successful":
         return ""
-    return str(found.get("LastFailureMessage") or f"is {found.get('Status', 'not tested')}")
+    return found.get("LastFailureMessage") or f"is {found.get('Status', 'not tested')}"

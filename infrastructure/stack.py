@@ -1,21 +1,24 @@
-"""A stack of CloudFormation: what state it is in, waiting for it, and why it failed."""
+"""A CloudFormation stack: its state, waiting for its operations, and why one failed."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-Clients = Callable[[str], Any]
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudformation.type_defs import StackEventTypeDef, StackResourceSummaryTypeDef, StackTypeDef
+
 Progress = Callable[[str], None]
 Json = dict[str, Any]
 
-# What can only be deleted (AWS: "Stack status codes"): the creation never succeeded.
-DEAD = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED")
-IN_REVIEW = "REVIEW_IN_PROGRESS"  # it consists of a change set that would create it, and nothing else
-SHOWN_SECONDS = 5.0  # the longest time between two looks at the stack's events
+# A stack in one of these states was never created and can only be deleted (AWS: "Stack status codes").
+ONLY_DELETABLE = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED")
+IN_REVIEW = "REVIEW_IN_PROGRESS"  # there is only a change set that would create the stack
+MAX_PAUSE_SECONDS = 5.0  # between two requests for the stack's events
 
 
 class DeployError(Exception):
@@ -23,41 +26,40 @@ class DeployError(Exception):
 
 
 class Refused(DeployError):
-    """The deployment was not begun: it was not confirmed, or it would lose data."""
+    """The command was not begun: it was not confirmed, or it would lose data."""
 
 
-def describe(cloudformation: Any, name: str) -> Json | None:
-    """The stack, or None."""
+def describe(cloudformation: CloudFormationClient, name: str) -> StackTypeDef | None:
+    """Describe the stack; None when it does not exist."""
     try:
-        stack: Json = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
+        return cloudformation.describe_stacks(StackName=name)["Stacks"][0]
     except ClientError as error:
         if "does not exist" in error.response["Error"]["Message"]:
             return None
         raise
-    return stack
 
 
-def parameters(stack: Json) -> dict[str, str]:
-    """The values of a stack's parameters."""
-    return {item["ParameterKey"]: item["ParameterValue"] for item in stack.get("Parameters", [])}
+def parameters(stack: StackTypeDef | None) -> dict[str, str]:
+    """The values of a stack's parameters; none when there is no stack."""
+    return {item["ParameterKey"]: item["ParameterValue"] for item in (stack.get("Parameters", []) if stack else [])}
 
 
-def outputs(stack: Json) -> dict[str, str]:
-    """The values of a stack's outputs."""
-    return {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])}
+def outputs(stack: StackTypeDef | None) -> dict[str, str]:
+    """The values of a stack's outputs; none when there is no stack."""
+    return {item["OutputKey"]: item["OutputValue"] for item in (stack.get("Outputs", []) if stack else [])}
 
 
-def resources(cloudformation: Any, name: str) -> list[Json]:
+def resources(cloudformation: CloudFormationClient, name: str) -> list[StackResourceSummaryTypeDef]:
     """Summaries of all resources of a stack."""
     pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=name)
     return [one for page in pages for one in page["StackResourceSummaries"]]
 
 
-def ready(cloudformation: Any, name: str, progress: Progress) -> Json | None:
-    """The stack, in a state in which it can be updated; None when it is to be created.
+def make_updatable(cloudformation: CloudFormationClient, name: str, progress: Progress) -> StackTypeDef | None:
+    """Bring the stack into a state in which it can be updated, and return it; None when it must be created.
 
-    Waits for an operation under way, continues a rollback that failed, removes what a failed creation left.
-    Raises DeployError when that does not help.
+    Waits for an operation in progress, continues a failed rollback, deletes what a failed creation left.
+    Raises DeployError when the stack still cannot be updated.
     """
     stack = describe(cloudformation, name)
     if stack and stack["StackStatus"].endswith("_IN_PROGRESS") and stack["StackStatus"] != IN_REVIEW:
@@ -70,15 +72,15 @@ def ready(cloudformation: Any, name: str, progress: Progress) -> Json | None:
         stack = follow(cloudformation, stack["StackId"], progress, seen)
         if stack["StackStatus"] != "UPDATE_ROLLBACK_COMPLETE":
             raise DeployError(failure(cloudformation, stack, seen))
-    if stack and stack["StackStatus"] in DEAD:
+    if stack and stack["StackStatus"] in ONLY_DELETABLE:
         progress(f"{name} is {stack['StackStatus']}: deleting what is left of it")
         delete(cloudformation, stack, progress)
         return None
     return None if stack is None or stack["StackStatus"] in ("DELETE_COMPLETE", IN_REVIEW) else stack
 
 
-def delete(cloudformation: Any, stack: Json, progress: Progress) -> None:
-    """Delete a stack and wait for it; raises DeployError with the reason of what cannot be deleted."""
+def delete(cloudformation: CloudFormationClient, stack: StackTypeDef, progress: Progress) -> None:
+    """Delete a stack and wait for it; raises DeployError with the resource that cannot be deleted and the reason."""
     seen = event_ids(cloudformation, stack["StackId"])
     cloudformation.delete_stack(StackName=stack["StackId"])
     final = follow(cloudformation, stack["StackId"], progress, seen)
@@ -86,12 +88,14 @@ def delete(cloudformation: Any, stack: Json, progress: Progress) -> None:
         raise DeployError(failure(cloudformation, final, seen))
 
 
-def follow(cloudformation: Any, stack_id: str, progress: Progress, seen: set[str] | None = None) -> Json:
-    """Show new events until the operation ends; returns the stack."""
+def follow(
+    cloudformation: CloudFormationClient, stack_id: str, progress: Progress, seen: set[str] | None = None
+) -> StackTypeDef:
+    """Report new events until the operation ends; returns the stack."""
     shown = set(seen or ())
     pause = 0.2
     while True:
-        stack: Json = cloudformation.describe_stacks(StackName=stack_id)["Stacks"][0]
+        stack = cloudformation.describe_stacks(StackName=stack_id)["Stacks"][0]
         for event in events(cloudformation, stack_id):
             if event["EventId"] not in shown:
                 shown.add(event["EventId"])
@@ -100,22 +104,22 @@ def follow(cloudformation: Any, stack_id: str, progress: Progress, seen: set[str
         if not stack["StackStatus"].endswith("_IN_PROGRESS"):
             return stack
         time.sleep(pause)
-        pause = min(pause * 1.5, SHOWN_SECONDS)
+        pause = min(pause * 1.5, MAX_PAUSE_SECONDS)
 
 
-def events(cloudformation: Any, stack_id: str) -> list[Json]:
+def events(cloudformation: CloudFormationClient, stack_id: str) -> list[StackEventTypeDef]:
     """The stack's events, oldest first."""
     pages = cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack_id)
     return [event for page in pages for event in page["StackEvents"]][::-1]
 
 
-def event_ids(cloudformation: Any, stack_id: str) -> set[str]:
-    """What has happened so far."""
+def event_ids(cloudformation: CloudFormationClient, stack_id: str) -> set[str]:
+    """Ids of the stack's events so far."""
     return {event["EventId"] for event in events(cloudformation, stack_id)}
 
 
-def failure(cloudformation: Any, stack: Json, seen: set[str]) -> str:
-    """Which resource failed first, and why."""
+def failure(cloudformation: CloudFormationClient, stack: StackTypeDef, seen: set[str]) -> str:
+    """Which resource failed first, and why; events whose ids are in ``seen`` are ignored."""
     for event in events(cloudformation, stack["StackId"]):
         failed = event["ResourceStatus"].endswith("_FAILED") and event["EventId"] not in seen
         if failed and event["PhysicalResourceId"] != stack["StackId"]:

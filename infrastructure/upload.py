@@ -1,10 +1,10 @@
-"""The artifacts bucket: made, filled, kept small, emptied."""
+"""The artifacts bucket: creating, filling, cleaning up and emptying it."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 from botocore.exceptions import ClientError
 
@@ -12,11 +12,16 @@ from datalake.names import JOBS_PREFIX, LAMBDA_PREFIX
 from infrastructure.package import Artifact
 from infrastructure.stack import DeployError, Progress
 
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.literals import BucketLocationConstraintType
+    from mypy_boto3_s3.type_defs import LifecycleRuleTypeDef, ObjectIdentifierTypeDef
+
 TEMPLATES_PREFIX = "templates/"
-CODE_PREFIXES = (LAMBDA_PREFIX, JOBS_PREFIX)  # below them every key is named after its content
+CODE_PREFIXES = (LAMBDA_PREFIX, JOBS_PREFIX)  # keys below them contain a hash of the content
 DELETED_AT_ONCE = 1000  # DeleteObjects takes no more
-# Old versions and what a broken upload left cost money and are seen by nobody. CloudFormation reads a template once.
-LIFECYCLE = [
+# Old versions and parts of failed uploads are billed but not listed. CloudFormation reads a template only once.
+LIFECYCLE: list[LifecycleRuleTypeDef] = [
     {
         "ID": "leftovers",
         "Status": "Enabled",
@@ -34,15 +39,20 @@ LIFECYCLE = [
 ]
 
 
-def make_bucket(s3: Any, bucket: str, account: str) -> None:
-    """Make the bucket unless it is there: private, versioned, encrypted. Its TLS-only policy is the template's.
+def make_bucket(s3: S3Client, bucket: str, account: str) -> None:
+    """Create the bucket unless it exists: private, versioned, encrypted. The template adds its TLS-only policy.
 
-    Raises DeployError when it belongs to another account: whoever can write there could put in code that we deploy.
+    Raises DeployError when it belongs to another account, whose owner could replace the code that we deploy.
     """
     if not exists(s3, bucket, account):
         region = s3.meta.region_name
-        place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
-        s3.create_bucket(Bucket=bucket, **place)
+        if region == "us-east-1":  # the default, which S3 does not accept as a location
+            s3.create_bucket(Bucket=bucket)
+        else:
+            s3.create_bucket(
+                Bucket=bucket,
+                CreateBucketConfiguration={"LocationConstraint": cast("BucketLocationConstraintType", region)},
+            )
     s3.put_public_access_block(
         Bucket=bucket,
         PublicAccessBlockConfiguration={
@@ -53,14 +63,17 @@ def make_bucket(s3: Any, bucket: str, account: str) -> None:
         },
     )
     s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-    # the lake's own key is not there yet when this bucket is made
-    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}, "BucketKeyEnabled": True}
-    s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})
+    s3.put_bucket_encryption(
+        Bucket=bucket,
+        ServerSideEncryptionConfiguration={  # by AWS's key: the lake's own does not exist yet
+            "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}, "BucketKeyEnabled": True}]
+        },
+    )
     s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": LIFECYCLE})
 
 
-def exists(s3: Any, bucket: str, account: str) -> bool:
-    """Whether the bucket is there; raises DeployError when it is not the account's, or out of reach."""
+def exists(s3: S3Client, bucket: str, account: str) -> bool:
+    """Whether the bucket exists; raises DeployError when it belongs to another account or cannot be accessed."""
     try:
         s3.head_bucket(Bucket=bucket, ExpectedBucketOwner=account)
     except ClientError as error:
@@ -68,24 +81,24 @@ def exists(s3: Any, bucket: str, account: str) -> bool:
         if code in ("404", "NoSuchBucket"):
             return False
         if code == "403":
-            raise DeployError(f"s3://{bucket} belongs to another account, or you may not look at it") from error
+            raise DeployError(f"s3://{bucket} belongs to another account, or you may not access it") from error
         raise
     return True
 
 
 def template_artifact(template: str) -> Artifact:
-    """A rendered template under the name of its content."""
+    """A rendered template, under a key that contains its hash."""
     body = template.encode()
     return Artifact(f"{TEMPLATES_PREFIX}{hashlib.sha256(body).hexdigest()}.json", body)
 
 
-def url(s3: Any, bucket: str, key: str) -> str:
-    """Where CloudFormation finds an object."""
+def url(s3: S3Client, bucket: str, key: str) -> str:
+    """The URL of an object, for CloudFormation."""
     return f"{s3.meta.endpoint_url}/{bucket}/{key}"
 
 
-def put(s3: Any, bucket: str, artifacts: Iterable[Artifact]) -> int:
-    """Put the objects that are not there with this content; returns how many."""
+def put(s3: S3Client, bucket: str, artifacts: Iterable[Artifact]) -> int:
+    """Upload the objects that do not exist with this content; returns how many."""
     sent = 0
     for artifact in artifacts:
         digest = hashlib.sha256(artifact.body).hexdigest()
@@ -100,13 +113,13 @@ def put(s3: Any, bucket: str, artifacts: Iterable[Artifact]) -> int:
     return sent
 
 
-def remove_unused(s3: Any, bucket: str, used: Collection[str], prefixes: Iterable[str]) -> int:
-    """Delete code that none of the ``used`` keys and prefixes name; returns how many objects.
+def remove_unused(s3: S3Client, bucket: str, used: Collection[str], prefixes: Iterable[str]) -> int:
+    """Delete the objects below ``prefixes`` that no key or prefix in ``used`` names; returns how many.
 
-    ``used`` are those of the running stack and of the one before, so that a rollback finds its code.
+    ``used`` holds the keys of the current and of the previous deployment, so that a rollback finds its code.
     """
     names = tuple(used)
-    unused = [
+    unused: list[ObjectIdentifierTypeDef] = [
         {"Key": entry["Key"]}
         for prefix in prefixes
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
@@ -118,25 +131,25 @@ def remove_unused(s3: Any, bucket: str, used: Collection[str], prefixes: Iterabl
     return len(unused)
 
 
-def empty(s3: Any, bucket: str, progress: Progress) -> None:
-    """Delete every version of every object, and what unfinished uploads left."""
+def empty(s3: S3Client, bucket: str, progress: Progress) -> None:
+    """Delete every version of every object, and the parts of unfinished uploads."""
     try:
         for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
-            found = [
+            found: list[ObjectIdentifierTypeDef] = [
                 {"Key": version["Key"], "VersionId": version["VersionId"]}
-                for version in page.get("Versions", []) + page.get("DeleteMarkers", [])
+                for version in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
             ]
             if found:
                 _delete(s3, bucket, found)
                 progress(f"s3://{bucket}: {len(found)} objects deleted")
-        for page in s3.get_paginator("list_multipart_uploads").paginate(Bucket=bucket):
-            for upload in page.get("Uploads", []):
+        for parts in s3.get_paginator("list_multipart_uploads").paginate(Bucket=bucket):
+            for upload in parts.get("Uploads", []):
                 s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
     except s3.exceptions.NoSuchBucket:
         return
 
 
-def _delete(s3: Any, bucket: str, objects: list[dict[str, str]]) -> None:
+def _delete(s3: S3Client, bucket: str, objects: list[ObjectIdentifierTypeDef]) -> None:
     refused = s3.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True}).get("Errors", [])
     if refused:
         raise DeployError(f"s3://{bucket}/{refused[0]['Key']} cannot be deleted: {refused[0]['Message']}")

@@ -1,7 +1,7 @@
-"""``python -m oracle [--month yyyy-MM] [--ledger FILE_OR_FOLDER ...]``: recount the lake, a month at a time.
+"""``python -m oracle [--month yyyy-MM] [--ledger FILE_OR_FOLDER ...]``: recounts the lake, one month after the other.
 
-The lake is that of LAKE_ENVIRONMENT and LAKE_SUFFIX, AWS is as every AWS client finds it. Exit code 0: every landed
-line is exactly where it must be; 1: something was found, or could not be recounted; 2: it could not be begun.
+LAKE_ENVIRONMENT and LAKE_SUFFIX name the lake; AWS endpoints and credentials come from the SDK's environment. Exit code
+0: every landed line is exactly where it must be; 1: there are findings, or a month cannot be recounted; 2: an error.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from oracle.lake import Recount
 from oracle.model import EXAMPLES, FAULTS, Verdict
+from oracle.recount import Recount
 
 
 def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -62,13 +62,13 @@ def _recount(recount: Recount, month: str | None, ledger: set[str], console: Con
         ok &= found.ok
     if not counted:
         of = f" of {month}" if month else ""
-        console.print(f"There is nothing to recount: no event{of} has landed, and the tables hold none.")
+        console.print(f"There is nothing to recount: no event{of} has landed or is in the tables.")
     if ledger:
         lost = sorted(recount.missing(ledger))
         console.print(f"ledger: {len(ledger):,} acknowledged events, {len(lost):,} lost {' '.join(lost[:EXAMPLES])}")
         ok &= not lost
     if moved := recount.tables.moved():
-        console.print(f"Meanwhile a run has committed to {', '.join(moved)}; recounted were the snapshots before.")
+        console.print(f"A run has committed to {', '.join(moved)} meanwhile; the earlier snapshots were recounted.")
     return 0 if ok else 1
 
 
@@ -80,14 +80,14 @@ def _print(month: str, found: Verdict, console: Console) -> None:
     table.add_row("enriched", f"{found.enriched:,}")
     table.add_row("  of unknown films", f"{found.unknown_films:,}")
     if found.outdated:
-        table.add_row("  of an older catalogue", f"{found.outdated:,}")
+        table.add_row("  of an older film_category", f"{found.outdated:,}")
     table.add_row("duplicates", f"{found.duplicates:,}")
     table.add_row("quarantined", f"{found.quarantined.total() - found.duplicates:,}")
     for reason, count in found.quarantined.most_common():
         if reason != "duplicate":
             table.add_row(f"  {reason}", f"{count:,}")
     if found.waiting:
-        table.add_row("not taken yet", f"{found.waiting:,} objects")
+        table.add_row("not processed yet", f"{found.waiting:,} objects")
     table.add_section()
     for fault in FAULTS:
         count = len(getattr(found, fault))
@@ -100,7 +100,9 @@ def _print(month: str, found: Verdict, console: Console) -> None:
     for line in found.findings():
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     if found.gone:
-        console.print(f"{month} cannot be recounted: {len(found.gone):,} objects of the tables are gone from landing.")
+        console.print(
+            f"{month} cannot be recounted: {len(found.gone):,} objects that the tables refer to are missing in landing."
+        )
 
 
 def _progress(console: Console) -> Progress:
@@ -109,7 +111,7 @@ def _progress(console: Console) -> Progress:
 
 
 def _event_ids(paths: Iterable[Path]) -> Iterator[str]:
-    """One id a line, of each file and of each file in each folder."""
+    """Event ids, one a line, from files and from the files in folders."""
     for path in paths:
         for file in sorted(path.iterdir()) if path.is_dir() else [path]:
             yield from (line.strip().lower() for line in file.read_text().splitlines() if line.strip())
@@ -117,7 +119,7 @@ def _event_ids(paths: Iterable[Path]) -> Iterator[str]:
 
 def _month(text: str) -> str:
     if not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])|unknown-unknown", text):
-        raise argparse.ArgumentTypeError(f"{text} is no month: yyyy-MM is meant, such as 2026-11")
+        raise argparse.ArgumentTypeError(f"{text} is not a month of the form yyyy-MM, such as 2026-11")
     return text
 
 

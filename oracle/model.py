@@ -1,4 +1,4 @@
-"""What the oracle speaks of: films, landed lines and where each must end, what the tables hold, and the verdict."""
+"""The oracle's data types: films, landed lines and where each must end, the tables' rows, and the verdict."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Film(NamedTuple):
 
 
 class Enriched(NamedTuple):
-    """A line that must be a row of streaming_films: what its event says."""
+    """A line that must be a row of streaming_films: its event."""
 
     timestamp: str  # as written
     eventtype: str
@@ -53,14 +53,14 @@ class Quarantined(NamedTuple):
 
 @dataclass
 class Landed:
-    """One landed object and what must become of each line that is not blank, by its 1-based number."""
+    """One landed object, and where each line that is not blank must end, by its 1-based number."""
 
     key: str
     partition_0: str  # yyyy of the folder, or unknown
     partition_1: str  # MM of the folder, or unknown
-    time: int | None  # seconds since 1970 UTC, from the name; None for a name that is not Firehose's
+    time: int | None  # seconds since 1970 UTC, from the name; None if the name is not of Firehose's form
     lines: dict[int, Enriched | Quarantined] = field(default_factory=dict)
-    supersedes: dict[int, tuple[str, int]] = field(default_factory=dict)  # of a repair: line -> (file, line)
+    supersedes: dict[int, tuple[str, int]] = field(default_factory=dict)  # of a repair object: line -> (file, line)
 
     @property
     def month(self) -> str:
@@ -70,22 +70,22 @@ class Landed:
 
 @dataclass
 class Expected:
-    """Every landed object by its key, the films, and every event id that is written anywhere in the objects."""
+    """Every landed object by its key, the films, and every event id that occurs in the objects."""
 
     objects: dict[str, Landed]
     films: Mapping[int, Film]
     event_ids: set[str]
-    older_films: Sequence[Mapping[int, Film]] = ()  # versions of the catalogue that rows may still be of
+    older_films: Sequence[Mapping[int, Film]] = ()  # earlier versions of film_category, which rows may still have
 
     def of_month(self, month: str) -> Expected:
-        """Only the objects of one month; the event ids stay."""
+        """Only the objects of one month, but all event ids."""
         kept = {key: landed for key, landed in self.objects.items() if landed.month == month}
         return Expected(kept, self.films, self.event_ids, self.older_films)
 
 
 @dataclass
 class Actual:
-    """What the tables hold, one snapshot of each."""
+    """The tables' rows, in one snapshot of each."""
 
     films: pa.Table  # curated.streaming_films
     quarantine: pa.Table  # curated.streaming_events_quarantine
@@ -94,7 +94,7 @@ class Actual:
 
 
 class Finding(NamedTuple):
-    """One thing that is not as it must be."""
+    """One difference between the tables and what they must contain."""
 
     what: str
     source_file: str = ""
@@ -107,33 +107,33 @@ class Finding(NamedTuple):
 
 @dataclass
 class Verdict:
-    """What was counted, and every finding."""
+    """The counts and all findings."""
 
     objects: int = 0
     landed: int = 0  # lines that are not blank
     enriched: int = 0  # rows
     quarantined: Counter[str] = field(default_factory=Counter)  # rows by reason, duplicates among them
     unknown_films: int = 0  # enriched rows
-    outdated: int = 0  # enriched rows of an older version of the catalogue
-    waiting: int = 0  # objects that no run has taken yet
-    lost: list[Finding] = field(default_factory=list)  # a line, or an acknowledged event id, that is nowhere
+    outdated: int = 0  # enriched rows with an older version of film_category
+    waiting: int = 0  # objects that no run has processed yet
+    lost: list[Finding] = field(default_factory=list)  # a line, or an acknowledged event id, that is in no table
     doubled: list[Finding] = field(default_factory=list)  # a line twice, or an event counted twice
     misplaced: list[Finding] = field(default_factory=list)  # in the wrong table or partition
     torn: list[Finding] = field(default_factory=list)  # an object of which only some lines are there
     wrong: list[Finding] = field(default_factory=list)  # a value that does not follow from the line
-    unreconciled: list[Finding] = field(default_factory=list)  # a count in streaming_reconciliation that is not so
-    gone: list[Finding] = field(default_factory=list)  # an object of the tables that is not in the landing zone
-    hash: int = 0  # order-free, see comparison.row_hash
+    unreconciled: list[Finding] = field(default_factory=list)  # a wrong count in streaming_reconciliation
+    gone: list[Finding] = field(default_factory=list)  # an object that the tables refer to and that is not in landing
+    hash: int = 0  # of all rows in any order, see comparison.row_hash
     snapshots: dict[str, int | None] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
-        """Whether nothing was found."""
+        """Whether there are no findings."""
         return not any(getattr(self, fault) for fault in FAULTS)
 
     @property
     def duplicates(self) -> int:
-        """Quarantined redeliveries."""
+        """Quarantined redeliveries of an event."""
         return self.quarantined["duplicate"]
 
     def __str__(self) -> str:
@@ -147,7 +147,7 @@ class Verdict:
         return "\n".join([*text, *self.findings()])
 
     def findings(self) -> Iterator[str]:
-        """Up to five examples of each fault, a line each."""
+        """Up to five examples of each fault, one a line."""
         for fault in FAULTS:
             found = getattr(self, fault)
             yield from (f"  {fault}: {finding}" for finding in found[:EXAMPLES])

@@ -1,4 +1,4 @@
-"""The curated tables as DuckDB reads them, one snapshot of each. Endpoints and credentials are the boto3 session's."""
+"""Reads the curated tables with DuckDB, one snapshot of each, with the endpoints and credentials of a boto3 session."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _NUMBERS = {"film_id", "release_year", "language_id", "length", "category_id"} |
 
 
 class Tables:
-    """The tables at the moment this is made: what is read later is of the same snapshots.
+    """The tables as they are when this object is created: everything is read from the same snapshots.
 
     Args:
         session: may read the tables' descriptions in Glue and their files in S3.
 
-    Raises botocore's ClientError when it may not, and duckdb.Error for a file that cannot be read.
+    Raises botocore's ClientError when it may not, duckdb.Error for a file that cannot be read.
     """
 
     def __init__(self, session: boto3.Session) -> None:
@@ -41,7 +41,7 @@ class Tables:
         self.snapshots = {name: self._snapshot(name) for name in self._metadata}
 
     def actual(self, month: str | None = None) -> Actual:
-        """All rows, or those of one arrival month (yyyy-MM); a table that is not there has none."""
+        """All rows, or those of one arrival month (yyyy-MM); a table that does not exist has none."""
         films = self._rows(FILMS, FILM_ROW, month)
         quarantine = self._rows(QUARANTINE, QUARANTINE_ROW, month)
         has_counts = RECONCILIATION in self._metadata
@@ -49,7 +49,7 @@ class Tables:
         return Actual(films, quarantine, counts, dict(self.snapshots))
 
     def catalogues(self) -> list[dict[int, Film]]:
-        """curated.film_category by film_id: first the present one, then each different one that is still kept."""
+        """curated.film_category by film_id: the current version first, then each different one that still exists."""
         if self.snapshots.get(CATALOGUE) is None:
             return [{}]
         query = "SELECT snapshot_id FROM iceberg_snapshots(?) ORDER BY snapshot_id = ? DESC, sequence_number DESC"
@@ -63,7 +63,7 @@ class Tables:
         return found
 
     def keys(self, months: Iterable[str]) -> set[str]:
-        """Objects of these arrival months with a row in one of the tables."""
+        """The objects of these arrival months that have a row in one of the tables."""
         found: set[str] = set()
         for month in months:
             for name in (FILMS, QUARANTINE, RECONCILIATION):
@@ -71,7 +71,7 @@ class Tables:
         return found
 
     def newest_commit(self) -> str | None:
-        """The last time of streaming_reconciliation, yyyy-MM-ddTHH:mm:ssZ."""
+        """The newest time in streaming_reconciliation, yyyy-MM-ddTHH:mm:ssZ."""
         if self.snapshots.get(RECONCILIATION) is None:
             return None
         query = f"SELECT max(committed_at) FROM {self._scan(RECONCILIATION)}"  # noqa: S608
@@ -79,7 +79,7 @@ class Tables:
         return row[0] if row else None
 
     def months(self) -> set[str]:
-        """Arrival months that have a row."""
+        """The arrival months that have a row."""
         found: set[str] = set()
         for name in (FILMS, QUARANTINE, RECONCILIATION):
             if self.snapshots.get(name) is None:
@@ -89,7 +89,7 @@ class Tables:
         return found
 
     def holds(self, event_ids: Sequence[str]) -> set[str]:
-        """Those of the event ids that some month of streaming_films has."""
+        """The event ids that are in streaming_films, in any month."""
         if self.snapshots.get(FILMS) is None or not event_ids:
             return set()
         self._connection.register("wanted", pa.table({"event_id": pa.array(event_ids, pa.string())}))
@@ -97,7 +97,7 @@ class Tables:
         return {event_id for (event_id,) in self._connection.execute(query).fetchall()}
 
     def moved(self) -> list[str]:
-        """Tables to which something has been committed since."""
+        """The tables to which a run has committed since this object was created."""
         return [name for name, location in self._metadata.items() if self._location(name) != location]
 
     def _location(self, name: str) -> str | None:
@@ -111,7 +111,7 @@ class Tables:
         return location
 
     def _snapshot(self, name: str) -> int | None:
-        """The current snapshot of the metadata file, which is never changed; None for a table without a commit."""
+        """The current snapshot in the metadata file, which is immutable; None for a table without a commit."""
         url = urlsplit(self._metadata[name])
         written = self._s3.get_object(Bucket=url.netloc, Key=url.path.lstrip("/"))["Body"].read()
         snapshot: int | None = json.loads(written).get("current-snapshot-id")
@@ -140,21 +140,21 @@ class Tables:
 
 
 def read(session: boto3.Session, month: str | None = None) -> Actual:
-    """The curated tables of events, whole or one arrival month (yyyy-MM): see ``Tables``."""
+    """All rows of the curated tables of events, or those of one arrival month (yyyy-MM): see ``Tables``."""
     return Tables(session).actual(month)
 
 
 def schema(columns: Sequence[str]) -> pa.Schema:
-    """Arrow types of columns of the curated tables."""
+    """The Arrow schema of some columns of the curated tables."""
     return pa.schema([(name, pa.int64() if name in _NUMBERS else _TYPES.get(name, pa.string())) for name in columns])
 
 
 def connect(session: boto3.Session) -> duckdb.DuckDBPyConnection:
-    """DuckDB with the extensions that come as Python packages: nothing is downloaded."""
+    """Open DuckDB with extensions from Python packages, so that nothing is downloaded."""
     connection = duckdb.connect(config={"autoinstall_known_extensions": False, "autoload_known_extensions": False})
     for name in ("avro", "httpfs", "iceberg"):
         connection.load_extension(str(_extension(name)))
-    # A session's credentials are fetched anew for each Tables: they last longer than one recount.
+    # Each Tables gets fresh credentials, which are valid for longer than one recount.
     credentials: Any = session.get_credentials()
     keys = credentials.get_frozen_credentials()
     s3 = session.client("s3").meta

@@ -1,8 +1,8 @@
 """A template's parameters, conditions and intrinsic functions.
 
 Rules: CloudFormation User Guide, "Intrinsic function reference", "Pseudo parameters reference", "Get values stored in
-other services using dynamic references". Left out, and refused by name: Fn::ImportValue, Fn::Transform, Fn::ForEach,
-and ssm references. Refusals are worded as AWS words its own.
+other services using dynamic references". Fn::ImportValue, Fn::Transform, Fn::ForEach and ssm references are not
+supported and rejected by name. Error messages are worded as AWS words them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _LIST_TYPES = ("CommaDelimitedList", "List<")
 
 
 class TemplateError(ValueError):
-    """A template, or the parameters given with it, cannot be worked out."""
+    """A template, or the parameters given with it, cannot be resolved."""
 
 
 _PSEUDO = ("AccountId", "Region", "Partition", "URLSuffix", "StackName", "StackId")
@@ -60,7 +60,7 @@ def parameter_values(template: Json, given: list[Json], previous: Mapping[str, s
 
 
 def references(node: Any) -> Iterator[Reference]:
-    """Everything that a part of a template refers to by Ref, Fn::GetAtt or Fn::Sub."""
+    """Yield everything that a part of a template refers to by Ref, Fn::GetAtt or Fn::Sub."""
     if isinstance(node, list):
         for item in node:
             yield from references(item)
@@ -83,20 +83,20 @@ def references(node: Any) -> Iterator[Reference]:
 
 
 def attribute(value: Any) -> Reference:
-    """The two parts of Fn::GetAtt, which may be written ``A.B`` or ``[A, B]``."""
+    """Split the argument of Fn::GetAtt, which may be written ``A.B`` or ``[A, B]``."""
     logical, name = value.split(".", 1) if isinstance(value, str) else value
     return logical, name
 
 
 def dependencies(resource: Json) -> set[str]:
-    """What a resource names, by DependsOn or by reference."""
+    """The logical ids and parameters that a resource names, in DependsOn or by reference."""
     explicit = resource.get("DependsOn") or []
     named = {explicit} if isinstance(explicit, str) else set(explicit)
     return named | {logical for logical, _ in references(resource.get("Properties") or {})}
 
 
 def in_order(resources: Mapping[str, Json]) -> list[str]:
-    """Logical ids, each after those that it depends on; raises TemplateError for a circle."""
+    """Sort logical ids so that each follows its dependencies; raises TemplateError for a circular dependency."""
     graph = {name: sorted(dependencies(resource) & resources.keys() - {name}) for name, resource in resources.items()}
     try:
         return list(TopologicalSorter(graph).static_order())
@@ -105,15 +105,15 @@ def in_order(resources: Mapping[str, Json]) -> list[str]:
 
 
 def outline(logical: str, name: str) -> str:
-    """A lookup for when no resource is there yet: ``${Logical.Attribute}``."""
+    """A lookup for when no resource exists yet: it returns the text ``${Logical.Attribute}``."""
     return f"${{{logical}{'.' * bool(name)}{name}}}"
 
 
 class Resolver:
-    """Gives parts of one template their values.
+    """Replaces the intrinsic functions in parts of one template by their values.
 
-    ``pseudo`` has the pseudo parameters, AWS::NoValue apart. ``lookup`` answers for resources, ``secret`` for
-    ``{{resolve:secretsmanager:...}}`` (secret id -> its text); without ``secret`` such references stay as they are.
+    ``pseudo`` has the pseudo parameters except AWS::NoValue. ``lookup`` returns attributes of resources, ``secret`` the
+    text of a secret by its id, for ``{{resolve:secretsmanager:...}}``; without ``secret`` such references are kept.
     """
 
     def __init__(
@@ -151,7 +151,7 @@ class Resolver:
         }
 
     def value(self, node: Any) -> Any:
-        """A part of the template with every intrinsic function and dynamic reference replaced."""
+        """Return a part of the template with every intrinsic function and dynamic reference replaced."""
         resolved = self._value(node)
         return None if resolved is NO_VALUE else resolved
 
@@ -167,7 +167,7 @@ class Resolver:
         return "Condition" not in resource or self.condition(resource["Condition"])
 
     def chosen(self, condition: str, then: Any, otherwise: Any) -> Any:
-        """What Fn::If gives."""
+        """Return what Fn::If returns."""
         return self._value(then if self.condition(condition) else otherwise)
 
     def _value(self, node: Any) -> Any:
@@ -179,12 +179,12 @@ class Resolver:
             return node
         if len(node) == 1:
             name, argument = next(iter(node.items()))
-            # IAM policies have a key "Condition" too, whose value is no name
+            # IAM policies also have a key "Condition", whose value is not a name
             if name in self._functions and (name != "Condition" or isinstance(argument, str)):
                 result = self._functions[name](argument)
                 return self._dynamic(result) if isinstance(result, str) else result
             if name.startswith("Fn::"):
-                raise TemplateError(f"Template error: {name} is not resolved here")
+                raise TemplateError(f"Template error: {name} is not supported here")
         found = {key: self._value(value) for key, value in node.items()}
         return {key: value for key, value in found.items() if value is not NO_VALUE}
 
@@ -217,7 +217,7 @@ class Resolver:
         return found
 
     def _cidr(self, value: Any) -> list[str]:
-        """``[block, count, bits of an address that a part leaves free]``; the last may be left out for IPv6 alone."""
+        """The argument is ``[block, count, host bits of each part]``; only for IPv6 may the last be left out."""
         block, count, bits = (str(self._value(item)) for item in value)
         network = ip_network(block)
         parts = network.subnets(new_prefix=network.max_prefixlen - int(bits))
@@ -230,11 +230,11 @@ class Resolver:
 
     def _resolved(self, service: str, reference: str) -> str:
         if service != "secretsmanager" or self._secret is None:
-            raise TemplateError(f"Template error: {{{{resolve:{service}:...}}}} is not resolved here")
+            raise TemplateError(f"Template error: {{{{resolve:{service}:...}}}} is not supported here")
         parts = reference.split(":")
         cut = 7 if reference.startswith("arn:") else 1
         kind, key, *version = [*parts[cut:], "", "", "", ""][:4]
         if kind not in ("", "SecretString") or any(version):
-            raise TemplateError(f"Template error: only SecretString's present version is read here, not {reference}")
+            raise TemplateError(f"Template error: only SecretString's current version is supported, not {reference}")
         text = self._secret(":".join(parts[:cut]))
         return str(json.loads(text)[key]) if key else text

@@ -1,7 +1,7 @@
-"""Stack policies: which updates of which resources CloudFormation refuses.
+"""Stack policies: which updates of which resources CloudFormation denies.
 
-Rules: CloudFormation User Guide, "Prevent updates to stack resources". A stack with a policy allows what an Allow
-statement says and no Deny statement forbids; a Deny is stronger.
+Rules: CloudFormation User Guide, "Prevent updates to stack resources". A policy allows what some Allow statement
+allows and no Deny statement denies: Deny overrides Allow.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ RESOURCE = "LogicalResourceId/"
 
 
 def parse(text: str) -> Json:
-    """A stack policy's text; raises ValueError for what CloudFormation would not take."""
+    """Parse a stack policy; raises ValueError for what CloudFormation would reject."""
     policy: Json = json.loads(text)
     if not isinstance(policy, dict) or not isinstance(policy.get("Statement"), list):
         raise ValueError("a stack policy has a list Statement")
@@ -37,7 +37,7 @@ def parse(text: str) -> Json:
 
 
 def denial(policy: Json, logical: str, type_name: str, action: str) -> str | None:
-    """Why ``action`` ("Update:Replace", ...) on a resource is refused, in CloudFormation's words; None: it is not."""
+    """Why an action such as Update:Replace on a resource is denied, in CloudFormation's words; None: it is allowed."""
     found = [
         (number, statement["Effect"])
         for number, statement in enumerate(policy["Statement"], start=1)
@@ -54,22 +54,22 @@ def denial(policy: Json, logical: str, type_name: str, action: str) -> str | Non
     return None
 
 
-def without(policy: Json, logicals: Collection[str]) -> Json:
-    """The policy with every Deny lifted from some resources."""
-    lifted = [f"{RESOURCE}{logical}" for logical in sorted(logicals)]
-    made = copy.deepcopy(policy)
-    for statement in made["Statement"] if lifted else ():
+def without_denials(policy: Json, logicals: Collection[str]) -> Json:
+    """The policy with no Deny left for some resources."""
+    exempt = [f"{RESOURCE}{logical}" for logical in sorted(logicals)]
+    changed = copy.deepcopy(policy)
+    for statement in changed["Statement"] if exempt else ():
         if statement["Effect"] == "Allow":
             continue
         if "NotResource" in statement:
-            statement["NotResource"] = [*_listed(statement, "NotResource"), *lifted]
+            statement["NotResource"] = [*_listed(statement, "NotResource"), *exempt]
         elif "*" in _listed(statement, "Resource"):
             statement.pop("Resource")
-            statement["NotResource"] = lifted
+            statement["NotResource"] = exempt
         else:
-            statement["Resource"] = [one for one in _listed(statement, "Resource") if one not in lifted]
-    made["Statement"] = [one for one in made["Statement"] if _listed(one, "Resource", "NotResource")]
-    return made
+            statement["Resource"] = [one for one in _listed(statement, "Resource") if one not in exempt]
+    changed["Statement"] = [one for one in changed["Statement"] if _listed(one, "Resource", "NotResource")]
+    return changed
 
 
 def _applies(statement: Json, logical: str, type_name: str, action: str) -> bool:

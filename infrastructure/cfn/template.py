@@ -1,4 +1,4 @@
-"""Reads templates: YAML with CloudFormation's short forms of the intrinsic functions, or JSON."""
+"""Parses templates: YAML with CloudFormation's short forms of the intrinsic functions, or JSON."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ def _short_form(loader: TemplateLoader, suffix: str, node: yaml.Node) -> Json:
 
 
 TemplateLoader.add_multi_constructor("!", _short_form)
-# "2012-10-17" is a policy's version, no date
+# "2012-10-17" is the version of a policy language, not a date
 TemplateLoader.yaml_constructors["tag:yaml.org,2002:timestamp"] = TemplateLoader.construct_yaml_str
 
 
 def parse_template(text: str) -> Json:
-    """A template in YAML or JSON, with long-form intrinsics; raises ValueError when it is no mapping."""
+    """A template in YAML or JSON, with long-form intrinsics; raises ValueError when it is not a mapping."""
     try:
-        is_json = text.lstrip().startswith("{")  # YAML too, but a hundred times as fast to read
+        is_json = text.lstrip().startswith("{")  # JSON is YAML too, but this is a hundred times faster
         template = json.loads(text) if is_json else yaml.load(text, Loader=TemplateLoader)  # noqa: S506 (a SafeLoader)
     except (yaml.YAMLError, json.JSONDecodeError) as error:
-        raise ValueError(f"The template is no YAML or JSON: {error}") from error
+        raise ValueError(f"The template is neither YAML nor JSON: {error}") from error
     if not isinstance(template, dict):
         raise ValueError("The template must be a YAML or JSON mapping")
     return template

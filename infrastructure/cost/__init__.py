@@ -1,6 +1,6 @@
-"""What a deployment costs in a month: the template's resources times AWS's list prices, under a load.
+"""Estimates what a deployment costs in a month: the template's resources, under a load, times AWS's list prices.
 
-``python -m infrastructure.cost`` writes docs/cost.md. No account is asked; see the limits in that document.
+``python -m infrastructure.cost`` writes docs/cost.md. No AWS account is needed. That document says what is not counted.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from infrastructure.cost.usage import LOADS
 
 
 def summary(environment: str) -> str:
-    """A few lines for people: each load's month, and what makes most of it."""
+    """A summary in a few lines: the bill under each load, and its largest parts."""
     shown = []
     for load in LOADS:
         bill = estimate(environment, load)

@@ -1,4 +1,4 @@
-"""``python -m infrastructure.cost``: write docs/cost.md and its picture (a test fails while they are stale)."""
+"""``python -m infrastructure.cost``: write docs/cost.md and its picture (a test checks that they are up to date)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ TITLE = "What a month of the lake costs"
 
 
 def write() -> None:
-    """Both files."""
+    """Write both files."""
     DOCUMENT.write_text(render(), encoding="utf-8")
     PICTURE.write_text(draw(TITLE, bars()), encoding="utf-8")
 

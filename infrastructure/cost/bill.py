@@ -1,4 +1,4 @@
-"""A month's bill: the lines of every resource, priced. What has neither a line nor a reason to be free fails."""
+"""A month's bill: the priced lines of every resource. A resource without a line must be listed as free."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Line:
         resource: logical id in the template.
         type: its type.
         what: what of it is billed.
-        quantity: how much of it, in ``unit``.
-        price: name in prices.json.
-        usd: quantity times price.
+        quantity: how much of it is billed, in ``unit``.
+        price: the price's name in prices.json.
+        usd: the quantity times the price.
     """
 
     resource: str
@@ -52,7 +52,7 @@ class Bill:
         return sum(line.usd for line in self.lines)
 
     def largest(self, count: int = 3) -> list[Line]:
-        """The dearest lines, the dearest first."""
+        """The most expensive lines, the most expensive first."""
         return sorted(self.lines, key=lambda line: line.usd, reverse=True)[:count]
 
     def _of(self, resource: Resource) -> Iterator[Line]:

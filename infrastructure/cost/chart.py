@@ -1,4 +1,4 @@
-"""The bills as a picture: a bar each, as wide as any other, split by what the money goes to."""
+"""The bills as a picture: a bar of full width for each bill, split by what the money is spent on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape
 
 from infrastructure.cost.groups import NAMES
 
-# Colours that the colour-blind tell apart (Okabe and Ito), and the text on them: at least 4.5:1.
+# Colours that colour-blind readers can tell apart (Okabe and Ito), and text colours with a contrast of at least 4.5:1.
 COLOURS = {
     "Airflow": ("#7a3e9d", "#ffffff"),
     "MySQL": ("#0072b2", "#ffffff"),
@@ -22,23 +22,23 @@ COLOURS = {
 }
 WIDTH, LEFT, RIGHT, TOP, ROW, BAR = 900, 190, 24, 76, 46, 28
 FONT = "-apple-system, 'Segoe UI', Helvetica, Arial, sans-serif"
-CHARACTER = 6.6  # the width of one at 12 px
+CHARACTER = 6.6  # average width of a character at 12 px
 
 
 def draw(title: str, bars: Sequence[tuple[str, Mapping[str, float]]]) -> str:
-    """An SVG of ``bars``: a name, and USD by group. It brings its own ground, so it reads in light and in dark."""
+    """An SVG of ``bars``: a name, and USD by group. It has its own background, for light and dark pages."""
     shown = [name for name in NAMES if any(groups[name] > 0 for _, groups in bars)]
     height = TOP + ROW * len(bars) + 62
     described = "; ".join(f"{name}: {sum(groups.values()):,.2f} USD" for name, groups in bars)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="{FONT}" role="img" '
         f'aria-label="{escape(title)}. {escape(described)}">',
-        "<style>.ground{fill:#ffffff;stroke:#d0d7de}.text{fill:#1f2328}.quiet{fill:#59636e}.gap{stroke:#ffffff}"
-        "@media (prefers-color-scheme: dark){.ground{fill:#0d1117;stroke:#30363d}.text{fill:#f0f6fc}"
+        "<style>.background{fill:#ffffff;stroke:#d0d7de}.text{fill:#1f2328}.quiet{fill:#59636e}.gap{stroke:#ffffff}"
+        "@media (prefers-color-scheme: dark){.background{fill:#0d1117;stroke:#30363d}.text{fill:#f0f6fc}"
         ".quiet{fill:#9198a1}.gap{stroke:#0d1117}}</style>",
-        f'<rect class="ground" x="0.5" y="0.5" width="{WIDTH - 1}" height="{height - 1}" rx="8"/>',
+        f'<rect class="background" x="0.5" y="0.5" width="{WIDTH - 1}" height="{height - 1}" rx="8"/>',
         f'<text class="text" x="24" y="34" font-size="17" font-weight="600">{escape(title)}</text>',
-        '<text class="quiet" x="24" y="55" font-size="12">USD a month; every bar is a whole bill, however large</text>',
+        '<text class="quiet" x="24" y="55" font-size="12">USD a month; every bar is a whole bill</text>',
     ]
     for row, (name, groups) in enumerate(bars):
         parts += _bar(TOP + ROW * row, name, groups)

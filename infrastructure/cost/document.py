@@ -1,4 +1,4 @@
-"""docs/cost.md: ``cost.template.md`` with the bills and what they rest on put in, as tables."""
+"""Renders docs/cost.md: ``cost.template.md`` with tables of the bills and of the numbers behind them."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ AFTERNOON = dataclasses.replace(TEN, hours=4)
 GROWTH = (1, 6, 12, 24)  # months
 MWAA = {"CreateMwaa": "true", "MwaaCodePrefix": "mwaa/", "MwaaCodeVersions": "plugins,requirements,startup"}
 LOWER = {
-    "DmsInstance": "needed only while `replicate_sakila` runs: `CreateDms` `false` until then",
-    "SecretsEndpoint": "`CreateDms` `false`, unless the secret is rotated; or a VPC that has one already (`VpcId`)",
+    "DmsInstance": "needed only while `replicate_sakila` runs: `CreateDms` `false` at other times",
+    "SecretsEndpoint": "`CreateDms` `false`, unless the secret is rotated; or a VPC that already has one (`VpcId`)",
     "MySql": "`MySqlNightlyStop` `true`; `MySqlMultiAz` `false` halves it; a reserved instance if it runs for a year",
-    "StreamingFilmsJob": "fewer runs: each bills its start, and the next one takes all that has landed",
+    "StreamingFilmsJob": "fewer runs: each start is billed, and a run processes everything that has landed",
     "Events": "[several lines in a record](#why-firehose-dominates)",
 }
 
 
 def render() -> str:
-    """The whole document; raises what ``estimate`` raises, and KeyError for a large line that nothing is said of."""
+    """The whole document; raises like ``estimate``, and KeyError when LOWER lacks one of the largest lines."""
     prices = read_prices()
-    rest, usage = estimate("dev", IDLE, AT_REST), estimate("dev", THOUSAND).month.usage
+    at_rest, usage = estimate("dev", IDLE, AT_REST), estimate("dev", THOUSAND).month.usage
     values = {
         "region": prices.region,
         "date": max(price.date for price in prices.prices.values()),
@@ -41,8 +41,8 @@ def render() -> str:
         "largest": _largest(),
         "lower": table(["line", "to lower it"], [[f"`{name}`", how] for name, how in LOWER.items()], 0),
         "idle_levers": _levers(IDLE_LEVERS),
-        "rest": money(rest.usd),
-        "rest_mysql": money(by_group(rest)["MySQL"]),
+        "rest": money(at_rest.usd),
+        "rest_mysql": money(by_group(at_rest)["MySQL"]),
         "load_levers": _levers(LOAD_LEVERS),
         "peers": _peers(),
         "airflow": _airflow(),
@@ -65,7 +65,7 @@ def render() -> str:
 
 
 def bars() -> list[tuple[str, dict[str, float]]]:
-    """What the picture shows: dev at rest, and each environment under each load."""
+    """The bars of the picture: dev at rest, and each environment under each load."""
     shown = [("dev at rest", by_group(estimate("dev", IDLE, AT_REST)))]
     return shown + [(f"{one}, {load.name}", by_group(estimate(one, load))) for one in ENVIRONMENTS for load in LOADS]
 
@@ -77,7 +77,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: int) -> s
 
 
 def money(usd: float) -> str:
-    """USD and cents; less than half a cent is a dot."""
+    """An amount in USD with cents; a dot for less than half a cent."""
     return f"{usd:,.2f}" if usd >= 0.005 else "·"
 
 
@@ -101,7 +101,7 @@ def _environment(name: str) -> str:
             rows.append([f"`{first.resource}`", first.what, f"`{first.price}`", *usd])
         else:
             small.append(f"`{first.resource}` ({first.what})")
-    rows.append(["**together**", "", "", *(f"**{bill.usd:,.2f}**" for bill in bills)])
+    rows.append(["**total**", "", "", *(f"**{bill.usd:,.2f}**" for bill in bills)])
     lines = table(["resource", "what", "price", *_loads()[1:]], rows, len(LOADS))
     return f"{lines}\n\nLess than half a cent under every load: {', '.join(small)}."
 
@@ -125,17 +125,17 @@ def _levers(levers: Sequence[Lever]) -> str:
         before, after = lever.usd()
         change = f"{after - before:+,.2f}"
         rows.append([lever.title, lever.how, f"dev, {lever.load.name}", money(before), money(after), change])
-    return table(["lever", "pulled by", "bill", "before", "after", "USD"], rows, 3)
+    return table(["lever", "how", "bill", "before", "after", "USD"], rows, 3)
 
 
 def _peers() -> str:
-    rest, afternoon = estimate("dev", IDLE, AT_REST), estimate("dev", AFTERNOON)
-    idle, without_mysql = money(estimate("dev", IDLE).usd), money(rest.usd - by_group(rest)["MySQL"])
+    at_rest, afternoon = estimate("dev", IDLE, AT_REST), estimate("dev", AFTERNOON)
+    idle, without_mysql = money(estimate("dev", IDLE).usd), money(at_rest.usd - by_group(at_rest)["MySQL"])
     rows = [
         [
             "a month idle",
             "SDLF: about 15 (its README, December 2024, eu-west-1; its own rows sum to 16.80)",
-            f"{money(rest.usd)} at rest ({without_mysql} without MySQL), {idle} with DMS ready to load",
+            f"{money(at_rest.usd)} at rest ({without_mysql} without MySQL), {idle} with DMS ready to load",
         ],
         [
             "a first try",
@@ -143,7 +143,7 @@ def _peers() -> str:
             f"{money(afternoon.usd)} for {AFTERNOON.hours:.0f} hours at {TEN.name}, all deployed, then `make destroy`",
         ],
     ]
-    return table(["", "they say, USD", "this lake, USD"], rows, 0)
+    return table(["", "their figure, USD", "this lake, USD"], rows, 0)
 
 
 def _airflow() -> str:
@@ -151,12 +151,12 @@ def _airflow() -> str:
     for name in ENVIRONMENTS:
         without = {line.resource for line in estimate(name, IDLE).lines}
         added.append([line for line in estimate(name, IDLE, MWAA).lines if line.resource not in without and line.usd])
-    together = ["**together**", "", *(f"**{sum(one.usd for one in lines):,.2f}**" for lines in added)]
+    total = ["**total**", "", *(f"**{sum(one.usd for one in lines):,.2f}**" for lines in added)]
     rows = [
         [f"`{lines[0].resource}`", lines[0].what, *(money(one.usd) for one in lines)]
         for lines in zip(*added, strict=True)
     ]
-    return table(["resource", "what", *ENVIRONMENTS], [*rows, together], len(ENVIRONMENTS))
+    return table(["resource", "what", *ENVIRONMENTS], [*rows, total], len(ENVIRONMENTS))
 
 
 def _growth() -> str:
@@ -182,18 +182,18 @@ def _rebuild() -> str:
 
 
 def _cutoff() -> str:
-    """When the reports over all months of 1,000 events/s become longer than the workgroup lets a query be."""
+    """When the reports over all months at 1,000 events/s exceed the workgroup's cut-off."""
     month = estimate("dev", THOUSAND).month
     [workgroup] = (one for one in month.resources if one.type == "AWS::Athena::WorkGroup")
     cutoff = float(workgroup.properties["WorkGroupConfiguration"]["BytesScannedCutoffPerQuery"])
     first, then = (math.ceil(cutoff / (month.usage.events * fact(f"scan_{of}"))) for of in ("state", "category"))
-    by_month = f"the report on states in month {first}, that on categories in month {then}"
+    by_month = f"the report on states exceeds it in month {first}, the report on categories in month {then}"
     return f"{cutoff / GIB:.0f} GB: at 1,000 events/s {by_month}"
 
 
 def _facts() -> str:
     rows = [[one.source, one.known, f"{one.value:,g} {one.unit}"] for one in FACTS.values()]
-    return table(["from", "known", "number"], rows, 1)
+    return table(["source", "kind", "number"], rows, 1)
 
 
 def _prices() -> str:
@@ -207,4 +207,4 @@ def _prices() -> str:
 
 def _free() -> str:
     used = {one.type for name in ENVIRONMENTS for one in estimate(name, IDLE).month.resources}
-    return table(["type", "why"], [[f"`{kind}`", why] for kind, why in FREE.items() if kind in used], 0)
+    return table(["type", "reason"], [[f"`{kind}`", why] for kind, why in FREE.items() if kind in used], 0)

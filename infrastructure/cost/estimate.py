@@ -1,4 +1,4 @@
-"""Bills of an environment, as it is and with a lever pulled."""
+"""The bill of an environment, with its own parameters or with some of them changed."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def _template() -> Json:
 
 
 def estimate(environment: str, load: Load, parameters: Mapping[str, str] | None = None) -> Bill:
-    """The bill of ``infrastructure/parameters/<environment>.json`` under a load; ``parameters`` replace some of them.
+    """The bill of an environment of ``infrastructure/parameters`` under a load; ``parameters`` replace some of its own.
 
     Raises:
         KeyError: a parameter that the template does not have.
-        TemplateError: a template that cannot be worked out.
-        UnknownResource: a resource that the model does not know.
-        PriceError: a price that prices.json lacks.
+        TemplateError: a template that cannot be resolved.
+        UnknownResource: a resource whose cost the model does not know.
+        PriceError: a price that is not in prices.json.
     """
     given = json.loads((PARAMETERS / f"{environment}.json").read_text()) | dict(parameters or {})
     resources = Environment(_template(), given).resources()

@@ -1,4 +1,4 @@
-"""The few groups that a bill is shown in, by type of resource."""
+"""The groups by which a bill is summarised, by type of resource."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lines of the bill: what each type of resource costs. A type that is not here fails (``UnknownResource``)."""
+"""The lines of the bill: what each type of resource costs. An unknown type raises ``UnknownResource``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FREE = {
     "AWS::KMS::Alias": "an alias costs nothing",
     "AWS::SNS::Subscription": "its e-mails are a line of the topic",
     "AWS::SNS::TopicPolicy": "policies cost nothing",
-    "AWS::Events::Rule": "events of AWS's own services cost nothing",
+    "AWS::Events::Rule": "AWS services' own events cost nothing",
     "AWS::Scheduler::Schedule": "one call a day; a million cost a dollar",
     "AWS::S3::BucketPolicy": "policies cost nothing",
     "AWS::SQS::QueuePolicy": "policies cost nothing",
@@ -48,7 +48,7 @@ FREE = {
 
 
 class UnknownResource(Exception):
-    """A resource has neither a line nor a reason why it costs nothing."""
+    """It is not known what a resource costs, or that it is free."""
 
 
 Part = tuple[str, str, float, str]  # what, price, quantity, unit
@@ -72,7 +72,7 @@ def _bucket(bucket: Resource, month: Month) -> Iterator[Part]:
     stored = month.usage.stored(per_event, kept)
     if (
         zone == "curated"
-    ):  # every row is written once more, and its first copy goes with the snapshots, then the versions
+    ):  # compaction rewrites every row once; the first copy is kept for the days of snapshots and old versions
         copies = (fact("snapshots") + noncurrent_days(bucket.properties)) / DAYS_A_MONTH
         stored += month.usage.events * per_event / GIB * copies * month.share
     put, get = month.usage.requests[zone]
@@ -82,7 +82,7 @@ def _bucket(bucket: Resource, month: Month) -> Iterator[Part]:
 
 
 def months_kept(properties: dict[str, Any], prefix: str) -> float:
-    """After how many months the bucket's rules let objects of the prefix expire; infinite without such a rule."""
+    """The months after which objects with the prefix expire by the bucket's rules; infinite without such a rule."""
     rules = properties.get("LifecycleConfiguration", {}).get("Rules", [])
     days = [
         float(rule["ExpirationInDays"])
@@ -93,7 +93,7 @@ def months_kept(properties: dict[str, Any], prefix: str) -> float:
 
 
 def noncurrent_days(properties: dict[str, Any]) -> float:
-    """For how many days the bucket keeps what was deleted or replaced."""
+    """The days for which the bucket keeps deleted and replaced objects."""
     rules = properties.get("LifecycleConfiguration", {}).get("Rules", [])
     days = [
         float(rule["NoncurrentVersionExpiration"]["NoncurrentDays"])
@@ -145,7 +145,7 @@ def _stream(_: Resource, month: Month) -> Iterator[Part]:
 def _log_group(group: Resource, month: Month) -> Iterator[Part]:
     airflow = fact("airflow_log") * MIB * month.share
     known = {
-        "CsvFunctionLogs": month.usage.csv_objects * 10_000,  # a few lines a CSV
+        "CsvFunctionLogs": month.usage.csv_objects * 10_000,  # bytes: a few lines for each CSV
         "EventsLogs": 0.0,  # errors only
         "MwaaDagProcessingLogs": airflow,
         "MwaaSchedulerLogs": airflow,
@@ -169,10 +169,10 @@ def _crawler(_: Resource, month: Month) -> Iterator[Part]:
 
 
 def dpu_hours(job: Resource, cpu_seconds: float) -> float:
-    """What a run of a job bills.
+    """The DPU hours that a run of a job is billed for.
 
-    With auto-scaling the workers that wait for nothing are given back: the start takes two (driver and one), and the
-    work the same cpu seconds on however many. Without it all workers are there from the start to the end.
+    With auto-scaling idle workers are released: the start takes two (the driver and one more), and the work takes the
+    same CPU seconds on any number of workers. Without it all workers are billed from start to end.
     """
     workers = float(job.properties["NumberOfWorkers"])
     if job.properties["DefaultArguments"].get("--enable-auto-scaling") == "true":
@@ -181,7 +181,7 @@ def dpu_hours(job: Resource, cpu_seconds: float) -> float:
 
 
 def run_seconds(workers: float, cpu_seconds: float) -> float:
-    """Seconds that a run is billed for: all workers but the driver share the work."""
+    """The seconds that a run is billed for; all workers except the driver share the work."""
     return max(fact("glue_minimum"), fact("glue_start") + cpu_seconds / ((workers - 1) * fact("dpu_cores")))
 
 
@@ -208,7 +208,7 @@ def _job(job: Resource, month: Month) -> Iterator[Part]:
 def _workgroup(workgroup: Resource, month: Month) -> Iterator[Part]:
     cutoff = float(workgroup.properties["WorkGroupConfiguration"]["BytesScannedCutoffPerQuery"])
     for what, (count, size) in month.usage.queries.items():
-        billed = min(max(size, fact("athena_minimum") * MIB), cutoff)  # a cancelled query is billed, too
+        billed = min(max(size, fact("athena_minimum") * MIB), cutoff)  # a cancelled query is billed too
         yield f"queries: {what}", "athena.scan", count * billed / 2**40, "TB"
 
 

@@ -1,4 +1,4 @@
-"""What the lines of a bill are worked out from: the resources of an environment, and a load's month on them."""
+"""What the lines of a bill are computed from: the resources of an environment, and their usage in a month."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ class Month:
 
     @classmethod
     def of(cls, resources: Sequence[Resource], load: Load) -> Month:
-        """The month; the delivery stream's own buffering says how many objects land."""
+        """The month of a load; the delivery stream's buffering determines how many objects land."""
         [stream] = (one for one in resources if one.type == "AWS::KinesisFirehose::DeliveryStream")
         hints = stream.properties["ExtendedS3DestinationConfiguration"]["BufferingHints"]
         return cls(resources, Usage(load, Buffer(float(hints["SizeInMBs"]), float(hints["IntervalInSeconds"]))))
 
     @property
     def hours(self) -> float:
-        """For how long the lake exists in the month."""
+        """The hours of the month during which the lake exists."""
         return self.usage.load.hours
 
     @property
     def share(self) -> float:
-        """The part of the month for which it exists."""
+        """The share of the month during which the lake exists."""
         return self.hours / HOURS_A_MONTH
 
     @property
@@ -42,7 +42,7 @@ class Month:
         return any("rds:stopDBInstance" in json.dumps(one.properties) for one in schedules)
 
     def is_polled(self, queue: Resource) -> bool:
-        """Whether a Lambda waits at the queue."""
+        """Whether a Lambda function polls the queue."""
         return any(
             one.type == "AWS::Lambda::EventSourceMapping"
             and one.properties["EventSourceArn"] == outline(queue.name, "Arn")

@@ -1,4 +1,4 @@
-"""What AWS asks: ``prices.json``, one region's list prices, each with its page and where its figure was seen."""
+"""AWS's list prices in one region (``prices.json``), each with AWS's page and where the figure was read."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FILE = Path(__file__).with_name("prices.json")
-# GB and TB are AWS's: 2^30 and 2^40 bytes. A "month" is a thing kept for a month.
+# As AWS counts, GB is 2^30 and TB 2^40 bytes. "month" is one item kept for a month.
 UNITS = frozenset({"hour", "month", "GB", "TB", "GB-month", "GB-second", "DPU-hour", "request"})
 
 
 class PriceError(Exception):
-    """A price is missing, or a quantity comes in another unit than its price."""
+    """A price is missing, or a quantity has another unit than its price."""
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,9 @@ class Price:
     """A list price: ``usd`` for ``per`` units.
 
     Attributes:
-        page: AWS's own page of it, to check it.
+        page: AWS's page with the price.
         seen: where the figure was read on ``date`` (yyyy-mm-dd).
-        verified: whether it was read at all; otherwise ``seen`` says what it rests on.
+        verified: whether the figure was read; if not, ``seen`` says what it is based on.
     """
 
     usd: float
@@ -52,7 +52,7 @@ class PriceList:
 
 
 def read_prices(file: Path = FILE) -> PriceList:
-    """The price file; raises PriceError for a unit that the model does not know."""
+    """Read the price file; raises PriceError for a unit that the model does not know."""
     content = json.loads(file.read_text(encoding="utf-8"))
     prices = {name: Price(**entry) for name, entry in content["prices"].items()}
     for name, price in prices.items():

@@ -1,4 +1,4 @@
-"""Which resources an environment has: the rendered template with its conditions and parameters worked out."""
+"""Which resources an environment has: the rendered template with its parameters and conditions applied."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from infrastructure.cfn.template import Json
 
 @dataclass(frozen=True)
 class Resource:
-    """A resource that is created, its properties as far as parameters decide them."""
+    """A resource that is created, with its properties as far as the parameters determine them."""
 
     name: str
     type: str
@@ -19,16 +19,16 @@ class Resource:
 
 
 class Environment(Resolver):
-    """A template under parameters; what refers to resources or to pseudo parameters stays as ``${Name.Attribute}``.
+    """A template with parameters applied; references to resources and pseudo parameters become ``${Name.Attribute}``.
 
-    Raises KeyError for a parameter that the template does not have, TemplateError for what cannot be worked out.
+    Raises KeyError for a parameter that the template does not have, TemplateError for what cannot be resolved.
     """
 
     def __init__(self, template: Json, parameters: Mapping[str, str]) -> None:
         declared = template.get("Parameters", {})
         if unknown := sorted(parameters.keys() - declared.keys()):
             raise KeyError(f"parameters that the template does not have: {unknown}")
-        # of those without a default (names, code) no price depends
+        # no price depends on the parameters without a default (names, code)
         given = {name: str(one.get("Default", name)) for name, one in declared.items()} | dict(parameters)
         super().__init__(template, given, PLACEHOLDERS, outline)
         self._resources: dict[str, Json] = template["Resources"]

@@ -1,6 +1,6 @@
-"""What a load makes the lake use in a month: events, objects, runs, bytes. Arithmetic only; no price.
+"""What the lake uses in a month under a load: events, objects, runs, bytes; without prices.
 
-Every number that is not arithmetic is a Fact with its source: measured here, stated by AWS, or assumed.
+Every number that is not computed is a Fact with its source: measured here, stated by AWS, or assumed.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 MEASURED, AWS, ASSUMED = "measured", "AWS", "assumed"
 GIB, MIB = 2**30, 2**20
-HOURS_A_MONTH = 730.0  # as AWS's own calculator counts
+HOURS_A_MONTH = 730.0  # as AWS's pricing calculator counts
 
 
 class Fact(NamedTuple):
-    """A number, its unit, how it is known, and from where."""
+    """A number, its unit, the kind of its source, and the source."""
 
     value: float
     unit: str
@@ -65,12 +65,12 @@ def fact(name: str) -> float:
 
 @dataclass(frozen=True)
 class Load:
-    """What is asked of the lake.
+    """How the lake is used.
 
     Attributes:
         events: events a second, day and night.
-        month: the lake's how manieth month: what landed in the months before is still there.
-        hours: how much of the month the lake exists.
+        month: the number of the lake's month; what landed in earlier months is still stored.
+        hours: the hours of the month during which the lake exists.
         events_per_record: lines that producers join into one Firehose record.
         hours_between_runs: how often the enrichment runs, with the reports that follow it.
     """
@@ -91,7 +91,7 @@ LOADS = (IDLE, TEN, THOUSAND)
 
 @dataclass(frozen=True)
 class Buffer:
-    """When Firehose writes an object: so many MiB or seconds, whichever comes first."""
+    """Firehose writes an object after so many MiB or seconds, whichever comes first."""
 
     mib: float
     seconds: float
@@ -99,7 +99,7 @@ class Buffer:
 
 @dataclass(frozen=True)
 class Usage:
-    """A load's month."""
+    """What the lake uses in a month under a load."""
 
     load: Load
     buffer: Buffer
@@ -127,7 +127,7 @@ class Usage:
         return self.load.hours * 3600 / seconds
 
     def stored(self, bytes_an_event: float, kept_months: float = math.inf) -> float:
-        """GB-months: what earlier months left, and on average half of what this one adds."""
+        """GB-months: what earlier months left, and on average half of what this month adds."""
         added = self.events * bytes_an_event / GIB
         return added * min(self.load.month - 0.5, kept_months) * self.load.hours / HOURS_A_MONTH
 
@@ -139,39 +139,39 @@ class Usage:
 
     @property
     def crawls(self) -> float:
-        """One a day while events land; at least one when they have begun to."""
+        """Crawls: one a day while events land."""
         return math.ceil(self.load.hours / 24) if self.load.events else 0.0
 
     @property
     def rebuilds(self) -> float:
-        """The monthly close."""
+        """Rebuilds of a month: the monthly close."""
         return self.load.hours / HOURS_A_MONTH
 
     @property
     def maintenances(self) -> float:
-        """Sundays."""
+        """Runs of maintain_lake: each Sunday."""
         return self.load.hours / 168
 
     @property
     def enrich_cpu(self) -> float:
-        """Cpu s of one hourly run: its events, and the ids of the 48 hours before."""
+        """CPU seconds of an hourly run: for its events, and for the ids of the 48 hours before."""
         events = self.load.events * 3600
         return events * self.load.hours_between_runs / 1e6 * fact("enrich") + events * 48 / 1e6 * fact("compare")
 
     @property
     def rebuild_cpu(self) -> float:
-        """Cpu s of a month's rebuild."""
+        """CPU seconds of a month's rebuild."""
         return self.load.events * HOURS_A_MONTH * 3600 / 1e6 * fact("enrich")
 
     @property
     def maintain_cpu(self) -> float:
-        """Cpu s of one Sunday: the month so far, on average half of it, is written once more."""
+        """CPU seconds of a run of maintain_lake: on average half of the month's rows are rewritten."""
         return self.load.events * HOURS_A_MONTH * 3600 / 2 / 1e6 * fact("compact")
 
     # -------------------------------------------------------------- Athena
     @property
     def queries(self) -> dict[str, tuple[float, float]]:
-        """The DAGs' queries: how many, and the bytes that each reads; analysts' own come on top."""
+        """The DAGs' queries: how many, and the bytes that each reads. Analysts' queries are not included."""
         rows = self.events
         month, all_months = rows / 2, rows * (self.load.month - 0.5)
         return {
@@ -185,7 +185,7 @@ class Usage:
     # -------------------------------------------------------------- requests
     @property
     def polls(self) -> float:
-        """Receives with which Lambda waits at one queue."""
+        """Receive requests with which Lambda polls one queue."""
         return fact("pollers") * self.load.hours * 3600 / fact("long_poll")
 
     @property
@@ -200,7 +200,7 @@ class Usage:
 
     @property
     def requests(self) -> dict[str, tuple[float, float]]:
-        """S3 requests by zone: PUT and LIST, GET."""
+        """S3 requests by zone: (PUT and LIST, GET)."""
         reads = sum(count for count, _ in self.queries.values())
         listings = 2 * self.load.hours  # the hourly check and its job, a page each; a day's objects are few pages
         return {
@@ -216,6 +216,6 @@ class Usage:
 
     @property
     def kms_requests(self) -> float:
-        """Through bucket keys for S3; Firehose asks about once a minute for its own."""
+        """KMS requests: by S3 through bucket keys, and about one a minute by Firehose."""
         s3 = sum(put + get for put, get in self.requests.values())
         return s3 / fact("bucket_key") + (self.load.hours * 60 if self.load.events else 0.0) + fact("secret_reads")

@@ -1,6 +1,7 @@
-"""``python -m infrastructure.iam.decisions TIER CALLS...``: takes homes' records of IAM's decisions into used.json.
+"""``python -m infrastructure.iam.decisions TIER CALLS...``: updates used_grants.json from recorded IAM decisions.
 
-TIER is the tier of tests that made the calls; CALLS are its homes' files ``calls.jsonl`` (``pytest --calls FOLDER``).
+TIER is the tier of tests that made the calls. CALLS are the files ``calls.jsonl`` in which its homes recorded every IAM
+decision (``pytest --calls FOLDER`` collects them).
 """
 
 from __future__ import annotations
@@ -13,25 +14,28 @@ from pathlib import Path
 from typing import Any
 
 from infrastructure.cfn.template import parse_template
-from infrastructure.iam import used
+from infrastructure.iam import used_grants
 from infrastructure.iam.grants import STACK, granted
-from infrastructure.iam.used import Call
+from infrastructure.iam.used_grants import Call
 from infrastructure.package import render_template
 
-DEPLOYMENTS = (("local", "home"), ("test", "unit"))  # the home's, and that of tests/conftest.py
-DEVELOPER = "user/lake-developer"  # whose keys the home gives to its user
+DEPLOYMENTS = (
+    ("local", "home"),
+    ("test", "unit"),
+)  # (environment, suffix): of the local home, and of tests/conftest.py
+DEVELOPER = "user/lake-developer"  # the IAM user whose keys `make env` prints
 
 
 def read(paths: Iterable[Path]) -> Iterator[dict[str, Any]]:
-    """The decisions of some records, which are files of JSON lines: principal, action, resource, allowed."""
+    """Read recorded decisions from files of JSON lines with principal, action, resource and allowed."""
     for path in paths:
         yield from map(json.loads, path.read_text().splitlines())
 
 
 def calls(decisions: Iterable[Mapping[str, Any]]) -> set[Call]:
-    """The calls of the template's roles among the decisions.
+    """The calls that the template's roles made.
 
-    The home's developer counts as an operator, whose two policies he has.
+    The home's developer counts as an operator, because that user has the same two policies.
     """
     found = set()
     for decision in decisions:
@@ -43,7 +47,7 @@ def calls(decisions: Iterable[Mapping[str, Any]]) -> set[Call]:
 
 
 def generalized(name: str) -> str:
-    """A name in the home, or in a test's deployment, with placeholders for what differs between deployments."""
+    """Replace in a name what differs between deployments (region, account, environment, ...) by placeholders."""
     text = name.replace("arn:aws:", "arn:${AWS::Partition}:")
     text = re.sub(r"\b[0-9]{12}\b", "${AWS::AccountId}", text)
     text = re.sub(r"\b[a-z]{2}-[a-z]+-[0-9]\b", "${AWS::Region}", text)
@@ -56,12 +60,12 @@ def generalized(name: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Take them in; 2 for a wrong call."""
+    """Update the file and print the counts; returns 2 for wrong arguments."""
     match arguments:
-        case [tier, *files] if tier in used.TIERS and files:
+        case [tier, *files] if tier in used_grants.TIERS and files:
             grants = granted(parse_template(render_template()))
-            found = used.uses(grants, calls(read(map(Path, files))))
-            used.write(used.merged(used.read(), tier, found, grants))
+            found = used_grants.uses(grants, calls(read(map(Path, files))))
+            used_grants.write(used_grants.merged(used_grants.read(), tier, found, grants))
             print(f"{tier}: {len(found)} of {len(grants)} grants used")
             return 0
         case _:

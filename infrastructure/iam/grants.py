@@ -1,4 +1,4 @@
-"""What the template's roles may do: one grant for each role, action and resource.
+"""What the template allows its roles to do: one grant for each role, action and resource.
 
 Resources are written with placeholders for what differs between deployments, as in
 ``arn:${AWS::Partition}:s3:::sakila-streams-${Environment}-landing-${Suffix}/dms/*``.
@@ -16,7 +16,7 @@ from infrastructure.cfn.template import Json
 
 STACK = "sakila-streams-${Environment}"
 _ARN = "arn:${AWS::Partition}:%s:${AWS::Region}:${AWS::AccountId}:%s"
-# Type -> what its ARN ends in, from its properties (Service Authorization Reference, "Resource types defined by ...")
+# Type -> service and end of its ARN, by its properties (Service Authorization Reference, "Resource types defined by")
 _ENDINGS = {
     "AWS::DMS::Endpoint": ("dms", "endpoint:{ResourceIdentifier}"),
     "AWS::DMS::ReplicationInstance": ("dms", "rep:{ResourceIdentifier}"),
@@ -29,14 +29,14 @@ _ENDINGS = {
     "AWS::SQS::Queue": ("sqs", "{QueueName}"),
 }
 _REF_IS_ARN = ("AWS::DMS::", "AWS::SNS::Topic")
-# Policies that DMS asks for by name; what they allow is AWS's to say.
-_OF_AWS = ("policy/service-role/AmazonDMSVPCManagementRole", "policy/service-role/AmazonDMSCloudWatchLogsRole")
+# AWS's own policies, which DMS requires by name.
+_AWS_POLICIES = ("policy/service-role/AmazonDMSVPCManagementRole", "policy/service-role/AmazonDMSCloudWatchLogsRole")
 _NAMES = ("BucketName", "Name", "RoleName", "ManagedPolicyName", "LogGroupName")
 
 
 @dataclass(frozen=True, order=True)
 class Grant:
-    """A role may do an action on the resources that a pattern names; only then, when there is a condition."""
+    """A role may do an action on the resources that match a pattern (under the statement's condition, if any)."""
 
     role: str
     action: str
@@ -47,13 +47,13 @@ class Grant:
 
     @classmethod
     def of(cls, text: str) -> Grant:
-        """Read what ``str`` wrote."""
+        """Parse what ``str`` returned."""
         return cls(*text.split(" "))
 
 
 @dataclass(frozen=True)
 class Statement:
-    """One ``Allow`` of a role; ``where`` is the logical id of the role or managed policy that holds it."""
+    """One ``Allow`` statement of a role; ``where`` is the logical id of the role or managed policy that contains it."""
 
     role: str
     where: str
@@ -70,7 +70,7 @@ class Statement:
 def statements(template: Json) -> list[Statement]:
     """Every statement of every role of a parsed template, its managed policies included.
 
-    Raises ValueError for a policy that is not of the template, for ``Deny`` and for ``NotAction`` and its like.
+    Raises ValueError for a policy that is not in the template, for ``Deny``, ``NotAction`` and ``NotResource``.
     """
     resolved = _Resolved(template)
     return [
@@ -82,13 +82,13 @@ def statements(template: Json) -> list[Statement]:
 
 
 def granted(template: Json) -> set[Grant]:
-    """Every grant of a parsed template; raises as ``statements``."""
+    """Every grant of a parsed template; raises like ``statements``."""
     return {grant for statement in statements(template) for grant in statement.grants}
 
 
 def _statement(role: str, where: str, document: Json) -> Statement:
     if document["Effect"] != "Allow" or not {"Sid", "Effect", "Action", "Resource", "Condition"} >= document.keys():
-        raise ValueError(f"{where}: a statement {document} that is no plain Allow")
+        raise ValueError(f"{where}: {document} is not a plain Allow statement")
     return Statement(
         role, where, _texts(document["Action"]), _texts(document["Resource"]), document.get("Condition", {})
     )
@@ -113,18 +113,20 @@ class _Resolved:
         self._resolver = Resolver(template, parameter_values(template, keys, {}), pseudo, self._lookup)
 
     def roles(self) -> Iterator[tuple[str, list[tuple[str, list[Json]]]]]:
-        """Name of each role; its policies' statements by the logical id of the resource that states them."""
+        """Each role's name, and the statements of its policies by the logical id of the resource that contains them."""
         for logical, resource in self._resources.items():
             if resource["Type"] != "AWS::IAM::Role":
                 continue
             properties = resource["Properties"]
             policies = [(logical, self._statements(policy)) for policy in properties.get("Policies", [])]
             for reference in properties.get("ManagedPolicyArns", []):
-                chosen = reference.get("Fn::If", [None, reference])[1]  # what a condition may add is granted
-                if str(chosen.get("Fn::Sub", "")).endswith(_OF_AWS):
+                chosen = reference.get("Fn::If", [None, reference])[
+                    1
+                ]  # a policy that is attached under a condition counts
+                if str(chosen.get("Fn::Sub", "")).endswith(_AWS_POLICIES):
                     continue
                 if set(chosen) != {"Ref"}:
-                    raise ValueError(f"{logical}: {reference} is a policy of somebody else's")
+                    raise ValueError(f"{logical}: the policy {reference} is not in the template")
                 name = chosen["Ref"]
                 policies.append((name, self._statements(self._resources[name]["Properties"])))
             yield self._text(properties["RoleName"]), policies
@@ -145,7 +147,7 @@ class _Resolved:
                 return "arn:${AWS::Partition}:s3:::" + self._text(properties["BucketName"])
             service, ending = _ENDINGS.get(kind, ("", ""))
             if not service:
-                raise ValueError(f"{logical}: how does the ARN of {kind} end?")
+                raise ValueError(f"{logical}: _ENDINGS does not say how the ARN of {kind} ends")
             return _ARN % (service, re.sub(r"\{(\w+)\}", lambda match: self._text(properties[match[1]]), ending))
         if kind == "AWS::Glue::Database":
             return self._text(properties["DatabaseInput"]["Name"])
@@ -153,6 +155,6 @@ class _Resolved:
 
 
 def matches(resource: str, pattern: str) -> bool:
-    """IAM's match of a resource and a pattern with ``*`` and ``?`` (IAM User Guide, "Resource")."""
+    """Whether a resource matches a pattern with ``*`` and ``?``, as in IAM (IAM User Guide, "Resource")."""
     expression = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
     return re.fullmatch(expression, resource) is not None

@@ -1,11 +1,11 @@
 """What an MWAA environment runs, as objects of its bucket.
 
-``mwaa/<sha256>/`` holds plugins.zip, requirements.txt and startup.sh, which MWAA reads when an environment is made or
-updated: the prefix changes with their content, so a changed archive is a changed parameter of the template. ``dags/``
-is read again and again.
+``mwaa/<sha256>/`` holds plugins.zip, requirements.txt and startup.sh, which MWAA reads when an environment is created
+or updated: the prefix contains a hash of them, so a changed file is a changed parameter of the template. MWAA reads
+``dags/`` all the time.
 
 MWAA unpacks plugins.zip into /usr/local/airflow/plugins, which Airflow puts on ``sys.path``; PYTHONPATH cannot be set
-there. So whatever DAGs import lies in that archive, with the .airflowignore that keeps Airflow from executing it.
+there. So everything that DAGs import is in that archive, with an .airflowignore so that Airflow does not execute it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MWAA = ROOT / "infrastructure" / "mwaa"
 DAGS = ROOT / "dags"
 PLUGINS = ROOT / "plugins"
 INCLUDE = ROOT / "include"
-PACKAGES = ("datalake", "lake_airflow")  # under include/; what the DAGs import
+PACKAGES = ("datalake", "lake_airflow")  # packages below include/ that the DAGs import
 DAGS_PREFIX = "dags/"
 MWAA_PREFIX = "mwaa/"
 # The order of the template's parameter MwaaCodeVersions
@@ -43,7 +43,7 @@ def build() -> tuple[Artifact, ...]:
 
 
 def _plugins() -> bytes:
-    """plugins/ as it is, the packages and queries of include/ beside it, and the wheels of requirements.txt."""
+    """A zip of plugins/, the packages and queries of include/, and the wheels of requirements.txt."""
     found = [(path, PLUGINS) for path in [PLUGINS / ".airflowignore", *PLUGINS.rglob("*.py")]]
     found += [(path, INCLUDE) for package in PACKAGES for path in (INCLUDE / package).rglob("*.py")]
     found += [(path, INCLUDE) for path in (INCLUDE / "sql").rglob("*.sql")]

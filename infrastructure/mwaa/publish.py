@@ -1,21 +1,30 @@
-"""Brings the code of Airflow on AWS into its bucket, and its pool into its metadata."""
+"""Uploads the code of Airflow on MWAA to its bucket, and creates the pool that the DAGs need."""
 
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from infrastructure.mwaa.package import CODE, DAGS_PREFIX, build
 
-POOL = {"name": "streaming_films", "slots": 1, "include_deferred": True, "description": "one enrichment at a time"}
+if TYPE_CHECKING:
+    from mypy_boto3_mwaa import MWAAClient
+    from mypy_boto3_s3 import S3Client
+
+POOL: dict[str, Any] = {
+    "name": "streaming_films",
+    "slots": 1,
+    "include_deferred": True,
+    "description": "one enrichment at a time",
+}
 
 
-def publish(s3: Any, bucket: str) -> dict[str, str]:
-    """Upload what has changed and remove DAGs that are gone; returns the template's parameters of the code.
+def publish(s3: S3Client, bucket: str) -> dict[str, str]:
+    """Upload what has changed and remove deleted DAGs; returns the template's parameters that name the code.
 
-    The bucket is the template's AirflowBucket: there after a deployment with CreateMwaa and without these parameters.
+    The bucket is the template's AirflowBucket, which a deployment with CreateMwaa but without these parameters makes.
     """
     artifacts = build()
     versions = {artifact.key: _put(s3, bucket, artifact.key, artifact.body) for artifact in artifacts}
@@ -23,7 +32,7 @@ def publish(s3: Any, bucket: str) -> dict[str, str]:
     there = [item["Key"] for page in pages for item in page.get("Contents", [])]
     for key in there:
         if key not in versions:
-            s3.delete_object(Bucket=bucket, Key=key)  # its versions stay for a while
+            s3.delete_object(Bucket=bucket, Key=key)  # its old versions are kept for a while
     code = [artifact.key for artifact in artifacts[: len(CODE)]]
     return {
         "MwaaCodePrefix": code[0].removesuffix(CODE[0]),
@@ -31,20 +40,20 @@ def publish(s3: Any, bucket: str) -> dict[str, str]:
     }
 
 
-def make_pool(mwaa: Any, environment: str) -> None:
-    """Make the pool in which the runs of one Glue job queue; raises ClientError unless it is there or can be made.
+def make_pool(mwaa: MWAAClient, environment: str) -> None:
+    """Create the pool in which runs of the Glue job queue, unless it exists; raises ClientError when that fails.
 
-    By Airflow's REST API through MWAA, which also reaches a private web server ("Using the Apache Airflow REST API").
+    Uses Airflow's REST API through MWAA, which also reaches a private web server ("Using the Apache Airflow REST API").
     """
     try:
         mwaa.invoke_rest_api(Name=environment, Method="POST", Path="/pools", Body=POOL)
     except mwaa.exceptions.RestApiClientException as error:
-        if error.response.get("RestApiStatusCode") != 409:  # it is there
+        if error.response.get("RestApiStatusCode") != 409:  # it exists
             raise
 
 
-def _put(s3: Any, bucket: str, key: str, body: bytes) -> str:
-    """S3's version id of an object with this content, uploaded unless it is there."""
+def _put(s3: S3Client, bucket: str, key: str, body: bytes) -> str:
+    """Upload an object unless it exists with this content; returns S3's version id."""
     digest = hashlib.sha256(body).hexdigest()
     try:
         found = s3.head_object(Bucket=bucket, Key=key)

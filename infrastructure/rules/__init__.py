@@ -1,7 +1,7 @@
-"""Security rules of our own, where scanners are blind. Each is a small function over a template.
+"""Our own security rules, for what the scanners do not check. Each is a small function over a template.
 
-``python -m infrastructure.rules [TEMPLATE]`` prints what it finds and exits with 1 if there is something. A rule sees
-the template before anything is resolved, so both branches of an ``Fn::If`` must satisfy it.
+``python -m infrastructure.rules [TEMPLATE]`` prints its findings and exits with 1 if there are any. A rule sees the
+template before intrinsic functions are resolved, so both branches of an ``Fn::If`` must satisfy it.
 """
 
 from infrastructure.rules import access, database, delivery, processing, storage
@@ -20,5 +20,5 @@ RULES: tuple[Rule, ...] = (
 
 
 def check(view: View) -> list[Finding]:
-    """Everything that the rules find in a template, in the rules' order."""
+    """All findings in a template, in the order of the rules."""
     return [finding for rule in RULES for finding in rule.findings(view)]

@@ -1,4 +1,4 @@
-"""``python -m infrastructure.rules [TEMPLATE]``: what the rules find; without TEMPLATE in ours, as it is deployed."""
+"""``python -m infrastructure.rules [TEMPLATE]``: what our rules find in TEMPLATE (default: ours, as it is deployed)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from infrastructure.rules import RULES, View, check
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print every finding; 0 without one, 1 with some, 2 when the template cannot be read."""
+    """Print all findings; returns 0 if there are none, 1 if there are some, 2 when the template cannot be read."""
     parser = argparse.ArgumentParser(prog="python -m infrastructure.rules", description="Our own security rules.")
     parser.add_argument("template", nargs="?", type=Path, help="YAML or JSON (default: ours, as it is deployed)")
     path: Path | None = parser.parse_args(arguments).template

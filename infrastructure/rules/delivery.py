@@ -1,4 +1,4 @@
-"""What brings data in: DMS, the delivery stream, queues."""
+"""Rules on what brings data in: DMS, the delivery stream, queues."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STRICT = {
 def _dms_secret(view: View) -> Complaints:
     for name, properties in view.of_type(ENDPOINT):
         if at(properties, "Password") or at(properties, "Username"):
-            yield name, "has a login of its own instead of a secret's name"
+            yield name, "contains a login instead of naming a secret"
         elif all_are(properties, "EndpointType", "source") and not any(
             at(settings, "SecretsManagerSecretId") for settings in properties.values() if isinstance(settings, dict)
         ):
@@ -39,7 +39,7 @@ def _dms_rows(view: View) -> Complaints:
         errors = _json(at(properties, "ReplicationTaskSettings")).get("ErrorBehavior", {})
         for key, value in STRICT.items():
             if errors.get(key) != value:
-                yield name, f"goes on without the rows or tables that it cannot copy: {key} is not {value}"
+                yield name, f"continues without rows or tables that it cannot copy: {key} is not {value}"
 
 
 def _dms_files(view: View) -> Complaints:
@@ -49,23 +49,23 @@ def _dms_files(view: View) -> Complaints:
         settings = properties.get("S3Settings", {})
         if all_are(properties, "EndpointType", "target"):
             if not all_are(settings, "AddColumnName", True):
-                yield name, "writes no header, so columns are told by their place (AddColumnName)"
+                yield name, "writes no header, so columns are known by their position only (AddColumnName)"
             if not at(settings, "CsvNullValue"):
-                yield name, "writes NULL as a text that a value may hold (CsvNullValue)"
+                yield name, "writes NULL as a text that may also be a value (CsvNullValue)"
             if not all_are(settings, "Rfc4180", True):
-                yield name, "does not say that values are quoted (Rfc4180)"
+                yield name, "does not quote values (Rfc4180)"
         if not all_are(settings, "EncryptionMode", "sse-kms") or not at(settings, "ServerSideEncryptionKmsKeyId"):
-            yield name, "does not encrypt with a key of ours"
+            yield name, "does not encrypt with our own key"
         if not at(settings, "ExpectedBucketOwner"):
-            yield name, "writes into whoever's bucket has the name (ExpectedBucketOwner)"
+            yield name, "may write to another account's bucket of this name (no ExpectedBucketOwner)"
 
 
 def _stream_encrypted(view: View) -> Complaints:
     for name, properties in view.of_type(STREAM):
         if not all_are(properties, "DeliveryStreamEncryptionConfigurationInput.KeyType", "CUSTOMER_MANAGED_CMK"):
-            yield name, "keeps events without encryption by a key of ours until they are delivered"
+            yield name, "does not encrypt undelivered events with our own key"
         if not at(properties, "ExtendedS3DestinationConfiguration.EncryptionConfiguration.KMSEncryptionConfig"):
-            yield name, "delivers without naming a key of ours"
+            yield name, "does not deliver with our own key"
 
 
 def _stream_errors(view: View) -> Complaints:
@@ -75,12 +75,9 @@ def _stream_errors(view: View) -> Complaints:
         errors = "".join(text for _, text in texts(destination.get("ErrorOutputPrefix", "")))
         root = prefix.partition("/")[0]
         if "!{firehose:error-output-type}" not in errors:
-            yield name, "ErrorOutputPrefix does not tell kinds of failures apart"
+            yield name, "ErrorOutputPrefix does not distinguish kinds of failures"
         if errors.startswith("!{") or (root and errors.startswith(f"{root}/")):
-            yield (
-                name,
-                "what failed has no prefix of its own, so a reader takes it for events",
-            )
+            yield name, "failed records have no prefix of their own, so readers take them for events"
         if not all_are(destination, "CloudWatchLoggingOptions.Enabled", True):
             yield name, "does not log why it cannot deliver"
 
@@ -92,14 +89,14 @@ def _dead_letters(view: View) -> Complaints:
         if queue not in queues:
             continue
         if not at(queues[queue], "RedrivePolicy.deadLetterTargetArn"):
-            yield queue, "has no dead-letter queue: what cannot be processed comes again until it is dropped"
+            yield queue, "has no dead-letter queue: a message that cannot be processed is repeated until it is dropped"
         if "ReportBatchItemFailures" not in at(properties, "FunctionResponseTypes"):
-            yield name, "one bad message brings its whole batch back (ReportBatchItemFailures)"
+            yield name, "one bad message makes its whole batch be repeated (ReportBatchItemFailures)"
         if not at(properties, "ScalingConfig.MaximumConcurrency"):
-            yield name, "a burst takes all of the account's concurrency (MaximumConcurrency)"
+            yield name, "a burst uses up the account's concurrency (MaximumConcurrency)"
     for name, _ in view.of_type("AWS::Lambda::Permission"):
         if all_are(view.resources[name]["Properties"], "Principal", "s3.amazonaws.com"):
-            yield name, "S3 calls the function itself: no queue holds what it cannot take"
+            yield name, "S3 calls the function directly: no queue keeps what it cannot process"
 
 
 def _json(values: list[Any]) -> dict[str, Any]:
@@ -109,11 +106,11 @@ def _json(values: list[Any]) -> dict[str, Any]:
 
 RULES = (
     Rule(
-        "DMS-1", "DMS logs in by a secret's name", "Whoever may describe an endpoint need not know the login",
+        "DMS-1", "DMS takes its login from a secret", "Everybody who may describe an endpoint would see the login",
         "AWS DMS User Guide, Using secrets to access AWS DMS endpoints", _dms_secret,
     ),
     Rule(
-        "DMS-2", "DMS verifies the database's certificate", "Without it, TLS is with whoever answers",
+        "DMS-2", "DMS verifies the database's certificate", "Otherwise anybody could answer instead of the server",
         "AWS DMS User Guide, Using SSL with AWS DMS", _dms_tls,
     ),
     Rule(
@@ -121,23 +118,23 @@ RULES = (
         "AWS DMS User Guide, Error handling task settings", _dms_rows,
     ),
     Rule(
-        "DMS-4", "Replicated files can be read without guessing, and land encrypted in our own bucket",
-        "Without a header, a NULL token and quotes, values move into wrong columns",
+        "DMS-4", "Replicated files are unambiguous, encrypted, and written to our own bucket",
+        "Without a header, a NULL token and quotes, values end up in wrong columns",
         "AWS DMS User Guide, Endpoint settings when using Amazon S3 as a target", _dms_files,
     ),
     Rule(
-        "FIREHOSE-1", "The stream encrypts what it holds and what it delivers with a key of ours",
-        "Firehose holds events for up to 24 hours while it cannot deliver",
+        "FIREHOSE-1", "The stream encrypts what it buffers and what it delivers with our own key",
+        "Firehose stores events for up to 24 hours while it cannot deliver",
         "Amazon Data Firehose Developer Guide, Data protection in Amazon Data Firehose", _stream_encrypted,
     ),
     Rule(
-        "FIREHOSE-2", "What cannot be delivered lands under a prefix of its own, and is logged",
-        "Under the events' prefix it would be read as events; unlogged, nobody would know",
+        "FIREHOSE-2", "Records that cannot be delivered have a prefix of their own, and are logged",
+        "Under the events' prefix they would be read as events; without a log nobody would notice",
         "Amazon Data Firehose Developer Guide, Understand custom prefixes for Amazon S3 objects", _stream_errors,
     ),
     Rule(
-        "QUEUE-1", "What a function cannot process is kept aside, alone, and bursts wait",
-        "S3 tells of an object once; a notification that is dropped is an object that never arrives",
+        "QUEUE-1", "Messages that a function cannot process are set aside one by one, and bursts wait",
+        "S3 notifies once for each object; if the notification is dropped, the object is never processed",
         "AWS Lambda Developer Guide, Handling errors for an SQS event source", _dead_letters,
     ),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What works on data: functions, Glue, Athena, and their logs."""
+"""Rules on what processes data: functions, Glue, Athena, and their logs and alarms."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ def _environment_secrets(view: View) -> Complaints:
         for variables in at(properties, "Environment.Variables"):
             for key in variables:
                 if SECRET_NAME.search(key):
-                    yield name, f"environment variable {key} holds a secret, wherever it is from"
+                    yield name, f"environment variable {key} contains a secret"
     for name, properties in view.of_type(JOB):
         for arguments in [*at(properties, "DefaultArguments"), *at(properties, "NonOverridableArguments")]:
             for key in arguments:
                 if SECRET_NAME.search(key):
-                    yield name, f"argument {key} holds a secret, wherever it is from"
+                    yield name, f"argument {key} contains a secret"
     for name, properties in view.of_type(FUNCTION, JOB):
         if any("{{resolve:secretsmanager" in text for _, text in texts(properties)):
-            yield name, "a secret is resolved into its configuration"
+            yield name, "its configuration contains the value of a secret"
 
 
 def _logs_bounded(view: View) -> Complaints:
@@ -30,13 +30,13 @@ def _logs_bounded(view: View) -> Complaints:
     for name, properties in view.of_type("AWS::Logs::LogGroup"):
         groups["".join(text for _, text in texts(properties.get("LogGroupName", "")))] = name
         if not at(properties, "RetentionInDays"):
-            yield name, "is kept for ever"
+            yield name, "is kept forever"
         if not at(properties, "KmsKeyId"):
-            yield name, "is not encrypted with a key of ours"
+            yield name, "is not encrypted with our own key"
     for name, properties in view.of_type(FUNCTION):
         named = "".join(text for _, text in texts(properties.get("FunctionName", "")))
         if not named or f"/aws/lambda/{named}" not in groups:
-            yield name, "its log group is made by Lambda: kept for ever, and without a key of ours"
+            yield name, "its log group is created by Lambda: kept forever, and not encrypted with our own key"
 
 
 def _glue_encrypted(view: View) -> Complaints:
@@ -44,7 +44,7 @@ def _glue_encrypted(view: View) -> Complaints:
     for kind, key in ((JOB, "SecurityConfiguration"), ("AWS::Glue::Crawler", "CrawlerSecurityConfiguration")):
         for name, properties in view.of_type(kind):
             if not known & {named for named, _ in references(properties.get(key))}:
-                yield name, f"writes its log without a key of ours ({key})"
+                yield name, f"does not encrypt its log with our own key ({key})"
     for name, properties in view.of_type("AWS::Glue::SecurityConfiguration"):
         for path, mode in (
             ("CloudWatchEncryption.CloudWatchEncryptionMode", "SSE-KMS"),
@@ -58,11 +58,11 @@ def _glue_encrypted(view: View) -> Complaints:
 def _job_bounded(view: View) -> Complaints:
     for name, properties in view.of_type(JOB):
         if not all_are(properties, "ExecutionProperty.MaxConcurrentRuns", 1):
-            yield name, "may run beside itself: MaxConcurrentRuns is not 1"
+            yield name, "may run twice at a time: MaxConcurrentRuns is not 1"
         if not at(properties, "Timeout"):
             yield name, "may run, and be billed, for 8 hours: no Timeout"
         if not all_are(properties, "MaxRetries", 0):
-            yield name, "Glue repeats it behind the scheduler's back: MaxRetries is not 0"
+            yield name, "Glue repeats it without the scheduler: MaxRetries is not 0"
 
 
 def _workgroup_bounded(view: View) -> Complaints:
@@ -71,7 +71,7 @@ def _workgroup_bounded(view: View) -> Complaints:
         if not all_are(configuration, "EnforceWorkGroupConfiguration", True):
             yield name, "a client may choose where results go and how they are encrypted"
         if not at(configuration, "BytesScannedCutoffPerQuery"):
-            yield name, "a query may read, and cost, without end"
+            yield name, "a query may read, and cost, any amount"
         if not all_are(configuration, "PublishCloudWatchMetricsEnabled", True):
             yield name, "nobody sees what its queries read"
 
@@ -80,17 +80,17 @@ def _results_encrypted(view: View) -> Complaints:
     for name, properties in view.of_type(WORKGROUP):
         result = properties.get("WorkGroupConfiguration", {}).get("ResultConfiguration", {})
         if not all_are(result, "EncryptionConfiguration.EncryptionOption", "SSE_KMS", "CSE_KMS"):
-            yield name, "results are not encrypted with a key of ours"
+            yield name, "results are not encrypted with our own key"
         if not at(result, "ExpectedBucketOwner"):
-            yield name, "writes results into whoever's bucket has the name (ExpectedBucketOwner)"
+            yield name, "may write results to another account's bucket of this name (no ExpectedBucketOwner)"
 
 
 def _alarms_told(view: View) -> Complaints:
     for name, properties in view.of_type("AWS::CloudWatch::Alarm"):
         if not at(properties, "AlarmActions"):
-            yield name, "tells nobody"
+            yield name, "notifies nobody"
         if not at(properties, "TreatMissingData"):
-            yield name, "does not say what silence means (TreatMissingData)"
+            yield name, "does not say what missing data means (TreatMissingData)"
         if not at(properties, "AlarmDescription"):
             yield name, "does not say what to do"
     if any(True for _ in view.of_type(FUNCTION, JOB)) and not any(True for _ in view.of_type("AWS::CloudWatch::Alarm")):
@@ -100,38 +100,38 @@ def _alarms_told(view: View) -> Complaints:
 RULES = (
     Rule(
         "SECRET-4", "No secret is in a function's environment or a job's arguments",
-        "Both are shown by the console and by Get calls, and a job's arguments by every run of it",
+        "The console and Get calls show both, and every run shows a job's arguments",
         "AWS Lambda Developer Guide, Securing environment variables; AWS Glue Developer Guide, job parameters",
         _environment_secrets,
     ),
     Rule(
-        "LOGS-1", "A log is kept for a time, encrypted with a key of ours, and made before its writer",
-        "A group that a service makes is kept for ever, and logs hold what went wrong with whose data",
+        "LOGS-1", "A log group has a retention, is encrypted with our own key, and exists before its writer",
+        "A group that a service creates is kept forever, and logs may contain data",
         "Amazon CloudWatch Logs User Guide, Change log data retention; Encrypt log data using AWS KMS", _logs_bounded,
     ),
     Rule(
         "GLUE-1", "Jobs and crawlers have a security configuration that encrypts everything",
-        "Logs and temporary files hold rows", "AWS Glue Developer Guide, Working with security configurations",
+        "Logs and temporary files contain rows", "AWS Glue Developer Guide, Working with security configurations",
         _glue_encrypted,
     ),
     Rule(
-        "GLUE-2", "A job runs once at a time, ends, and is repeated by the scheduler alone",
-        "Two runs would write one table; a hung one is billed by the second",
+        "GLUE-2", "A job runs once at a time, has a timeout, and is repeated by the scheduler only",
+        "Two runs would write the same table, and a run that hangs is billed by the second",
         "AWS Glue API, Job: ExecutionProperty, Timeout, MaxRetries", _job_bounded,
     ),
     Rule(
-        "ATHENA-1", "A workgroup's limits are enforced, and there are some",
-        "Else each client brings its own, and a forgotten partition reads everything",
+        "ATHENA-1", "A workgroup has limits and enforces them",
+        "Otherwise each client chooses its own, and a query without a partition filter reads everything",
         "Amazon Athena User Guide, Override client-side settings; Configure per-query data usage controls",
         _workgroup_bounded,
     ),
     Rule(
-        "ATHENA-2", "Query results are encrypted, and land in our own bucket", "A result is a copy of the data",
+        "ATHENA-2", "Query results are encrypted and written to our own bucket", "A result is a copy of the data",
         "Amazon Athena User Guide, Encrypt Athena query results; Specify a query result location", _results_encrypted,
     ),
     Rule(
-        "ALARM-1", "An alarm tells somebody what to do, and knows what silence means",
-        "An alarm that nobody hears, or that sleeps when nothing reports, is none",
+        "ALARM-1", "An alarm notifies somebody, says what to do, and says what missing data means",
+        "An alarm that nobody notices, or that ignores a silent source, is useless",
         "Amazon CloudWatch User Guide, Configuring how CloudWatch alarms treat missing data", _alarms_told,
     ),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a rule is."""
+"""The parts of a rule, and its findings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Complaints = Iterator[tuple[str, str]]  # (logical id, what is wrong)
 
 @dataclass(frozen=True)
 class Finding:
-    """What a rule objects to."""
+    """A violation of a rule."""
 
     rule: str
     resource: str
@@ -24,7 +24,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule: what must hold (``title``), why, and where AWS says so."""
+    """One rule: what must hold (``title``), why, and where AWS documents it."""
 
     id: str
     title: str
@@ -33,7 +33,7 @@ class Rule:
     judge: Callable[[View], Complaints]
 
     def findings(self, view: View) -> list[Finding]:
-        """What the rule objects to in a template, one finding for a resource."""
+        """The violations in a template, one finding for each resource."""
         found: dict[str, list[str]] = {}
         for resource, message in self.judge(view):
             found.setdefault(resource, []).append(message)

@@ -1,4 +1,4 @@
-"""Buckets, and whatever holds data."""
+"""Rules on buckets and everything else that holds data."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def _own_key(view: View) -> Complaints:
             if not all_are(rule, "ServerSideEncryptionByDefault.SSEAlgorithm", "aws:kms", "aws:kms:dsse"):
                 yield name, "the default encryption is not by KMS"
             elif not at(rule, "ServerSideEncryptionByDefault.KMSMasterKeyID"):
-                yield name, "the default encryption names no key of ours"
+                yield name, "the default encryption does not name our own key"
             elif not all_are(rule, "BucketKeyEnabled", True):
-                yield name, "without a bucket key every object is a call of KMS, which is billed and throttled"
+                yield name, "without a bucket key every object costs a KMS call, which is billed and throttled"
 
 
 def _leftovers(view: View) -> Complaints:
@@ -58,31 +58,31 @@ def _kept(view: View) -> Complaints:
         deleted = {str(one) for one in branches(resource.get("DeletionPolicy"))}
         replaced = {str(one) for one in branches(resource.get("UpdateReplacePolicy"))}
         if resource["Type"] == BUCKET and deleted == replaced == {"Delete"}:
-            continue  # it says that it holds copies
+            continue  # this declares that the bucket holds only copies
         if not deleted & KEPT:
-            yield name, "goes with the stack: no DeletionPolicy that can keep it"
+            yield name, "is deleted with the stack: no DeletionPolicy that can keep it"
         if not replaced or replaced - KEPT:
-            yield name, "goes when an update replaces it: no UpdateReplacePolicy that keeps it"
+            yield name, "is deleted when an update replaces it: no UpdateReplacePolicy that keeps it"
 
 
 RULES = (
     Rule(
-        "S3-1", "A bucket takes requests over TLS alone", "Data and signatures would cross the network in the clear",
+        "S3-1", "A bucket accepts requests over TLS only", "Data and signatures would cross the network unencrypted",
         "Amazon S3 User Guide, Security best practices: Enforce encryption of data in transit", _tls_only,
     ),
     Rule(
-        "S3-2", "A bucket encrypts with a key of ours, and a bucket key",
-        "S3's own encryption shields from nobody whom S3 lets in; a key of ours can be withheld",
+        "S3-2", "A bucket encrypts with our own key, and a bucket key",
+        "S3's own key protects from nobody who may read the bucket; the use of our own key can be denied",
         "Amazon S3 User Guide, Using server-side encryption with AWS KMS keys; Reducing the cost of SSE-KMS", _own_key,
     ),
     Rule(
         "S3-3", "A bucket removes broken uploads, old versions and lone delete markers",
-        "They are invisible in listings, and billed for ever; deleted data would stay readable",
+        "They do not appear in listings and are billed forever; deleted data would remain readable",
         "Amazon S3 User Guide, Lifecycle configuration elements", _leftovers,
     ),
     Rule(
         "DATA-1", "What holds data can outlive the stack, and is kept when an update replaces it",
-        "A template's slip must not cost the data (a bucket of copies says Delete to both)",
+        "A mistake in the template must not lose data (a bucket of copies says Delete for both)",
         "AWS CloudFormation Template Reference, DeletionPolicy and UpdateReplacePolicy attributes", _kept,
     ),
 )  # fmt: skip

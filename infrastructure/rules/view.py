@@ -1,4 +1,4 @@
-"""A template as rules look at it."""
+"""What the rules ask of a template."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ class View:
                 yield name, resource.get("Properties") or {}
 
     def named(self, value: Any) -> str:
-        """The logical id that a Ref, Fn::GetAtt or Fn::Sub names first; "" for anything else."""
+        """The logical id that a Ref, Fn::GetAtt or Fn::Sub refers to first; "" for anything else."""
         found = next((name for name, _ in references(value)), "")
         return found if found in self.resources else ""
 
 
 def branches(value: Any) -> list[Any]:
-    """What a value may be: both sides of an Fn::If, without AWS::NoValue; a list's items are branched, too."""
+    """The possible values of a node: both branches of every Fn::If, without AWS::NoValue; lists are flattened."""
     if isinstance(value, dict) and set(value) == {"Fn::If"}:
         return [one for side in value["Fn::If"][1:] for one in branches(side)]
     if isinstance(value, list):
@@ -52,7 +52,7 @@ def branches(value: Any) -> list[Any]:
 
 
 def at(properties: Any, path: str) -> list[Any]:
-    """Every value that a property may have; ``path`` is ``A.B``. Nothing, if it is not set."""
+    """The possible values of a property; ``path`` is ``A.B``. Empty when it is not set."""
     found = branches(properties)
     for key in path.split("."):
         found = [one for value in found if isinstance(value, dict) for one in branches(value.get(key))]
@@ -60,14 +60,14 @@ def at(properties: Any, path: str) -> list[Any]:
 
 
 def all_are(properties: Any, path: str, *wanted: Any) -> bool:
-    """Whether a property is set, and whatever it may be is one of ``wanted`` (booleans may be written as text)."""
+    """Whether a property is set and all its possible values are among ``wanted`` (booleans may be written as text)."""
     found = at(properties, path)
     texts = {str(one).lower() for one in wanted}
     return bool(found) and all(not isinstance(one, dict) and str(one).lower() in texts for one in found)
 
 
 def texts(node: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """(path, text) of every text in a part of a template that is written out, Fn::Sub's among them."""
+    """(path, text) of every literal text in a part of a template, including those in Fn::Sub."""
     if isinstance(node, str):
         yield path, node
     elif isinstance(node, list):
@@ -82,7 +82,7 @@ def texts(node: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def listed(value: Any) -> list[Any]:
-    """A value that a policy may write alone or in a list."""
+    """The items of a value that a policy may write alone or as a list."""
     return value if isinstance(value, list) else [value]
 
 

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from datalake.tables import FILM_CATEGORY, LANDED_EVENTS, QUARANTINE, RECONCILIATION, SAKILA, STREAMING_FILMS
-from infrastructure import reference
+from infrastructure import guide_tables
 from local.settings import ROOT
 from tests.docs import commands, known, spans
 from tests.docs.guides import GUIDES, Guide
@@ -95,7 +95,7 @@ def _no_python(text: str) -> list[str]:
 
 
 def test_the_tables_of_the_template_are_up_to_date() -> None:
-    assert reference.TARGET.read_text() == reference.render(reference.TARGET.read_text()), "run `make docs`"
+    assert guide_tables.TARGET.read_text() == guide_tables.render(guide_tables.TARGET.read_text()), "run `make docs`"
 
 
 def test_every_alarm_has_a_section_that_says_what_to_do() -> None:

@@ -22,7 +22,7 @@ from local.commands.aws_server import aws_settings
 from local.settings import ROOT, Settings
 from tests.docs.guides import TABLES
 
-USED = ROOT / "infrastructure" / "iam" / "used.json"
+USED = ROOT / "infrastructure" / "iam" / "used_grants.json"
 ANY = "*"  # a row for every setting of a type; for types that the home only records
 
 

@@ -8,7 +8,7 @@ from random import Random
 import boto3
 
 from datalake_spark.report import Report
-from oracle.lake import verdict
+from oracle.recount import verdict
 from oracle.model import Film, Verdict
 from tests.faults import worlds
 from tests.glue.lake import TestLake

@@ -17,7 +17,7 @@ import pytest
 from datalake.names import Lake
 from local.commands.airflow_api import FINISHED, AirflowApi, now
 from local.settings import ENVIRONMENT, HOST, SUFFIX
-from oracle.lake import verdict
+from oracle.recount import verdict
 from oracle.model import Verdict
 from tests.faults import worlds
 from tests.faults.catalogue import Fault, fault

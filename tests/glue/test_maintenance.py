@@ -34,7 +34,7 @@ from datalake_spark.maintenance import (
 )
 from glue import maintain_lake
 from local.settings import ROOT
-from oracle.lake import verdict
+from oracle.recount import verdict
 from tests.glue.lake import STREAM, TestLake, at, event, key, lines
 from tests.support.aws_services import wait_until
 from tests.support.faulty_proxy import CUT, Plan, faulty_proxy

@@ -10,7 +10,7 @@ import pytest
 from botocore.stub import ANY, Stubber
 
 from infrastructure import change_set as change_sets
-from infrastructure.change_set import Change, ChangeSet, losses, rendered, summary
+from infrastructure.change_set import Change, ChangeSet, data_losses, rendered, summary
 from infrastructure.deploy import refusal
 from infrastructure.stack import DeployError
 
@@ -23,12 +23,12 @@ POLICY = {
 }  # fmt: skip
 
 
-def detail(name: str, recreation: str = "Never", cause: str = "", evaluation: str = "Static") -> dict[str, Any]:
+def detail(name: str, recreation: str = "Never", cause: str = "", evaluation: str = "Static") -> Any:
     target = {"Attribute": "Properties", "Name": name, "RequiresRecreation": recreation}
     return {"Target": target, "Evaluation": evaluation, "CausingEntity": cause}
 
 
-def modify(logical: str, type_name: str, replacement: str, *details: dict[str, Any]) -> Change:
+def modify(logical: str, type_name: str, replacement: str, *details: Any) -> Change:
     return Change("Modify", logical, type_name, replacement, details=details)
 
 
@@ -70,16 +70,16 @@ DB, BUCKET, QUEUE = "AWS::RDS::DBInstance", "AWS::S3::Bucket", "AWS::SQS::Queue"
     ],
 )
 def test_what_would_lose_data(changes: list[Change], lost: list[str]) -> None:
-    assert [one.logical for one in losses(of(*changes), POLICY)] == lost
+    assert [one.logical for one in data_losses(of(*changes), POLICY)] == lost
     assert bool(refusal(of(*changes), POLICY)) is bool(lost)
-    assert losses(of(*changes), POLICY, lost) == []
+    assert data_losses(of(*changes), POLICY, lost) == []
 
 
 def test_a_refusal_names_what_it_is_about_and_the_way_out() -> None:
     made = of(modify("Db", DB, "True", detail("DBName", "Always")), Change("Remove", "Zone", BUCKET))
     assert refusal(made, POLICY) == (
-        f"Db ({DB}) would be replaced for DBName, Zone ({BUCKET}) would be removed; what it holds would be lost, so "
-        "nothing was changed. If that is meant: --replace Db --replace Zone"
+        f"Db ({DB}) would be replaced for DBName, Zone ({BUCKET}) would be removed; its data would be lost, so "
+        "nothing was changed. To do it nevertheless: --replace Db --replace Zone"
     )
 
 
@@ -98,7 +98,7 @@ def test_the_dangerous_ones_are_shown_first() -> None:
         f"replace?    Maybe  {DB}  (BackupRetentionPeriod)",
         f"add         New    {QUEUE}",
         f"change      Q      {QUEUE}  (DelaySeconds, Tags)",
-        "and 1 that refer to these and may be told new values",
+        "and 1 that refer to these and may get new values",
     ]
     coloured = list(rendered(made, POLICY, colour=True))
     assert coloured[0].startswith("\033[1;31mreplace")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from infrastructure.cfn.template import Json, parse_template
-from infrastructure.iam import document, grants, unproven, used
+from infrastructure.iam import document, grants, unproven_grants, used_grants
 from infrastructure.iam.grants import Grant, Statement, statements
 from infrastructure.package import render_template
 from local.settings import TOOLS
@@ -53,8 +53,8 @@ def granted(template: Json) -> set[Grant]:
 
 
 def test_every_grant_is_used_or_unproven_with_a_reason(granted: set[Grant]) -> None:
-    proven = {use.grant for use in used.read()}
-    groups = unproven.read()
+    proven = {use.grant for use in used_grants.read()}
+    groups = unproven_grants.read()
     listed = [grant for group in groups for grant in group.grants]
     assert [one for one, times in Counter(listed).items() if times > 1] == []
     assert all(len(group.reason) > 20 for group in groups)
@@ -97,7 +97,7 @@ def test_without_any_one_used_grant_a_recorded_call_is_denied(
     stated: list[Statement], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Decided by the emulator's own IAM, on the calls that it has recorded."""
-    uses = used.read()
+    uses = used_grants.read()
     roles = {use.grant.role for use in uses}
     asked = {
         key: sorted({(use.grant.action, use.call) for use in uses if (use.grant.role, use.grant.action) == key})
@@ -107,7 +107,7 @@ def test_without_any_one_used_grant_a_recorded_call_is_denied(
     assert all(all(answers) for answers in decided(whole)), "the template denies a call that was recorded"
     without = [(_policy(stated, u.grant.role, u.grant), asked[u.grant.role, u.grant.action]) for u in uses]
     survivors = [use.grant for use, answers in zip(uses, decided(without), strict=True) if all(answers)]
-    enforced = len(uses) + sum(len(group.grants) for group in unproven.read() if group.enforced)
+    enforced = len(uses) + sum(len(group.grants) for group in unproven_grants.read() if group.enforced)
     share = (len(uses) - len(survivors)) / enforced
     with capsys.disabled():
         print(  # noqa: T201
@@ -142,4 +142,6 @@ def decided(cases: list[tuple[list[Json], list[tuple[str, str]]]]) -> list[list[
 
 
 def test_the_document_is_fresh(granted: set[Grant]) -> None:
-    assert document.TARGET.read_text() == document.render(granted, used.read(), unproven.read()), "run: make docs"
+    assert document.TARGET.read_text() == document.render(granted, used_grants.read(), unproven_grants.read()), (
+        "run: make docs"
+    )

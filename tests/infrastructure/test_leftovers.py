@@ -32,18 +32,17 @@ def test_only_this_deployments_logs_go(lake_server: LakeServer) -> None:
         for stream in streams:
             logs.create_log_stream(logGroupName=group, logStreamName=stream.format(run="jr_ours"))
     leftovers = Leftovers(LAKE, clients, lambda _: None)
-    leftovers.remember(
-        [
-            {"ResourceType": type_name, "PhysicalResourceId": name}
-            for type_name, name in (
-                ("AWS::Lambda::Function", LAKE.csv_function),
-                ("AWS::MWAA::Environment", LAKE.name("airflow")),
-                ("AWS::Glue::Crawler", LAKE.crawler),
-                ("AWS::Glue::Job", LAKE.film_category_job),
-                ("AWS::SecretsManager::Secret", "no-such-secret"),
-            )
-        ]
-    )
+    listed: list[Any] = [
+        {"ResourceType": type_name, "PhysicalResourceId": name}
+        for type_name, name in (
+            ("AWS::Lambda::Function", LAKE.csv_function),
+            ("AWS::MWAA::Environment", LAKE.name("airflow")),
+            ("AWS::Glue::Crawler", LAKE.crawler),
+            ("AWS::Glue::Job", LAKE.film_category_job),
+            ("AWS::SecretsManager::Secret", "no-such-secret"),
+        )
+    ]
+    leftovers.remember(listed)
     leftovers._streams.append(("/aws-glue/jobs/", "jr_ours"))  # as of a run of the job
     leftovers.remove()
     left = {one["logGroupName"] for one in logs.describe_log_groups()["logGroups"]}

@@ -11,7 +11,7 @@ from infrastructure import limits, plan
 from infrastructure.cfn.template import parse_template
 from infrastructure.package import render_template
 from infrastructure.stack import DeployError
-from tests.infrastructure.test_console import nobody  # noqa: F401 (a fixture)
+from tests.infrastructure.test_command_line import nobody  # noqa: F401 (a fixture)
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_a_check_that_fails_fails_the_plan_and_is_quoted(
 @pytest.mark.usefixtures("checks_pass")
 def test_a_limit_that_is_passed_fails_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "TEMPLATE_BYTES", 1000)
-    with pytest.raises(DeployError, match="limit passed: template, bytes"):
+    with pytest.raises(DeployError, match="limit exceeded: template, bytes"):
         list(plan.plan("dev"))
 
 

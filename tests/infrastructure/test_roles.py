@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import pymysql
@@ -18,16 +17,19 @@ from infrastructure.cfn.template import parse_template
 from infrastructure.iam import decisions
 from infrastructure.package import render_template
 from local.commands import redrive
-from local.engines import mysql
+from local.engines import mysql, waiting
 from local.settings import ACCOUNT
-from tests.support.aws_services import wait_until as wait_for
 from tests.support.lake_home import LAKE, LakeHome
 
 pytestmark = pytest.mark.services
-wait_until = partial(wait_for, seconds=180)  # the home takes seconds; a busy machine more
 CSV = b"category_id,name,last_update\n1,Action,2006-02-15 04:46:27\n2,Animation,2006-02-15 04:46:27\n"
 EVENTS = 7000  # more than 1 MiB: Firehose need not wait for its 60 s
 EVENT = b'{"timestamp": "2026-11-20T11:59:55Z", "eventtype": "rent", "film_id": 12, "state": "Utah"}\n'
+
+
+def wait_until(reached: Callable[[], object], what: str = "the expected state") -> None:
+    """The home takes seconds; a busy machine more."""
+    waiting.wait_until(reached, 180, f"{what} was not reached")
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +37,8 @@ def client(home: LakeHome, outputs: dict[str, str]) -> Callable[[str, str], Any]
     """A client of a role, by component and service."""
 
     def make(component: str, service: str) -> Any:
-        return home.server.session(f"arn:aws:iam::{ACCOUNT}:role/{LAKE.role(component)}").client(service)
+        session: Any = home.server.session(f"arn:aws:iam::{ACCOUNT}:role/{LAKE.role(component)}")
+        return session.client(service)
 
     return make
 

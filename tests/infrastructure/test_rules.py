@@ -62,7 +62,7 @@ def test_the_command_prints_findings_and_says_so_by_its_exit_code(tmp_path: Path
 
     code, printed = run(str(NAIVE))
     assert code == 1
-    assert "DB-1 MySqlSecurityGroup: lets the whole world reach port 3306" in printed
+    assert "DB-1 MySqlSecurityGroup: is open to the world on port 3306" in printed
     assert run() == (0, f"0 findings by {len(RULES)} rules in {len(View.of_lake().resources)} resources\n")
     assert run(str(tmp_path / "none"))[0] == 2
 

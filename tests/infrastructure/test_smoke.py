@@ -10,7 +10,7 @@ import pytest
 from botocore.stub import Stubber
 
 from infrastructure import smoke
-from infrastructure.smoke import checked, smoke_test
+from infrastructure.smoke import run_checks, smoke_test
 from infrastructure.stack import DeployError, Json
 
 STUBS = dict[str, tuple[Any, Stubber]]
@@ -24,7 +24,7 @@ class Account:
 
     def __call__(self, service: str) -> Any:
         if service not in self.stubs:
-            client = boto3.client(
+            client = boto3.client(  # type: ignore[call-overload]  # the stubs know literal names only
                 service,
                 endpoint_url=f"https://{service}.eu-west-1.amazonaws.com",
                 region_name="eu-west-1",
@@ -40,12 +40,12 @@ class Account:
         self.stubs[service][1].add_response(operation, reply)
 
 
-def resource(logical: str, type_name: str, physical: str = "x") -> Json:
+def resource(logical: str, type_name: str, physical: str = "x") -> Any:
     return {"LogicalResourceId": logical, "ResourceType": type_name, "PhysicalResourceId": physical}
 
 
-def found(account: Account, *listed: Json) -> dict[str, str]:
-    return {one.what: one.wrong for one in checked(account, list(listed))}
+def found(account: Account, *listed: Any) -> dict[str, str]:
+    return {one.name: one.problem for one in run_checks(account, list(listed))}
 
 
 ENCRYPTED = {

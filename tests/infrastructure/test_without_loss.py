@@ -19,12 +19,12 @@ from datalake.names import LAMBDA_PREFIX
 from infrastructure import deploy as deployment
 from infrastructure import package, plan
 from infrastructure.cfn.template import parse_template
-from infrastructure.console import Console
+from infrastructure.command_line import Terminal
 from infrastructure.destroy import destroy
 from infrastructure.package import Artifact, Code, build_code
 from infrastructure.stack import Refused
 from local.engines import mysql
-from tests.support.aws_services import wait_until
+from local.engines.waiting import wait_until
 from tests.support.lake_home import LAKE, LakeHome, lake_home
 
 pytestmark = pytest.mark.services
@@ -51,12 +51,12 @@ class Deployed:
     before: dict[str, Any]
     lines: list[str]
 
-    def deploy(self, console: Console | None = None, allowed: tuple[str, ...] = (), **given: str) -> dict[str, str]:
+    def deploy(self, terminal: Terminal | None = None, allowed: tuple[str, ...] = (), **given: str) -> dict[str, str]:
         self.lines.clear()
         ca = mysql.ca_path(self.home.settings).read_text()
         parameters = {**package.parameters_of(LAKE.environment), "MySqlCa": ca, **given}
         return deployment.deploy(
-            LAKE, parameters, self.home.sakila, self.home.clients, self.lines.append, console, allowed
+            LAKE, parameters, self.home.sakila, self.home.clients, self.lines.append, terminal, allowed
         )
 
     def stack(self) -> dict[str, Any]:
@@ -223,7 +223,7 @@ def test_cloudformation_refuses_it_too_when_somebody_else_asks(deployed: Deploye
         Parameters=[{"ParameterKey": name, "UsePreviousValue": True} for name in changed["Parameters"]],
         Capabilities=deployment.CAPABILITIES,
     )
-    wait_until(lambda: not deployed.stack()["StackStatus"].endswith("_IN_PROGRESS"), what="the rollback")
+    wait_until(lambda: not deployed.stack()["StackStatus"].endswith("_IN_PROGRESS"), 60, "not rolled back")
     assert deployed.stack()["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
     events = cloudformation.describe_stack_events(StackName=LAKE.stack)["StackEvents"]
     refused = {one["LogicalResourceId"]: one["ResourceStatusReason"] for one in events if
@@ -290,7 +290,7 @@ def test_who_says_no_changes_nothing(deployed: Deployed, monkeypatch: pytest.Mon
     use(monkeypatch, changed)
     asked: list[str] = []
     with pytest.raises(Refused, match="Nothing was changed"):
-        deployed.deploy(Console(interactive=True, ask=lambda question: asked.append(question) or "n"))  # type: ignore[func-returns-value]
+        deployed.deploy(Terminal(interactive=True, ask=lambda question: asked.append(question) or "n"))  # type: ignore[func-returns-value]
     assert asked == [f"Update {LAKE.stack}? [y/N] "]
     assert any("CsvQueue" in line and "DelaySeconds" in line for line in deployed.lines)
     assert deployed.stack() == before
@@ -305,7 +305,7 @@ def test_nothing_is_left_after_destroy(deployed: Deployed) -> None:
         logs.create_log_group(logGroupName=group)
     lines: list[str] = []
     with pytest.raises(Refused):
-        destroy(LAKE, home.clients, lines.append, Console())
+        destroy(LAKE, home.clients, lines.append, Terminal())
     destroy(LAKE, home.clients, lines.append)
     assert any("RetainData is false" in line for line in lines)
     assert [one["logGroupName"] for one in logs.describe_log_groups()["logGroups"]] == [others]
@@ -324,4 +324,4 @@ def test_nothing_is_left_after_destroy(deployed: Deployed) -> None:
         cursor.execute("SHOW DATABASES LIKE 'sakila'")
         assert cursor.fetchall() == ()
     destroy(LAKE, home.clients, lines.append)
-    assert lines[-1] == f"{LAKE.stack} is not there"
+    assert lines[-1] == f"{LAKE.stack} does not exist"

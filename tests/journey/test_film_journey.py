@@ -9,17 +9,21 @@ import json
 import os
 import re
 import signal
-import time
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pymysql
 import pytest
 
 from datalake.names import Lake
+from local.engines.waiting import wait_until
 from local.settings import ENVIRONMENT, SUFFIX
 from tests.support.own_home import Home
+
+if TYPE_CHECKING:
+    from mypy_boto3_athena.type_defs import QueryExecutionStatusTypeDef
+    from mypy_boto3_dms.type_defs import FilterTypeDef, ReplicationTaskTypeDef
 
 pytestmark = pytest.mark.journey
 LAKE = Lake(ENVIRONMENT, SUFFIX)
@@ -59,14 +63,12 @@ def query(session: boto3.Session, sql: str) -> list[list[str | None]]:
     started = athena.start_query_execution(
         QueryString=sql, WorkGroup=LAKE.workgroup, QueryExecutionContext={"Database": "curated"}
     )["QueryExecutionId"]
-    deadline = time.monotonic() + 60
-    while True:
-        status = athena.get_query_execution(QueryExecutionId=started)["QueryExecution"]["Status"]
-        if status["State"] in ("SUCCEEDED", "FAILED", "CANCELLED"):
-            break
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    assert status["State"] == "SUCCEEDED", status
+
+    def status() -> QueryExecutionStatusTypeDef:
+        return athena.get_query_execution(QueryExecutionId=started)["QueryExecution"]["Status"]
+
+    wait_until(lambda: status()["State"] in ("SUCCEEDED", "FAILED", "CANCELLED"), 60, f"{sql} has not ended")
+    assert status()["State"] == "SUCCEEDED", status()
     pages = athena.get_paginator("get_query_results").paginate(QueryExecutionId=started)
     rows = [[c.get("VarCharValue") for c in r["Data"]] for page in pages for r in page["ResultSet"]["Rows"]]
     return rows[1:]
@@ -166,25 +168,28 @@ def test_awswrangler_reads_in_all_three_modes(session: boto3.Session) -> None:
 
 def test_replication_again_gives_the_same_counts(session: boto3.Session) -> None:
     dms = session.client("dms")
-    only = [{"Name": "replication-task-id", "Values": [LAKE.dms_task]}]
-    arn = str(dms.describe_replication_tasks(Filters=only)["ReplicationTasks"][0]["ReplicationTaskArn"])
+
+    def task() -> ReplicationTaskTypeDef:
+        only: list[FilterTypeDef] = [{"Name": "replication-task-id", "Values": [LAKE.dms_task]}]
+        return dms.describe_replication_tasks(Filters=only)["ReplicationTasks"][0]
+
+    arn = task()["ReplicationTaskArn"]
 
     def rows() -> dict[str, int]:
         found = dms.describe_table_statistics(ReplicationTaskArn=arn)["TableStatistics"]
         return {t["TableName"]: t["FullLoadRows"] for t in found}
 
-    def task() -> dict[str, Any]:
-        return dict(dms.describe_replication_tasks(Filters=only)["ReplicationTasks"][0])
-
     before, since = rows(), task()["ReplicationTaskStats"]["StartDate"]
     assert len(before) == 16
     assert before["film"] == 1000
     dms.start_replication_task(ReplicationTaskArn=arn, StartReplicationTaskType="reload-target")
-    deadline = time.monotonic() + 60
-    while (now := task())["Status"] != "stopped" or now["ReplicationTaskStats"]["StartDate"] <= since:
-        assert time.monotonic() < deadline, now
-        time.sleep(0.2)
-    assert now["StopReason"] == "Stop Reason FULL_LOAD_ONLY_FINISHED"
+
+    def loaded_again() -> bool:
+        now = task()
+        return now["Status"] == "stopped" and now["ReplicationTaskStats"]["StartDate"] > since
+
+    wait_until(loaded_again, 60, "the second load has not ended")
+    assert task()["StopReason"] == "Stop Reason FULL_LOAD_ONLY_FINISHED"
     assert rows() == before
 
 

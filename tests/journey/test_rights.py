@@ -1,13 +1,12 @@
-"""People at their work under the lake's roles; then what all of the journey was allowed is compared with used.json.
+"""What people do under the lake's roles; then all calls of the journey are compared with used_grants.json.
 
-Runs after the other files of the journey, whose calls it judges, too.
+Runs after the other files of the journey, because it also checks their calls.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
@@ -15,12 +14,15 @@ import pytest
 from datalake.names import Lake
 from datalake.tables import FILM_CATEGORY, LANDED_EVENTS, SAKILA, STREAMING_FILMS
 from infrastructure.cfn.template import parse_template
-from infrastructure.iam import decisions, unproven, used
+from infrastructure.iam import decisions, unproven_grants, used_grants
 from infrastructure.iam.grants import granted
 from infrastructure.package import render_template
+from local.engines.waiting import wait_until
 from local.settings import ACCOUNT, DEVELOPER, ENVIRONMENT, ROOT_ACCESS_KEY, SUFFIX
-from tests.support.aws_services import wait_until
 from tests.support.own_home import Home
+
+if TYPE_CHECKING:
+    from mypy_boto3_athena import AthenaClient
 
 pytestmark = pytest.mark.journey
 LAKE = Lake(ENVIRONMENT, SUFFIX)
@@ -45,20 +47,18 @@ def reader(request: pytest.FixtureRequest, roles: Roles) -> boto3.Session:
     return roles(request.param)
 
 
-def finished(athena: Any, query: str) -> dict[str, Any]:
-    deadline = time.monotonic() + 60
-    while True:
-        found: dict[str, Any] = athena.get_query_execution(QueryExecutionId=query)["QueryExecution"]
-        if found["Status"]["State"] in ("SUCCEEDED", "FAILED", "CANCELLED"):
-            return found
-        assert time.monotonic() < deadline, found
-        time.sleep(0.1)
+def started(athena: AthenaClient, sql: str) -> str:
+    return athena.start_query_execution(
+        QueryString=sql, WorkGroup=LAKE.workgroup, QueryExecutionContext={"Database": "curated"}
+    )["QueryExecutionId"]
 
 
-def started(athena: Any, sql: str) -> str:
-    context = {"Database": "curated"}
-    reply = athena.start_query_execution(QueryString=sql, WorkGroup=LAKE.workgroup, QueryExecutionContext=context)
-    return str(reply["QueryExecutionId"])
+def final_state(athena: AthenaClient, query: str) -> str:
+    def state() -> str | None:
+        found = athena.get_query_execution(QueryExecutionId=query)["QueryExecution"]["Status"]["State"]
+        return found if found in ("SUCCEEDED", "FAILED", "CANCELLED") else None
+
+    return wait_until(state, 60, f"query {query} has not ended") or ""
 
 
 def test_browses_the_workgroup_and_the_catalog(reader: boto3.Session) -> None:
@@ -69,14 +69,16 @@ def test_browses_the_workgroup_and_the_catalog(reader: boto3.Session) -> None:
     assert athena.list_engine_versions()["EngineVersions"]
     [catalog] = athena.list_data_catalogs()["DataCatalogsSummary"]
     assert athena.get_data_catalog(Name=catalog["CatalogName"])["DataCatalog"]["Type"] == "GLUE"
-    named = {"CatalogName": catalog["CatalogName"]}
-    databases = {database["Name"] for database in athena.list_databases(**named)["DatabaseList"]}
+    catalog_name = catalog["CatalogName"]
+    databases = {database["Name"] for database in athena.list_databases(CatalogName=catalog_name)["DatabaseList"]}
     assert databases == {database["Name"] for database in glue.get_databases()["DatabaseList"]} >= {"sakila", "curated"}
-    assert athena.get_database(**named, DatabaseName="curated")["Database"]["Name"] == "curated"
+    assert athena.get_database(CatalogName=catalog_name, DatabaseName="curated")["Database"]["Name"] == "curated"
     assert glue.get_database(Name="landing")["Database"]["Name"] == "landing"
-    listed = athena.list_table_metadata(**named, DatabaseName="sakila")["TableMetadataList"]
+    listed = athena.list_table_metadata(CatalogName=catalog_name, DatabaseName="sakila")["TableMetadataList"]
     assert {table["Name"] for table in listed} == SAKILA.keys()
-    found = athena.get_table_metadata(**named, DatabaseName="curated", TableName=STREAMING_FILMS.name)["TableMetadata"]
+    found = athena.get_table_metadata(CatalogName=catalog_name, DatabaseName="curated", TableName=STREAMING_FILMS.name)[
+        "TableMetadata"
+    ]
     assert [column["Name"] for column in found["Columns"]] == [column.name for column in STREAMING_FILMS.columns]
     for database, table in (("sakila", "film"), ("landing", "streaming"), ("curated", FILM_CATEGORY.name)):
         assert table in {one["Name"] for one in glue.get_tables(DatabaseName=database)["TableList"]}
@@ -84,12 +86,14 @@ def test_browses_the_workgroup_and_the_catalog(reader: boto3.Session) -> None:
 
 
 def test_finds_the_months_of_the_events(reader: boto3.Session) -> None:
-    glue, where = reader.client("glue"), {"DatabaseName": "landing", "TableName": "streaming"}
-    months = glue.get_partitions(**where)["Partitions"]
+    glue, database, table = reader.client("glue"), "landing", "streaming"
+    months = glue.get_partitions(DatabaseName=database, TableName=table)["Partitions"]
     assert months
     values = months[0]["Values"]
-    alone = glue.get_partition(**where, PartitionValues=values)["Partition"]
-    [again] = glue.batch_get_partition(**where, PartitionsToGet=[{"Values": values}])["Partitions"]
+    alone = glue.get_partition(DatabaseName=database, TableName=table, PartitionValues=values)["Partition"]
+    [again] = glue.batch_get_partition(DatabaseName=database, TableName=table, PartitionsToGet=[{"Values": values}])[
+        "Partitions"
+    ]
     location = f"s3://{LAKE.landing_bucket}/streaming/{'/'.join(values)}"
     assert {one["StorageDescriptor"]["Location"].rstrip("/") for one in (months[0], alone, again)} == {location}
 
@@ -131,7 +135,7 @@ def test_prepares_statements(reader: boto3.Session) -> None:
     found = athena.batch_get_prepared_statement(PreparedStatementNames=[name], WorkGroup=LAKE.workgroup)
     assert found["PreparedStatements"][0]["QueryStatement"] == sql
     query = started(athena, f"execute {name} using 'Comedy'")
-    assert finished(athena, query)["Status"]["State"] == "SUCCEEDED"
+    assert final_state(athena, query) == "SUCCEEDED"
     rows = athena.get_query_results(QueryExecutionId=query)["ResultSet"]["Rows"]
     assert int(rows[1]["Data"][0]["VarCharValue"]) > 0
     wr.athena.delete_prepared_statement(name, LAKE.workgroup, boto3_session=reader)
@@ -145,7 +149,7 @@ def test_looks_at_saved_queries_and_at_what_ran(reader: boto3.Session) -> None:
     one = athena.get_named_query(NamedQueryId=saved[0]["NamedQueryId"])["NamedQuery"]
     assert one["QueryString"] == saved[0]["QueryString"]
     query = started(athena, "select count(*) from film_category")
-    assert finished(athena, query)["Status"]["State"] == "SUCCEEDED"
+    assert final_state(athena, query) == "SUCCEEDED"
     assert query in athena.list_query_executions(WorkGroup=LAKE.workgroup)["QueryExecutionIds"]
     [again] = athena.batch_get_query_execution(QueryExecutionIds=[query])["QueryExecutions"]
     assert again["Status"]["State"] == "SUCCEEDED"
@@ -159,7 +163,7 @@ def test_stops_a_query_that_takes_too_long(roles: Roles, component: str) -> None
     athena = roles(component).client("athena")
     query = started(athena, "select count(*) from streaming_films a, streaming_films b, streaming_films c")
     athena.stop_query_execution(QueryExecutionId=query)
-    assert finished(athena, query)["Status"]["State"] == "CANCELLED"
+    assert final_state(athena, query) == "CANCELLED"
 
 
 def test_reads_objects_of_every_zone(reader: boto3.Session) -> None:
@@ -186,7 +190,7 @@ def test_the_operator_starts_and_stops_jobs(roles: Roles, job: str) -> None:
     def state() -> str:
         return str(glue.get_job_run(JobName=job, RunId=run)["JobRun"]["JobRunState"])
 
-    wait_until(lambda: state() == "STOPPED", 60, "the end of the run")
+    wait_until(lambda: state() == "STOPPED", 60, "the run has not stopped")
 
 
 def test_the_operator_crawls_again_what_is_known(roles: Roles) -> None:
@@ -201,10 +205,10 @@ def test_the_operator_crawls_again_what_is_known(roles: Roles) -> None:
         crawler = glue.get_crawler(Name=LAKE.crawler)["Crawler"]
         return crawler["LastCrawl"]["StartTime"] if crawler["State"] == "READY" else None
 
-    wait_until(lambda: last_start() is not None, 120, "the end of a crawl that Airflow began")
+    wait_until(lambda: last_start() is not None, 120, "a crawl that Airflow began has not ended")
     before, started_before = columns(), last_start()
     glue.start_crawler(Name=LAKE.crawler)
-    wait_until(lambda: last_start() not in (None, started_before), 120, "the end of the crawl")
+    wait_until(lambda: last_start() not in (None, started_before), 120, "the crawl has not ended")
     assert glue.get_crawler(Name=LAKE.crawler)["Crawler"]["LastCrawl"]["Status"] == "SUCCEEDED"
     assert columns() >= before
 
@@ -221,10 +225,10 @@ def test_the_developer_is_an_operator() -> None:
 def test_what_the_journey_used_is_what_is_written_down(home: Home) -> None:
     made = decisions.calls(decisions.read([home.settings.calls]))
     assert [call for call in sorted(made) if not call.allowed] == [], "denied"
-    found = used.uses(granted(parse_template(render_template())), made).keys()
-    written = used.read()
+    found = used_grants.uses(granted(parse_template(render_template())), made).keys()
+    written = used_grants.read()
     # a journey may by chance need what no test needs on purpose: Iceberg cleans up after a commit that was refused
-    by_chance = {grant for group in unproven.read() if group.enforced for grant in group.grants}
+    by_chance = {grant for group in unproven_grants.read() if group.enforced for grant in group.grants}
     unwritten = found - {use.grant for use in written} - by_chance
-    assert sorted(unwritten) == [], "used, but not in used.json: infrastructure.iam.decisions"
+    assert sorted(unwritten) == [], "used, but not in used_grants.json: infrastructure.iam.decisions"
     assert sorted({use.grant for use in written if "journey" in use.tiers} - found) == [], "not used by this run"

@@ -7,9 +7,9 @@ that are named here as its store, and nowhere else.
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import pytest
 from datalake.names import Lake
 from local.commands.airflow_api import FINISHED, AirflowApi
 from local.engines import postgres
+from local.engines.waiting import wait_until
 from local.environment import endpoints
 from local.settings import ENVIRONMENT, ROOT_ACCESS_KEY, SUFFIX, Settings
 from tests.dags.conftest import DAG_IDS
@@ -27,6 +28,7 @@ from tests.support.own_home import Home
 
 pytestmark = pytest.mark.journey
 LAKE = Lake(ENVIRONMENT, SUFFIX)
+WAIT_SECONDS = 300
 CANARY = "c4nary/+%in?MySql&s=password"  # of kinds that URLs and base64 write differently
 SECRETS_MANAGER = "data/emulator/state/secretsmanager.json"  # where the emulator keeps what Secrets Manager holds
 CONNECTION = {
@@ -43,7 +45,7 @@ def api(home: Home) -> AirflowApi:
 
 
 def root(settings: Settings, service: str) -> Any:
-    return boto3.client(
+    return boto3.client(  # type: ignore[call-overload]  # the stubs know literal names only
         service,
         endpoint_url=settings.emulator_url,
         region_name=endpoints(settings)["AWS_REGION"],
@@ -65,13 +67,6 @@ def canary_as_password(settings: Settings) -> Iterator[None]:
         secrets.put_secret_value(SecretId=LAKE.mysql_secret, SecretString=before)
 
 
-def wait(what: str, reached: Callable[[], bool], seconds: float = 300) -> None:
-    deadline = time.monotonic() + seconds
-    while not reached():
-        assert time.monotonic() < deadline, what
-        time.sleep(1)
-
-
 def refused(api: AirflowApi, dag_id: str, task_id: str) -> None:
     """Run a DAG until MySQL has refused the task's login once; then end the run."""
     run = api.trigger(dag_id)
@@ -80,7 +75,7 @@ def refused(api: AirflowApi, dag_id: str, task_id: str) -> None:
     def tried() -> bool:
         return bool(api.get(f"{path}/taskInstances/{task_id}")["state"] in ("up_for_retry", "failed"))
 
-    wait(f"{dag_id}.{task_id} was not refused", tried)
+    wait_until(tried, WAIT_SECONDS, f"{dag_id}.{task_id} was not refused", pause=1)
     log = api.get(f"{path}/taskInstances/{task_id}/logs/1", full_content=True)
     assert "Access denied for user" in json.dumps(log), "MySQL was to refuse the canary"
     api.client.patch(f"/api/v2{path}", json={"state": "failed"}).raise_for_status()
@@ -90,7 +85,8 @@ def ended(api: AirflowApi, dag_id: str, **body: Any) -> None:
     """Run a DAG to its end, good or bad."""
     api.unpause(dag_id)
     run = api.trigger(dag_id, **body)
-    wait(f"{dag_id} has not ended", lambda: api.get(f"/dags/{dag_id}/dagRuns/{run}")["state"] in FINISHED)
+    state = partial(api.get, f"/dags/{dag_id}/dagRuns/{run}")
+    wait_until(lambda: state()["state"] in FINISHED, WAIT_SECONDS, f"{dag_id} has not ended", pause=1)
 
 
 def stored(home: Home) -> dict[str, tuple[str, set[str]]]:

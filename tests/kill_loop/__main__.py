@@ -24,8 +24,8 @@ import boto3
 
 from datalake.names import Lake
 from local.settings import ROOT
-from oracle import clean
-from oracle.lake import verdict
+from oracle import clean_zone
+from oracle.recount import verdict
 from oracle.model import FAULTS
 from tests.kill_loop import reruns
 from tests.kill_loop.killer import Killer
@@ -84,8 +84,8 @@ def loop(home: Home, given: argparse.Namespace, say: Callable[[str], None]) -> R
     minutes = (time.monotonic() - began) / 60
     acknowledged = workload.acknowledged()
     with connect(workload.exported) as mysql:
-        judged = verdict(session, lake.landing_bucket, films=clean.films(mysql), ledger=acknowledged)
-        replicated = clean.verdict(session, lake.clean_bucket, mysql)
+        judged = verdict(session, lake.landing_bucket, films=clean_zone.films(mysql), ledger=acknowledged)
+        replicated = clean_zone.verdict(session, lake.clean_bucket, mysql)
     say(str(judged))
     say(f"clean zone: {replicated}")
     for finding in seen["findings"]:

@@ -10,7 +10,7 @@ import pytest
 
 from datalake_spark.landed_lines import CONTENT
 from datalake_spark.redelivery import COPY, judge, shared_copies
-from oracle.judge import expect
+from oracle.expectation import expect
 from oracle.lines import read
 from oracle.model import Enriched
 from tests.oracle.worlds import body, event, identity, key

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from oracle import comparison
-from oracle.judge import expect
+from oracle.expectation import expect
 from oracle.model import Actual, Enriched, Film, Verdict
 from oracle.tables import schema
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from infrastructure.cfn.stack_policy import denial, parse, without
+from infrastructure.cfn.stack_policy import denial, parse, without_denials
 
 ALL = {"Effect": "Allow", "Principal": "*", "Action": "Update:*", "Resource": "*"}
 
@@ -65,11 +65,11 @@ def test_a_denial_is_worded_as_cloudformation_words_it() -> None:
 )
 def test_lifting_a_denial_spares_the_others(statement: dict[str, Any]) -> None:
     policy = {"Statement": [ALL, statement]}
-    lifted = parse(json.dumps(without(policy, ["Db"])))
+    lifted = parse(json.dumps(without_denials(policy, ["Db"])))
     assert denial(policy, "Db", "T", "Update:Delete")
     assert denial(lifted, "Db", "T", "Update:Delete") is None
     assert bool(denial(lifted, "Other", "T", "Update:Delete")) is bool(denial(policy, "Other", "T", "Update:Delete"))
-    assert without(policy, []) == policy
+    assert without_denials(policy, []) == policy
 
 
 @pytest.mark.parametrize(

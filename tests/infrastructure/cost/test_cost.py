@@ -66,7 +66,7 @@ def test_the_parameters_that_the_levers_name_are_those_of_the_template() -> None
 
 @pytest.mark.parametrize("load", [TEN, THOUSAND], ids=lambda load: load.name)
 def test_joined_records_lower_firehose_and_nothing_else(load: Load) -> None:
-    [lever] = (one for one in LOAD_LEVERS if one.load == load and "events_per_record" in one.habits)
+    [lever] = (one for one in LOAD_LEVERS if one.load == load and "events_per_record" in one.usage)
     before, after = lever.usd()
     assert before - after == pytest.approx(by_group(estimate("dev", load))["Firehose"] * 25 / 26)
 
@@ -110,8 +110,8 @@ def test_the_picture_can_be_read_in_light_and_in_dark() -> None:
     svg = draw(TITLE, bars())
     light, dark = (dict(re.findall(r"\.(\w+)\{fill:(#\w{6})", part)) for part in svg.split("@media")[:2])
     for mode in (light, dark):
-        assert contrast(mode["ground"], mode["text"]) > 7
-        assert contrast(mode["ground"], mode["quiet"]) > 4.5
+        assert contrast(mode["background"], mode["text"]) > 7
+        assert contrast(mode["background"], mode["quiet"]) > 4.5
     for name in NAMES:
         assert contrast(*COLOURS[name]) >= 4.5, name
 

@@ -66,22 +66,24 @@ def test_the_pool_is_the_dags_own() -> None:
 
 @pytest.mark.parametrize("status", [200, 409])
 def test_the_pool_is_made_once(status: int) -> None:
-    with Stubber(boto3.client("mwaa", region_name="us-east-1")) as stub:
+    client = boto3.client("mwaa", region_name="us-east-1")
+    with Stubber(client) as stub:
         if status == 200:
             stub.add_response("invoke_rest_api", {"RestApiStatusCode": 201}, _request())
         else:
             stub.add_client_error(
                 "invoke_rest_api", "RestApiClientException", modeled_fields={"RestApiStatusCode": status}
             )
-        publish.make_pool(stub.client, LAKE.mwaa_environment)
+        publish.make_pool(client, LAKE.mwaa_environment)
         stub.assert_no_pending_responses()
 
 
 def test_a_pool_that_cannot_be_made_is_an_error() -> None:
-    with Stubber(boto3.client("mwaa", region_name="us-east-1")) as stub:
+    client = boto3.client("mwaa", region_name="us-east-1")
+    with Stubber(client) as stub:
         stub.add_client_error("invoke_rest_api", "RestApiClientException", modeled_fields={"RestApiStatusCode": 403})
-        with pytest.raises(stub.client.exceptions.RestApiClientException):
-            publish.make_pool(stub.client, LAKE.mwaa_environment)
+        with pytest.raises(client.exceptions.RestApiClientException):
+            publish.make_pool(client, LAKE.mwaa_environment)
 
 
 def _request() -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from oracle.comparison import FILM_ROW, row_hash
-from oracle.judge import expect
+from oracle.expectation import expect
 from oracle.model import FAULTS, Enriched, Verdict
 from tests.oracle.worlds import FILMS, NOON, World, body, event, identity, key
 
@@ -189,7 +189,7 @@ def delete_from_landing(world: World) -> None:
         (
             count_a_redelivery,
             {"doubled": 1, "misplaced": 1},
-            f"event {identity(1)} is counted in {FIRST}, too: {SECOND}",
+            f"event {identity(1)} is also counted in {FIRST}: {SECOND}",
         ),
         (keep_in_both, {"doubled": 1, "misplaced": 1}, f"in both tables: {FIRST} line 1"),
         (move_partition, {"misplaced": 1}, f"in partition 2026-12: {SECOND} line 2"),
@@ -198,7 +198,7 @@ def delete_from_landing(world: World) -> None:
         (change("films", 2, state=None, event_id=None), {"wrong": 2}, "state is None, must be 'Utah'"),
         (change("quarantine", 4, reason="late"), {"wrong": 1}, "reason is 'late', must be 'not JSON'"),
         (change("quarantine", 4, raw="{hal"), {"wrong": 1}, f"raw is not what landed: {FIRST} line 4"),
-        (invent_a_line, {"wrong": 1, "doubled": 1}, f"was never there: {FIRST} line 5"),
+        (invent_a_line, {"wrong": 1, "doubled": 1}, f"never landed: {FIRST} line 5"),
         (miscount, {"unreconciled": 1}, f"enriched is 4, must be 3: {FIRST}"),
         (forget_to_reconcile, {"unreconciled": 1}, f"no row in streaming_reconciliation: {SECOND}"),
         (newer_wrong_count, {"unreconciled": 2}, f"duplicates is 0, must be 1: {SECOND}"),
@@ -206,7 +206,7 @@ def delete_from_landing(world: World) -> None:
         (
             delete_from_landing,
             {"gone": 1, "misplaced": 1, "unreconciled": 2},
-            f"5 rows of an object that is not landed: {FIRST}",
+            f"5 rows of an object that is not in landing: {FIRST}",
         ),
     ],
 )

@@ -12,8 +12,8 @@ from datalake.names import LANDING, Lake
 from datalake.tables import STREAMING_FILMS
 from datalake_spark import iceberg
 from oracle.__main__ import main
-from oracle.lake import Recount, verdict
 from oracle.model import Verdict
+from oracle.recount import Recount, verdict
 from tests.glue.lake import TestLake, at, event, key, lines
 
 pytestmark = pytest.mark.spark
@@ -69,18 +69,18 @@ def test_what_the_job_wrote_is_as_the_oracle_says_and_stays_so_when_rebuilt(
     late = lake.land(NIGHT + timedelta(hours=2), event(NIGHT))
     assert [(one.what, one.source_file) for one in judged(lake).lost] == [("nowhere, must be in streaming_films", late)]
     assert verify() == 0
-    assert "not taken yet" in capsys.readouterr().out
+    assert "not processed yet" in capsys.readouterr().out
     recount = Recount(boto3.Session(), lake.landing, running=True)
-    recount._swept = datetime.now(UTC) + timedelta(hours=1)
+    recount._last_swept = datetime.now(UTC) + timedelta(hours=1)
     assert len(recount.verdict("2026-11").lost) == 1
 
-    # A film of an older catalogue is told apart from a wrong one.
+    # A row with an older film_category is not counted as wrong.
     lake.set_films([1])
     lake.spark.sql(f"DELETE FROM {iceberg.identifier(STREAMING_FILMS)} WHERE film_id_streaming = 999")
     assert verify() == 1
     out = capsys.readouterr().out
     assert "torn: 2 of 3 lines are there" in out
-    assert [line.split()[-2] for line in out.splitlines() if "of an older catalogue" in line] == ["1"]
+    assert [line.split()[-2] for line in out.splitlines() if "of an older film_category" in line] == ["1"]
     lake.s3.delete_object(Bucket=lake.landing, Key=late)
     for gone in lake.s3.list_objects_v2(Bucket=lake.landing, Prefix="streaming/2026/10/")["Contents"]:
         lake.s3.delete_object(Bucket=lake.landing, Key=gone["Key"])

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from local.settings import REGION, ROOT_ACCESS_KEY
-from oracle import clean
+from oracle import clean_zone
 from tests.support.aws_services import Emulator
 from tests.support.mariadb import mariadb
 
@@ -111,11 +111,11 @@ def test_each_fault_of_the_clean_zone_is_found_and_named(
     publish(emulator.client("s3"), rows)
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("AWS_ENDPOINT_URL", emulator.settings.emulator_url)
-        found = clean.verdict(session, BUCKET, mysql)
+        found = clean_zone.verdict(session, BUCKET, mysql)
     assert found.ok == (plant is None), str(found)
     assert not fault or getattr(found, fault)
     assert example in str(found)
 
 
 def test_a_zone_that_was_never_looked_at_is_not_right() -> None:
-    assert not clean.CleanVerdict().ok
+    assert not clean_zone.CleanVerdict().ok

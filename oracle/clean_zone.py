@@ -1,6 +1,6 @@
-"""The clean zone beside MySQL: every table, row and cell of ``sakila``, in any order.
+"""Compares the clean zone with MySQL: every table, row and value of ``sakila``, in any order.
 
-Tables, columns and keys are those that MySQL itself names; ``address.location`` is replicated nowhere.
+Tables, columns and keys come from MySQL itself. ``address.location`` is not replicated.
 """
 
 from __future__ import annotations
@@ -10,13 +10,16 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pyarrow.parquet as pq
 from pymysql.connections import Connection
 
 from oracle.model import EXAMPLES, Film
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 SCHEMA = "sakila"
 NOT_REPLICATED = {("address", "location")}
@@ -40,16 +43,16 @@ _FILMS = """
 
 @dataclass
 class CleanVerdict:
-    """Rows of each table in MySQL, and what was found; a finding names table, key and column."""
+    """The number of rows of each table in MySQL, and the findings; each names table, key and column."""
 
     rows: dict[str, int] = field(default_factory=dict)
-    lost: list[str] = field(default_factory=list)  # a row of MySQL that the clean zone lacks
-    doubled: list[str] = field(default_factory=list)  # a row that it has more often than MySQL
-    wrong: list[str] = field(default_factory=list)  # a cell or column that differs, a row that MySQL has not
+    lost: list[str] = field(default_factory=list)  # rows of MySQL that are not in the clean zone
+    doubled: list[str] = field(default_factory=list)  # rows that the clean zone has more often than MySQL
+    wrong: list[str] = field(default_factory=list)  # values or columns that differ, rows that MySQL does not have
 
     @property
     def ok(self) -> bool:
-        """Whether nothing was found, in at least one table."""
+        """Whether there are no findings and at least one table."""
         return bool(self.rows) and not (self.lost or self.doubled or self.wrong)
 
     def __str__(self) -> str:
@@ -64,9 +67,9 @@ class CleanVerdict:
 
 
 def verdict(session: boto3.Session, clean_bucket: str, connection: Connection[Any]) -> CleanVerdict:
-    """Hold every Parquet object under ``sakila/`` against MySQL as it is now.
+    """Compare every Parquet object under ``sakila/`` with MySQL as it is now.
 
-    ``connection`` must give strings as utf8mb4; it is set to UTC, as the lake stores times.
+    ``connection`` must use utf8mb4; its time zone is set to UTC, in which the lake stores times.
     """
     found = CleanVerdict()
     s3 = session.client("s3")
@@ -79,8 +82,8 @@ def verdict(session: boto3.Session, clean_bucket: str, connection: Connection[An
                 tables.setdefault(table, {})[column] = bool(is_key)
         for table, columns in tables.items():
             listed = ", ".join(f"`{column}`" for column in columns)
-            cursor.execute(f"SELECT {listed} FROM `{SCHEMA}`.`{table}`")  # noqa: S608 - names MySQL gave
-            rows = [tuple(map(_plain, row)) for row in cursor.fetchall()]
+            cursor.execute(f"SELECT {listed} FROM `{SCHEMA}`.`{table}`")  # noqa: S608 - names from MySQL
+            rows = [tuple(map(_as_timestamp, row)) for row in cursor.fetchall()]
             keys = [n for n, is_key in enumerate(columns.values()) if is_key] or list(range(len(columns)))
             compare_rows(found, table, list(columns), keys, rows, _clean_rows(found, s3, clean_bucket, table, columns))
     connection.rollback()
@@ -95,7 +98,7 @@ def compare_rows(
     rows: Sequence[tuple[Any, ...]],
     clean: Iterable[tuple[Any, ...]],
 ) -> None:
-    """Add to ``found`` how the clean rows of a table differ from MySQL's; ``keys``: places of the key's columns."""
+    """Add differences between a table's clean rows and MySQL's to ``found``; ``keys``: indexes of the key columns."""
 
     def name(key: tuple[Any, ...]) -> str:
         return f"{table} {', '.join(f'{columns[n]}={value!r}' for n, value in zip(keys, key, strict=True))}"
@@ -119,16 +122,16 @@ def compare_rows(
 
 
 def films(connection: Connection[Any]) -> dict[int, Film]:
-    """What curated.film_category must hold, from MySQL itself, by film_id."""
+    """The rows that curated.film_category must have, from MySQL itself, by film_id."""
     with connection.cursor() as cursor:
         cursor.execute(_FILMS)
         return {row[0]: Film(*row) for row in cursor.fetchall()}
 
 
 def _clean_rows(
-    found: CleanVerdict, s3: Any, bucket: str, table: str, columns: Iterable[str]
+    found: CleanVerdict, s3: S3Client, bucket: str, table: str, columns: Iterable[str]
 ) -> Iterable[tuple[Any, ...]]:
-    """Rows of all Parquet objects of a table, in MySQL's order of columns."""
+    """Rows of all Parquet objects of a table, with columns in MySQL's order."""
     wanted = list(columns)
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{SCHEMA}/{table}/"):
         for entry in page.get("Contents", []):
@@ -140,11 +143,11 @@ def _clean_rows(
                 continue
             for batch in read.iter_batches():
                 values = [batch.column(name).to_pylist() for name in wanted]
-                yield from (tuple(map(_plain, row)) for row in zip(*values, strict=True))
+                yield from (tuple(map(_as_timestamp, row)) for row in zip(*values, strict=True))
 
 
-def _plain(value: Any) -> Any:
-    """A date is a time at midnight, as in the clean zone's declared types."""
+def _as_timestamp(value: Any) -> Any:
+    """Convert a date to a time at midnight: the clean zone declares dates as timestamps."""
     if isinstance(value, date) and not isinstance(value, datetime):
         return datetime(value.year, value.month, value.day)  # noqa: DTZ001 - MySQL's DATETIME has no zone
     return value

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
 
 from datalake.names import Lake
 from infrastructure import deploy, destroy
-from infrastructure.console import Console
+from infrastructure.command_line import Terminal
 from infrastructure.cost.prices import read_prices
 from infrastructure.package import ROOT
 from infrastructure.stack import Refused
@@ -21,12 +22,12 @@ from infrastructure.stack import Refused
 )
 def test_only_yes_is_yes(answer: str, agreed: bool) -> None:
     asked: list[str] = []
-    console = Console(interactive=True, ask=lambda question: asked.append(question) or answer)  # type: ignore[func-returns-value]
+    terminal = Terminal(interactive=True, ask=lambda question: asked.append(question) or answer)  # type: ignore[func-returns-value]
     if agreed:
-        console.confirm("Update s?")
+        terminal.confirm("Update s?")
     else:
         with pytest.raises(Refused, match="Nothing was changed"):
-            console.confirm("Update s?")
+            terminal.confirm("Update s?")
     assert asked == ["Update s? [y/N] "]
 
 
@@ -34,9 +35,9 @@ def test_yes_beforehand_asks_nobody_and_without_it_nobody_is_no() -> None:
     def ask(_: str) -> str:
         raise AssertionError("asked")
 
-    Console(yes=True, interactive=True, ask=ask).confirm("Update s?")
+    Terminal(yes=True, interactive=True, ask=ask).confirm("Update s?")
     with pytest.raises(Refused, match=r"--yes \(make: YES=1\)"):
-        Console(ask=ask).confirm("Update s?")
+        Terminal(ask=ask).confirm("Update s?")
 
 
 @pytest.fixture
@@ -72,16 +73,16 @@ def test_the_makefile_hands_its_variables_on() -> None:
 
 
 def test_what_stays_after_a_removal_is_listed_with_its_price() -> None:
-    listed = [
+    listed: list[Any] = [
         {"LogicalResourceId": name, "ResourceType": type_name, "PhysicalResourceId": f"the-{name}"}
         for name, type_name in (("Key", "AWS::KMS::Key"), ("MySql", "AWS::RDS::DBInstance"), ("Q", "AWS::SQS::Queue"))
     ]
-    kept = list(destroy._announced(Lake("prod", "1"), listed, keeps=True))
-    assert "  stays  Key: the-Key, billed for the key: 1 USD a month by the list price of us-east-1" in kept
-    assert "  stays  MySql: the-MySql, billed for its last snapshot by the GB-month" in kept
-    assert "  goes     1 AWS::SQS::Queue" in kept
+    kept = list(destroy._announcement(Lake("prod", "1"), listed, keeps=True))
+    assert "  kept     Key: the-Key, billed for the key: 1 USD a month by the list price of us-east-1" in kept
+    assert "  kept     MySql: the-MySql, billed for its last snapshot by the GB-month" in kept
+    assert "  deleted    1 AWS::SQS::Queue" in kept
     assert "s3://sakila-streams-prod-artifacts-1 too" in kept[-1]
-    gone = list(destroy._announced(Lake("dev", "1"), listed, keeps=False))
-    assert "  GOES   Key: the-Key, with what it holds" in gone
-    assert "There is no way back" in gone[-1]
+    gone = list(destroy._announcement(Lake("dev", "1"), listed, keeps=False))
+    assert "  DELETED  Key: the-Key, with its content" in gone
+    assert "This cannot be undone" in gone[-1]
     assert {type_name for _, type_name in destroy.BILLED.values()} - {""} <= read_prices().prices.keys()

@@ -1,4 +1,4 @@
-"""The whole recount: lists and fetches what landed, reads the tables, compares."""
+"""The recount: lists and fetches what landed, reads the tables, compares them."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from itertools import islice
 
 import boto3
 
-from oracle.judge import LOOK_BACK, compare, expect
+from oracle.expectation import LOOK_BACK, compare, expect
 from oracle.lines import ANY_UUID, DAY, LANDED, REPAIRED, place
 from oracle.model import Film, Verdict
 from oracle.tables import Tables
 
 ROOTS = (f"{LANDED}/", f"{REPAIRED}/")
-# Once a day a run looks at everything that has landed: what it left out it has lost.
-SWEPT = timedelta(hours=25)
-_FETCHED_AT_ONCE = 16
+# Once a day a run lists everything that has landed: an older object that no run has processed is lost.
+SWEEP_INTERVAL = timedelta(hours=25)
+_CONCURRENT_FETCHES = 16
 
 
 class Recount:
-    """The tables as they are when this is made, beside what has landed.
+    """Compares the tables, as they are when this object is created, with what has landed.
 
     Args:
         session: may list and read the bucket, read the tables in Glue and their files.
         landing_bucket: where events land.
-        films: the catalogue that the events were enriched with. If not given, each row may be of any version of
-            curated.film_category that is still kept: rows of an older one than the present are counted.
-        running: whether events land meanwhile: an object of which no table has a row, and which landed less than 25
-            hours before the newest commit, waits for its run; it is counted and not judged.
+        films: the film_category with which events were enriched. By default a row may have any version of
+            curated.film_category that still exists; rows with an older version than the current one are counted.
+        running: whether events land meanwhile. Then an object without a row that landed less than 25 hours before the
+            newest commit, or after it, waits for its run: it is counted, and not a finding.
 
     Raises botocore's ClientError or duckdb.Error when something cannot be read.
     """
@@ -44,10 +44,10 @@ class Recount:
         self.tables = Tables(session)
         self._s3, self._bucket = session.client("s3"), landing_bucket
         self._films = self.tables.catalogues() if films is None else [films]
-        self._swept = self._last_sweep() if running else None
+        self._last_swept = self._last_sweep() if running else None
 
     def months(self) -> list[str]:
-        """Every arrival month that has an object or a row."""
+        """All arrival months with an object or a row."""
         landed = {place(key).month for root in ROOTS for key, _ in self._listed(root)}
         return sorted(landed | self.tables.months())
 
@@ -57,16 +57,16 @@ class Recount:
         ledger: Iterable[str] = (),
         progress: Callable[..., None] | None = None,
     ) -> Verdict:
-        """Of one arrival month (yyyy-MM), or of everything.
+        """Compare one arrival month (yyyy-MM), or everything.
 
-        ``ledger``: acknowledged event ids; wherever they landed. ``progress`` is told of objects read, as ``completed``
-        and ``total``.
+        ``ledger``: acknowledged event ids, of any month. ``progress`` is called with the number of objects read, as
+        ``completed`` and ``total``.
         """
         waiting: set[str] = set()
         listed = self._landed(month)
-        if self._swept:
+        if self._last_swept:
             held = self.tables.keys({place(key).month for key, _ in listed})
-            waiting = {key for key, modified in listed if modified > self._swept and key not in held}
+            waiting = {key for key, modified in listed if modified > self._last_swept and key not in held}
         keys = [key for key, _ in listed if key not in waiting]
         expected = expect(self._fetched(keys, progress), self._films[0], self._films[1:])
         missing = self.missing(set(ledger) - expected.event_ids)
@@ -75,7 +75,7 @@ class Recount:
         return found
 
     def missing(self, event_ids: Iterable[str]) -> set[str]:
-        """Those of the event ids that are in no row of streaming_films and in no landed object."""
+        """The event ids that are in no row of streaming_films and in no landed object."""
         wanted = {event_id.lower() for event_id in event_ids}
         wanted -= self.tables.holds(sorted(wanted))
         if wanted:
@@ -84,12 +84,12 @@ class Recount:
         return wanted
 
     def _last_sweep(self) -> datetime:
-        """What landed before this has been looked at by some run."""
+        """Objects that landed before this time have been listed by some run."""
         newest = self.tables.newest_commit()
-        return datetime.fromisoformat(newest) - SWEPT if newest else datetime.min.replace(tzinfo=UTC)
+        return datetime.fromisoformat(newest) - SWEEP_INTERVAL if newest else datetime.min.replace(tzinfo=UTC)
 
     def _landed(self, month: str | None) -> list[tuple[str, datetime]]:
-        """Objects of events and repairs; with a month its own, and those whose name is at most 48 hours older."""
+        """List objects of events and repairs, or those of a month and of the 48 hours before it."""
         if month is None or "unknown" in month:
             listed = (entry for root in ROOTS for entry in self._listed(root))
             return [entry for entry in listed if month in {None, place(entry[0]).month}]
@@ -108,19 +108,19 @@ class Recount:
             yield from self._listed(f"{root}{month.replace('-', '/')}/")
 
     def _listed(self, prefix: str) -> Iterator[tuple[str, datetime]]:
-        """Key and time of landing of each object that is not empty."""
+        """Keys of objects that are not empty, and when they landed."""
         for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix):
             yield from ((entry["Key"], entry["LastModified"]) for entry in page.get("Contents", []) if entry["Size"])
 
     def _fetched(self, keys: list[str], progress: Callable[..., None] | None) -> Iterator[tuple[str, bytes]]:
-        """Keys with their objects' bytes, a few fetched at a time."""
+        """Fetch objects, several at a time; yields keys and bytes."""
 
         def get(key: str) -> tuple[str, bytes]:
             return key, self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read()
 
         rest, done = iter(keys), 0
-        with ThreadPoolExecutor(_FETCHED_AT_ONCE) as pool:
-            while some := list(islice(rest, _FETCHED_AT_ONCE)):
+        with ThreadPoolExecutor(_CONCURRENT_FETCHES) as pool:
+            while some := list(islice(rest, _CONCURRENT_FETCHES)):
                 yield from pool.map(get, some)
                 done += len(some)
                 if progress:
@@ -135,5 +135,5 @@ def verdict(
     ledger: Iterable[str] = (),
     month: str | None = None,
 ) -> Verdict:
-    """Hold the curated tables against all that has landed, or one arrival month of both: see ``Recount``."""
+    """Compare the curated tables with everything that has landed, or one arrival month: see ``Recount``."""
     return Recount(session, landing_bucket, films).verdict(month, ledger)

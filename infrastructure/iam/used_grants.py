@@ -1,7 +1,7 @@
-"""What was used of the grants: the committed ``used.json``, and how calls that a home recorded become part of it.
+"""The grants that recorded calls needed: reading, merging and writing ``used_grants.json``.
 
-An entry names a grant, the call that needed it as the home recorded it (placeholders for the deployment's names), and
-the tiers of tests that made such a call.
+An entry has a grant, the resource of a call that needed it (with placeholders for the deployment's names), and the
+tiers of tests that made such a call.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from pathlib import Path
 
 from infrastructure.iam.grants import Grant, matches
 
-USED = Path(__file__).parent / "used.json"
+USED = Path(__file__).parent / "used_grants.json"
 TIERS = ("journey", "services", "faults")
 
 
 @dataclass(frozen=True, order=True)
 class Call:
-    """What a role asked to do; ``resource`` with placeholders."""
+    """A call by a role and whether IAM allowed it; ``resource`` has placeholders."""
 
     role: str
     action: str
@@ -29,7 +29,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Use:
-    """A grant that was needed: by which call, in which tiers."""
+    """A grant that was needed: the resource of a call that needed it, and the tiers of the tests that made one."""
 
     grant: Grant
     call: str
@@ -37,7 +37,7 @@ class Use:
 
 
 def uses(grants: Iterable[Grant], made: Iterable[Call]) -> dict[Grant, str]:
-    """Each grant that a call needed, and the first such call's resource."""
+    """The grants that an allowed call needed, each with the resource of the first such call."""
     by_action: dict[tuple[str, str], list[str]] = {}
     for call in sorted(made):
         if call.allowed:
@@ -51,7 +51,7 @@ def uses(grants: Iterable[Grant], made: Iterable[Call]) -> dict[Grant, str]:
 
 
 def read(path: Path = USED) -> list[Use]:
-    """The committed entries."""
+    """Read the file's entries."""
     return [
         Use(Grant(entry["role"], entry["action"], entry["resource"]), entry["call"], tuple(entry["tiers"]))
         for entry in json.loads(path.read_text())
@@ -59,7 +59,7 @@ def read(path: Path = USED) -> list[Use]:
 
 
 def write(entries: Iterable[Use], path: Path = USED) -> None:
-    """Write them, one a line, sorted."""
+    """Write the entries, sorted, one a line."""
     lines = [
         json.dumps(
             {
@@ -76,7 +76,7 @@ def write(entries: Iterable[Use], path: Path = USED) -> None:
 
 
 def merged(before: Iterable[Use], tier: str, found: dict[Grant, str], grants: set[Grant]) -> list[Use]:
-    """``before`` with what ``tier`` now proves instead of what it proved; only grants that are still there."""
+    """Replace in ``before`` what ``tier`` proved by what it proves now; grants that no longer exist are dropped."""
     kept = {use.grant: use for use in before if use.grant in grants}
     result = []
     for grant in kept.keys() | found.keys():

@@ -1,4 +1,4 @@
-"""Writes the tables of docs/deploy.md that repeat the template: ``make docs`` (a test fails while they are stale)."""
+"""Writes the tables of parameters and outputs in docs/deploy.md from the template (``make docs``; a test compares)."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from infrastructure.cfn.template import parse_template
 from infrastructure.package import PARAMETERS, ROOT, render_template
 
 TARGET = ROOT / "docs" / "deploy.md"
-# What only the deployment knows: names and places of the code.
-GIVEN = ("Environment", "Suffix", "LambdaCodeKey", "JobsPrefix", "MwaaCodePrefix", "MwaaCodeVersions")
+# Parameters that only the deployment sets: names, and the keys of the code.
+SET_BY_DEPLOYMENT = ("Environment", "Suffix", "LambdaCodeKey", "JobsPrefix", "MwaaCodePrefix", "MwaaCodeVersions")
 ENVIRONMENTS = ("dev", "prod")
 
 
 def render(text: str) -> str:
-    """The document with its tables as the template has them now; raises ValueError when one's place is missing."""
+    """Replace the tables of the document; raises ValueError when the marker of one is missing."""
     template = parse_template(render_template())
     for name, lines in (("parameters", _parameters(template)), ("outputs", _outputs(template))):
         begin, end = f"<!-- {name}: written by make docs -->\n", f"<!-- end of {name} -->"
         if begin not in text or end not in text:
-            raise ValueError(f"{TARGET.name} has no place for {name}")
+            raise ValueError(f"{TARGET.name} has no marker for the table of {name}")
         head, _, rest = text.partition(begin)
         text = head + begin + "\n".join(lines) + "\n" + end + rest.partition(end)[2]
     return text
@@ -30,7 +30,7 @@ def _parameters(template: dict[str, Any]) -> list[str]:
     stated = {one: json.loads((PARAMETERS / f"{one}.json").read_text()) for one in ENVIRONMENTS}
     lines = ["| parameter | " + " | ".join(ENVIRONMENTS) + " | |", "|---|" + "---|" * len(ENVIRONMENTS) + "---|"]
     for name, declared in template["Parameters"].items():
-        if name in GIVEN:
+        if name in SET_BY_DEPLOYMENT:
             continue
         default = str(declared.get("Default", "")) or "(empty)"
         values = [stated[one].get(name, default) for one in ENVIRONMENTS]

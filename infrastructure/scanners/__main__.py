@@ -1,7 +1,7 @@
-"""``make scan``: checkov, cfn-lint and our own rules over the template, and over the naive set-up, which must fail.
+"""``make scan``: checkov, cfn-lint and our own rules over our template, and over a naive one, which must fail.
 
-Ours must give no finding that is not suppressed with a reason, in the template itself, at most MOST_SUPPRESSED times;
-the naive template at least LEAST_NAIVE. checkov is told to fetch nothing from its maker, so all of it runs offline.
+Our template must have no finding, except at most MOST_SUPPRESSED that are suppressed in the template with a reason. The
+naive template must have at least LEAST_NAIVE, which proves that the scanners work. checkov downloads nothing.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from infrastructure.rules import RULES, View, check
 
 NAIVE = ROOT / "tests" / "infrastructure" / "naive.yaml"
 MOST_SUPPRESSED, LEAST_NAIVE = 10, 40
-# checkov has an environment of its own, which set-up makes; cfn-lint stands beside the Python that runs this.
+# checkov is in an environment of its own, which `make setup-tests` creates; cfn-lint in that of the running Python.
 CHECKOV = ROOT / ".local" / "tools" / "scanners" / "bin" / "checkov"
 CFN_LINT = Path(sys.executable).with_name("cfn-lint")
 
 
 @dataclass(frozen=True)
 class Scan:
-    """What a scanner said of a template; ``suppressed`` are pairs of check and resource."""
+    """A scanner's result for a template; ``suppressed`` has (check, resource, reason)."""
 
     scanner: str
     findings: tuple[str, ...]
@@ -35,7 +35,7 @@ class Scan:
 
 
 def checkov(template: Path) -> Scan:
-    """Each finding is a check's id, its resource and its title; each suppression a check, a resource and the reason."""
+    """Run checkov; a finding is the check's id, the resource and the check's title."""
     options = ["--framework", "cloudformation", "--skip-download", "--output", "json"]
     done = subprocess.run([CHECKOV, "--file", template, *options], capture_output=True, text=True, check=False)
     report: dict[str, Any] = json.loads(done.stdout)
@@ -53,7 +53,7 @@ def checkov(template: Path) -> Scan:
 
 
 def cfn_lint(*templates: Path) -> Scan:
-    """Each finding is a rule's id, the path into the template and the message."""
+    """Run cfn-lint; a finding is the rule's id, the path in the template and the message."""
     done = subprocess.run([CFN_LINT, "--format", "json", *templates], capture_output=True, text=True, check=False)
     found: list[dict[str, Any]] = json.loads(done.stdout)
     return Scan(
@@ -66,18 +66,18 @@ def cfn_lint(*templates: Path) -> Scan:
 
 
 def own_rules(view: View) -> Scan:
-    """Our rules' findings."""
+    """Run our own rules."""
     return Scan("own rules", tuple(map(str, check(view))))
 
 
 def of_lake() -> Iterator[Scan]:
-    """Every scanner over our template as it is deployed, cfn-lint also over its source."""
+    """Run every scanner over our template as it is deployed, and cfn-lint also over its source."""
     with tempfile.TemporaryDirectory() as folder:
         rendered, everything = Path(folder) / "template.json", Path(folder) / "everything.json"
         rendered.write_text(render_template())
         template = json.loads(rendered.read_text())
         for resource in template["Resources"].values():
-            resource.pop("Condition", None)  # checkov leaves out what the parameters' defaults do
+            resource.pop("Condition", None)  # otherwise checkov skips what the parameters' defaults disable
         everything.write_text(json.dumps(template))
         yield checkov(everything)
         yield cfn_lint(rendered, TEMPLATE)
@@ -85,16 +85,16 @@ def of_lake() -> Iterator[Scan]:
 
 
 def of_naive() -> Iterator[Scan]:
-    """Every scanner over the naive set-up."""
+    """Run every scanner over the naive template."""
     yield checkov(NAIVE)
     yield cfn_lint(NAIVE)
     yield own_rules(View.of_file(NAIVE))
 
 
 def main(argv: list[str]) -> int:
-    """Print what was found and suppressed, and the counts; 0 when they are as they must be."""
+    """Print findings, suppressions and counts; returns 0 when the counts are as required, else 1."""
     if argv:
-        print("usage: python -m infrastructure.scanners.scan", file=sys.stderr)
+        print("usage: python -m infrastructure.scanners", file=sys.stderr)
         return 2
     ours, naive = list(of_lake()), list(of_naive())
     for scan in ours:
@@ -116,7 +116,7 @@ def main(argv: list[str]) -> int:
     if suppressed > MOST_SUPPRESSED:
         wrong.append(f"{suppressed} suppressions, more than {MOST_SUPPRESSED}")
     if expected < LEAST_NAIVE:
-        wrong.append(f"only {expected} findings in {NAIVE.name}, fewer than {LEAST_NAIVE}: a scanner sees nothing")
+        wrong.append(f"only {expected} findings in {NAIVE.name}, fewer than {LEAST_NAIVE}: a scanner does not work")
     for text in wrong:
         print(f"error: {text}", file=sys.stderr)
     return 1 if wrong else 0

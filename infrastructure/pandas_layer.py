@@ -1,27 +1,30 @@
-"""The function's awswrangler on AWS: the managed layer of the release that the project is locked to."""
+"""The Lambda layer with awswrangler (AWS SDK for pandas): AWS's managed layer of the release in requirements.txt."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
 from infrastructure.package import ROOT
 from infrastructure.stack import DeployError
 
+if TYPE_CHECKING:
+    from mypy_boto3_ssm import SSMClient
+
 PARAMETER = "AwsSdkPandasLayerArn"
 
 
 def public_parameter() -> str:
-    """Name of the public parameter in which AWS keeps the layer's ARN, by region (AWS SDK for pandas, "Install")."""
+    """Name of the public SSM parameter with the layer's ARN in this region (AWS SDK for pandas, "Install")."""
     (release,) = re.findall(r"^awswrangler==(\S+)", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
     return f"/aws/service/aws-sdk-pandas/{release}/py3.11/x86_64/layer-arn"
 
 
-def with_layer(parameters: Mapping[str, str], ssm: Any) -> dict[str, str]:
-    """The parameters with the layer's ARN, unless they say it already (empty: the runtime has awswrangler).
+def with_layer(parameters: Mapping[str, str], ssm: SSMClient) -> dict[str, str]:
+    """Add the layer's ARN to the parameters unless they contain it (empty: the runtime has awswrangler).
 
     Raises DeployError when this region has no such layer.
     """

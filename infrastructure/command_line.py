@@ -1,4 +1,4 @@
-"""What every command of this folder needs of its terminal and of its AWS credentials."""
+"""What the commands of this folder share: options, confirmation, credentials, exit codes."""
 
 from __future__ import annotations
 
@@ -22,52 +22,52 @@ NO_REGION = "No AWS region is set. Export AWS_REGION, such as AWS_REGION=eu-cent
 
 
 @dataclass(frozen=True)
-class Console:
-    """Asks before something is done. ``yes`` answers in advance."""
+class Terminal:
+    """Asks for confirmation before something is changed. With ``yes`` nobody is asked."""
 
     yes: bool = False
     interactive: bool = False
     ask: Callable[[str], str] = input
 
     @classmethod
-    def here(cls, yes: bool) -> Console:
-        """The terminal that this process runs in."""
+    def of_this_process(cls, yes: bool) -> Terminal:
+        """The terminal that this process runs in, if there is one."""
         return cls(yes, sys.stdin.isatty() and sys.stdout.isatty())
 
     def confirm(self, question: str) -> None:
-        """Return when the answer is yes; raises Refused otherwise, and where nobody can be asked."""
+        """Return when the answer is yes; raises Refused otherwise, also when there is no terminal to ask at."""
         if self.yes:
             return
         if not self.interactive:
-            raise Refused(f"{question} Nobody can be asked here: repeat with --yes (make: YES=1) to say yes beforehand")
+            raise Refused(f"{question} There is no terminal to ask at: repeat with --yes (make: YES=1)")
         if self.ask(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):
             raise Refused("Nothing was changed")
 
 
-def signed_in(session: boto3.Session) -> None:
-    """Raise Refused, saying what to do, unless there are credentials and a region."""
+def require_credentials(session: boto3.Session) -> None:
+    """Raise Refused with what to do unless there are credentials and a region."""
     if session.get_credentials() is None:
         raise Refused(NO_CREDENTIALS)
     if session.region_name is None:
         raise Refused(NO_REGION)
 
 
-def lake(session: boto3.Session, environment: str, suffix: str | None) -> Lake:
-    """The deployment that a command means; the suffix is the account's id unless it is given."""
+def lake_of(session: boto3.Session, environment: str, suffix: str | None) -> Lake:
+    """The names of the deployment that a command is about; the suffix is the account's id unless it is given."""
     return Lake(environment, suffix or session.client("sts").get_caller_identity()["Account"])
 
 
-def arguments_of(name: str, description: str) -> argparse.ArgumentParser:
-    """What the commands of this folder have in common."""
+def argument_parser(name: str, description: str) -> argparse.ArgumentParser:
+    """A parser with the options that all commands of this folder have."""
     parser = argparse.ArgumentParser(prog=f"python -m infrastructure.{name}", description=description)
-    parser.add_argument("--environment", required=True, choices=environments(), help="which parameters")
+    parser.add_argument("--environment", required=True, choices=environments(), help="whose parameters to use")
     parser.add_argument("--suffix", help="end of the bucket names (default: the account id)")
-    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     return parser
 
 
 def run(command: Callable[[], None]) -> int:
-    """Run a command, its errors told as the user can use them; 1 when it failed, 2 when it was refused."""
+    """Run a command and print its errors; returns the exit code: 1 when it failed, 2 when it was refused."""
     try:
         command()
     except Refused as error:
