@@ -15,11 +15,12 @@ from airflow.sdk.exceptions import AirflowFailException
 import csv_to_parquet
 from datalake.tables import SAKILA
 from lake_airflow import sakila_source as source
+from local.engines.waiting import wait_until
 from tests.faults.catalogue import Fault, fault
 from tests.faults.conversion import ALL_CONVERTED, sqs_batch
 from tests.faults.sakila import as_csv, cells, execute, fresh_sakila, replicate, rows_of
 from tests.faults.workers import worker
-from tests.support.aws_services import Emulator, wait_until
+from tests.support.aws_services import Emulator
 from tests.support.clean_zone import (
     LAKE,
     MOMENT,
@@ -190,7 +191,7 @@ def test_newlines_in_quotes_are_kept_and_broken_bytes_are_refused_by_file_line_a
     good = [[str(number), name, MOMENT] for number, name in enumerate(names)]
     body = as_csv(["category_id", "name", "last_update"], good)
     zone.put(body)
-    wait_until(lambda: zone.parquet() is not None, what="the Parquet object")
+    wait_until(lambda: zone.parquet() is not None, 60, "no Parquet object was written")
     assert [(one["category_id"], one["name"]) for one in zone.table().to_pylist()] == list(enumerate(names))
 
     broken, message = rng.choice(
@@ -206,7 +207,7 @@ def test_newlines_in_quotes_are_kept_and_broken_bytes_are_refused_by_file_line_a
     )
     line, began = body.count("\n") + 1, int(time.time() * 1000)
     zone.put(body.encode() + broken)
-    wait_until(lambda: deployed.depth("CsvDeadLetterQueue") == 1, what="the dead letter")
+    wait_until(lambda: deployed.depth("CsvDeadLetterQueue") == 1, 60, "no dead letter came")
     assert deployed.depth("CsvQueue") == 0
     assert [one["name"] for one in zone.table().to_pylist()] == names
     logs = deployed.home.clients("logs")
@@ -217,7 +218,7 @@ def test_newlines_in_quotes_are_kept_and_broken_bytes_are_refused_by_file_line_a
         text = "".join(event["message"] for page in pages for event in page["events"])
         return f"LOAD00000001.csv: line {line}: {message}" in text
 
-    wait_until(told, what="the message in the function's log")
+    wait_until(told, 60, "the function logged no such message")
 
 
 @fault(Fault.LARGE_CSV)

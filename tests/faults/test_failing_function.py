@@ -14,10 +14,11 @@ import pytest
 
 import csv_to_parquet
 from local.commands import redrive
+from local.engines.waiting import wait_until
 from tests.faults.catalogue import Fault, fault
 from tests.faults.conversion import ALL_CONVERTED, sqs_batch
 from tests.faults.workers import AFTER_PUBLISH, BEFORE_PUBLISH, BEFORE_READ, worker
-from tests.support.aws_services import Emulator, wait_until
+from tests.support.aws_services import Emulator
 from tests.support.clean_zone import (
     LAKE,
     PARQUET,
@@ -51,7 +52,7 @@ class Reader:
 
     def __enter__(self) -> Reader:
         self._thread.start()
-        wait_until(lambda: bool(self.seen or self.errors), what="the first read")
+        wait_until(lambda: bool(self.seen or self.errors), 60, "nothing was read")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -130,19 +131,19 @@ def test_a_csv_that_fails_every_try_sets_off_the_alarm_and_its_rows_come_with_th
         zone.put(categories([number]) if key != poison else "category_id,name,last_update\nnone,,\n", key)
     deployed.send(*(notification(zone.landing, key, one) for key, one in zip(keys, sequencers(rng, 5), strict=True)))
     good = [number for number, key in enumerate(keys) if key != poison]
-    wait_until(lambda: zone.ids() == good, what="the good objects of the batch")
-    wait_until(lambda: deployed.depth("CsvDeadLetterQueue") == 1, what="the dead letter")
+    wait_until(lambda: zone.ids() == good, 60, "the good objects of the batch were not converted")
+    wait_until(lambda: deployed.depth("CsvDeadLetterQueue") == 1, 60, "no dead letter came")
     assert alarm(deployed) == "ALARM"
     assert mails() == ["ALARM"]
 
     zone.put(categories([keys.index(poison)]), poison)  # mended; S3 is silent, so the redrive alone can bring it
     operator = deployed.home.server.session(deployed.outputs["OperatorRole"]).client("sqs")
     assert list(redrive.redrive(operator, LAKE)) == [[f"s3://{zone.landing}/{poison}"]]
-    wait_until(lambda: zone.ids() == list(range(5)), what="the rows of the dead letter")
+    wait_until(lambda: zone.ids() == list(range(5)), 60, "the rows of the dead letter did not come")
     deployed.settle()
     assert deployed.depth("CsvDeadLetterQueue") == 0
     assert list(redrive.redrive(operator, LAKE)) == []
-    wait_until(lambda: alarm(deployed, datetime.now(UTC)) == "OK", what="the end of the alarm")
+    wait_until(lambda: alarm(deployed, datetime.now(UTC)) == "OK", 60, "the alarm did not end")
     assert mails() == ["OK"]
 
 

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
+from local.engines.waiting import wait_until
 from tests.faults.catalogue import Fault, fault
 from tests.faults.disk import full_disk
 from tests.faults.firehose_home import ONE_TRY, FirehoseHome, events, send, sender
 from tests.glue.lake import TestLake
-from tests.support.aws_services import LakeServer, root_client, wait_until
+from tests.support.aws_services import LakeServer, root_client
 from tests.support.faulty_proxy import REPLY_LOST, UNAVAILABLE, Plan, faulty_proxy
 
 pytestmark = pytest.mark.services
@@ -52,7 +53,7 @@ def test_put_record_batch_fails_in_part(home: FirehoseHome, seed: int, tmp_path:
         summary = send(Client(), name, tmp_path / "ledger", made, threads=rng.randint(1, 4))
     finally:
         home.refuse.clear()
-    wait_until(lambda: stream.pending() == 0, what="delivery")
+    wait_until(lambda: stream.pending() == 0, 60, "not everything was delivered")
     ledger = (tmp_path / "ledger").read_text().split()
     assert summary.acknowledged == summary.sent == len(made)
     assert sum(offered.values()) - len(made) == summary.failed_attempts == sum(refused) > 50
@@ -101,14 +102,14 @@ def test_the_disk_of_firehose_is_full(home: FirehoseHome, seed: int, tmp_path: P
     first = rng.randint(1, 300)
     with sender(client, name, tmp_path / "ledger", threads=rng.randint(1, 4)) as running:
         running.send(made[:first])
-        wait_until(lambda: running.summary.acknowledged == first, what="the first records")
+        wait_until(lambda: running.summary.acknowledged == first, 60, "the first records were not acknowledged")
         with full_disk(rng.randint(60_000, 100_000)):  # of the buffer, which is a file
             sending = threading.Thread(target=running.send, args=(made[first:],))  # it blocks while nothing is taken
             sending.start()
-            wait_until(lambda: running.summary.failed_attempts > 0, what="a refusal")
+            wait_until(lambda: running.summary.failed_attempts > 0, 60, "nothing was refused")
         sending.join()
     home.clock[0] += 60
-    wait_until(lambda: (stream.tick(), stream.pending())[1] == 0, what="delivery")
+    wait_until(lambda: (stream.tick(), stream.pending())[1] == 0, 60, "not everything was delivered")
     ledger = (tmp_path / "ledger").read_text().split()
     landed = home.landed(name)
     assert Counter(ledger) == Counter(event.event_id for event in made)

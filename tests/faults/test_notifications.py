@@ -14,10 +14,11 @@ import pytest
 
 import csv_to_parquet
 from lake_airflow import replication
+from local.engines.waiting import wait_until
 from tests.faults.catalogue import Fault, fault
 from tests.faults.conversion import ALL_CONVERTED, sqs_batch, sweep
 from tests.faults.workers import AFTER_PUBLISH, BEFORE_PUBLISH, Worker, worker
-from tests.support.aws_services import Emulator, wait_until
+from tests.support.aws_services import Emulator
 from tests.support.clean_zone import (
     KEY,
     PARQUET,
@@ -40,7 +41,7 @@ def test_an_event_that_comes_often_and_at_once_gives_one_object_with_the_same_by
     rng, zone = random.Random(seed), deployed.zone
     rows = range(rng.randrange(1, 3000))
     zone.put(categories(rows))
-    wait_until(lambda: zone.parquet() is not None, what="the Parquet object")
+    wait_until(lambda: zone.parquet() is not None, 60, "no Parquet object was written")
     deployed.settle()
     first = zone.parquet()
     sequencer = zone.s3.head_object(Bucket=zone.clean, Key=PARQUET)["Metadata"]["source-sequencer"]

@@ -20,8 +20,8 @@ from infrastructure.cfn.template import parse_template
 from infrastructure.destroy import destroy
 from infrastructure.stack import DeployError
 from local.engines import mysql
+from local.engines.waiting import wait_until
 from local.settings import ACCOUNT
-from tests.support.aws_services import wait_until
 from tests.support.lake_home import LAKE, LakeHome
 
 pytestmark = pytest.mark.services
@@ -102,7 +102,11 @@ def test_dms_reaches_both_ends_under_its_role(home: LakeHome, outputs: dict[str,
         dms.test_connection(
             ReplicationInstanceArn=instance["ReplicationInstanceArn"], EndpointArn=endpoint["EndpointArn"]
         )
-    wait_until(lambda: all(one["Status"] != "testing" for one in dms.describe_connections()["Connections"]))
+    wait_until(
+        lambda: all(one["Status"] != "testing" for one in dms.describe_connections()["Connections"]),
+        60,
+        "a connection was still being tested",
+    )
     found = {
         one["EndpointIdentifier"]: one.get("LastFailureMessage") for one in dms.describe_connections()["Connections"]
     }
@@ -115,7 +119,9 @@ def test_a_csv_in_the_landing_zone_becomes_parquet_under_the_functions_role(
     s3, key = home.clients("s3"), "sakila/category/LOAD00000001.parquet"
     s3.put_object(Bucket=LAKE.landing_bucket, Key="dms/sakila/category/LOAD00000001.csv", Body=CATEGORIES)
     wait_until(
-        lambda: "Contents" in s3.list_objects_v2(Bucket=LAKE.clean_bucket, Prefix=key), what="the Parquet object"
+        lambda: "Contents" in s3.list_objects_v2(Bucket=LAKE.clean_bucket, Prefix=key),
+        60,
+        "no Parquet object was written",
     )
     path = tmp_path / "category.parquet"
     s3.download_file(LAKE.clean_bucket, key, str(path))
@@ -130,7 +136,7 @@ def test_a_csv_in_the_landing_zone_becomes_parquet_under_the_functions_role(
             return False
         return True
 
-    wait_until(in_catalog, what="the table")
+    wait_until(in_catalog, 60, "no table was made")
 
 
 def test_maintenance_removes_leftovers_of_tables_and_nothing_else(home: LakeHome, outputs: dict[str, str]) -> None:
@@ -213,7 +219,7 @@ def test_a_bucket_with_objects_stops_the_deletion_as_on_aws(home: LakeHome, outp
     home.clients("s3").put_object(Bucket=LAKE.results_bucket, Key="reports/kept.csv", Body=b"1")
     cloudformation = home.clients("cloudformation")
     cloudformation.delete_stack(StackName=LAKE.stack)
-    wait_until(lambda: not _stack(home)["StackStatus"].endswith("_IN_PROGRESS"))
+    wait_until(lambda: not _stack(home)["StackStatus"].endswith("_IN_PROGRESS"), 60, "the stack did not settle")
     stack = _stack(home)
     assert stack["StackStatus"] == "DELETE_FAILED"
     assert "Bucket" in stack["StackStatusReason"]

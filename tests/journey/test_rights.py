@@ -18,8 +18,8 @@ from infrastructure.cfn.template import parse_template
 from infrastructure.iam import decisions, unproven, used
 from infrastructure.iam.grants import granted
 from infrastructure.package import render_template
+from local.engines.waiting import wait_until
 from local.settings import ACCOUNT, DEVELOPER, ENVIRONMENT, ROOT_ACCESS_KEY, SUFFIX
-from tests.support.aws_services import wait_until
 from tests.support.own_home import Home
 
 pytestmark = pytest.mark.journey
@@ -186,7 +186,7 @@ def test_the_operator_starts_and_stops_jobs(roles: Roles, job: str) -> None:
     def state() -> str:
         return str(glue.get_job_run(JobName=job, RunId=run)["JobRun"]["JobRunState"])
 
-    wait_until(lambda: state() == "STOPPED", 60, "the end of the run")
+    wait_until(lambda: state() == "STOPPED", 60, "the run did not end")
 
 
 def test_the_operator_crawls_again_what_is_known(roles: Roles) -> None:
@@ -201,10 +201,10 @@ def test_the_operator_crawls_again_what_is_known(roles: Roles) -> None:
         crawler = glue.get_crawler(Name=LAKE.crawler)["Crawler"]
         return crawler["LastCrawl"]["StartTime"] if crawler["State"] == "READY" else None
 
-    wait_until(lambda: last_start() is not None, 120, "the end of a crawl that Airflow began")
+    wait_until(lambda: last_start() is not None, 120, "no crawl that Airflow began has ended")
     before, started_before = columns(), last_start()
     glue.start_crawler(Name=LAKE.crawler)
-    wait_until(lambda: last_start() not in (None, started_before), 120, "the end of the crawl")
+    wait_until(lambda: last_start() not in (None, started_before), 120, "the crawl did not end")
     assert glue.get_crawler(Name=LAKE.crawler)["Crawler"]["LastCrawl"]["Status"] == "SUCCEEDED"
     assert columns() >= before
 

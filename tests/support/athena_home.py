@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,8 +18,9 @@ from local.aws.athena import Athena
 from local.aws.glue_catalog import GlueCatalog
 from local.aws.glue_crawler import GlueCrawler
 from local.engines import trino
+from local.engines.waiting import wait_until
 from local.settings import ENVIRONMENT, SUFFIX
-from tests.support.aws_services import LakeServer, running_emulator, running_server, wait_until
+from tests.support.aws_services import LakeServer, running_emulator, running_server
 
 LAKE = Lake(ENVIRONMENT, SUFFIX)
 DATA, RESULTS, WORKGROUP, DATABASE = LAKE.clean_bucket, LAKE.results_bucket, LAKE.workgroup, "shop"
@@ -75,7 +75,7 @@ def athena_home(folder: Path) -> Iterator[AthenaHome]:
         with (folder / "trino.log").open("wb") as log:
             process = subprocess.Popen(trino.command(lake.settings), stdout=log, stderr=log)
         try:
-            wait_until(lambda: process.poll() is not None or trino.started(lake.settings), 120, "Trino")
+            wait_until(lambda: process.poll() is not None or trino.started(lake.settings), 120, "Trino did not start")
             yield AthenaHome(lake, process)
         finally:
             process.terminate()
@@ -100,13 +100,14 @@ def run(athena: Any, sql: str, **options: Any) -> dict[str, Any]:
 
 def finished(athena: Any, execution_id: str, seconds: float = 90) -> dict[str, Any]:
     """The execution when it has ended."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+
+    def ended() -> dict[str, Any] | None:
         execution: dict[str, Any] = athena.get_query_execution(QueryExecutionId=execution_id)["QueryExecution"]
-        if execution["Status"]["State"] not in ("QUEUED", "RUNNING"):
-            return execution
-        time.sleep(0.03)
-    raise TimeoutError(f"{execution_id} still {execution['Status']['State']}")
+        return None if execution["Status"]["State"] in ("QUEUED", "RUNNING") else execution
+
+    found = wait_until(ended, seconds, f"{execution_id} did not end", 0.03)
+    assert found
+    return found
 
 
 def done(athena: Any, sql: str, **options: Any) -> dict[str, Any]:

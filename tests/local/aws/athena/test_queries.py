@@ -10,6 +10,7 @@ import requests
 from botocore.exceptions import ClientError
 
 from local.aws.athena.task import CANCELLED_BY_USER
+from local.engines.waiting import wait_until
 from tests.support.athena_home import (
     DATA,
     DATABASE,
@@ -23,7 +24,6 @@ from tests.support.athena_home import (
     rows,
     run,
 )
-from tests.support.aws_services import wait_until
 
 pytestmark = pytest.mark.trino
 SLOW = (
@@ -186,7 +186,7 @@ def test_interrupted_queries_fail_and_the_rest_is_kept(trino_home: AthenaHome, a
     data = trino_home.lake.settings.data / "athena"
     kept = done(athena, "select 1")["QueryExecutionId"]
     running = athena.start_query_execution(QueryString=SLOW, WorkGroup=WORKGROUP)["QueryExecutionId"]
-    wait_until(lambda: in_trino(trino_home, SLOW), 30, "the query in Trino")
+    wait_until(lambda: in_trino(trino_home, SLOW), 60, "the query did not reach Trino")
     copy = data / "copy"
     copy.mkdir()
     for file in data.glob("athena.sqlite*"):

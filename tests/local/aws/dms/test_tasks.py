@@ -13,9 +13,10 @@ import boto3
 import pytest
 
 from lake_airflow.mysql import run_script
+from local.engines.waiting import wait_until
 from local.settings import ACCOUNT, REGION
 from tests.local.aws.dms.maker import BUCKET, ROOT, Maker, error_of, rule
-from tests.support.aws_services import LakeServer, answers, make_role, root_client, running_emulator, wait_until
+from tests.support.aws_services import LakeServer, answers, make_role, root_client, running_emulator
 from tests.support.mariadb import MariaDb
 
 pytestmark = pytest.mark.services
@@ -224,7 +225,11 @@ def test_a_kill_fails_the_running_task_and_loses_nothing_else(mysql: MariaDb, tm
 
         def serve() -> None:
             servers.append(subprocess.Popen(command, env={**os.environ, **home}, cwd=ROOT))
-            wait_until(lambda: answers(f"{settings.server_url}/health") or servers[-1].poll() is not None)
+            wait_until(
+                lambda: answers(f"{settings.server_url}/health") or servers[-1].poll() is not None,
+                60,
+                "our server did not start",
+            )
             assert servers[-1].poll() is None
 
         try:
@@ -232,7 +237,9 @@ def test_a_kill_fails_the_running_task_and_loses_nothing_else(mysql: MariaDb, tm
             make = Maker(root_client(settings.server_url, "dms"), role, mysql.ca)
             task = make.task(rules=[rule(1, "include", "%", schema="killed")])
             make.dms.start_replication_task(ReplicationTaskArn=task, StartReplicationTaskType="start-replication")
-            wait_until(lambda: any(table["FullLoadRows"] for table in make.statistics(task).values()))
+            wait_until(
+                lambda: any(table["FullLoadRows"] for table in make.statistics(task).values()), 60, "no row was loaded"
+            )
             servers[-1].kill()
             servers[-1].wait(10)
             serve()

@@ -24,6 +24,7 @@ from botocore.exceptions import ClientError
 from kdg.generator import Generator
 from kdg.sender import Ledger, Sender, run
 from kdg.template import EVENTS, Template
+from local.engines.waiting import wait_until
 from local.settings import ROOT, Settings
 from tests.support.aws_services import (  # noqa: F401
     Emulator,
@@ -34,7 +35,6 @@ from tests.support.aws_services import (  # noqa: F401
     make_role,
     root_client,
     running_emulator,
-    wait_until,
 )
 
 pytestmark = pytest.mark.services
@@ -88,7 +88,7 @@ def test_records_put_by_a_producer_arrive_in_s3(lake_server: LakeServer) -> None
     lines = [f'{{"n": {n}, "text": "\u00e9\\n"}}\n'.encode() for n in range(500)]
     reply = producer.put_record_batch(DeliveryStreamName="arrival", Records=[{"Data": line} for line in lines])
     assert (reply["FailedPutCount"], len(reply["RequestResponses"])) == (0, 500)
-    wait_until(lambda: bool(objects(s3, bucket)), seconds=15, what="the object")
+    wait_until(lambda: bool(objects(s3, bucket)), 60, "no object was delivered")
     ((key, body),) = objects(s3, bucket).items()
     assert key.endswith(".gz")
     assert gzip.decompress(body) == b"".join(lines)
@@ -119,10 +119,10 @@ def test_delivery_runs_under_the_streams_role_and_waits_for_a_missing_right(lake
     firehose.put_record(DeliveryStreamName="rights", Record={"Data": b"a\n"})
     (executor,) = [item for item in lake_server.server.executors if item.service == "firehose"]
     (stream,) = [stream for name, stream in executor.streams.items() if name == "rights"]  # type: ignore[attr-defined]
-    wait_until(lambda: any(delivery.failures for delivery in stream._closed), seconds=15, what="a refusal")
+    wait_until(lambda: any(delivery.failures for delivery in stream._closed), 60, "nothing was refused")
     assert objects(s3, bucket) == {}
     writer(lake_server, "rights-firehose", bucket)
-    wait_until(lambda: stream.pending() == 0, seconds=30, what="delivery after the grant")
+    wait_until(lambda: stream.pending() == 0, 60, "nothing was delivered after the grant")
     assert list(objects(s3, bucket).values()) == [b"a\n"]
     firehose.delete_delivery_stream(DeliveryStreamName="rights")
 
@@ -144,7 +144,7 @@ class Server:
         with (self.settings.home / "server.log").open("ab") as log:
             command = [sys.executable, "-m", "local.commands.aws_server"]
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=ROOT)
-        wait_until(lambda: answers(f"{self.settings.server_url}/health"), what="our server")
+        wait_until(lambda: answers(f"{self.settings.server_url}/health"), 60, "our server did not start")
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
@@ -201,7 +201,7 @@ def test_kills_of_server_and_emulator_lose_no_acknowledged_event(tmp_path: Path)
             lines[:] = b"".join(objects(s3, "landing-zone").values()).splitlines()
             return len(set(lines)) >= len(set(acknowledged))
 
-        wait_until(arrived, seconds=30, what="every acknowledged event")
+        wait_until(arrived, 60, "not every acknowledged event arrived")
         ids = Counter(json.loads(line)["event_id"] for line in lines)
         assert set(ids) == set(acknowledged)
         # a call that was stored but whose answer the kill swallowed is sent again: at least once, told by its id

@@ -15,9 +15,10 @@ import pytest
 
 from local.aws.glue_catalog import GlueCatalog
 from local.aws.glue_catalog.journal import Journal
+from local.engines.waiting import wait_until
 from local.settings import ACCOUNT, REGION
 from tests.local.aws.glue_catalog.calls import MONTHS, ONCE, refused, replay
-from tests.support.aws_services import Emulator, LakeServer, running_emulator, running_server, wait_until
+from tests.support.aws_services import Emulator, LakeServer, running_emulator, running_server
 
 pytestmark = pytest.mark.services
 
@@ -220,7 +221,11 @@ def test_a_functions_catalog_writes_come_through_the_server(lake: LakeServer, gl
         Code={"ZipFile": code.getvalue()},
         Timeout=60,
     )
-    wait_until(lambda: function.get_function(FunctionName="writer")["Configuration"]["State"] == "Active")
+    wait_until(
+        lambda: function.get_function(FunctionName="writer")["Configuration"]["State"] == "Active",
+        60,
+        "the function did not become active",
+    )
     reply = function.invoke(FunctionName="writer")
     assert json.load(reply["Payload"]) == lake.settings.server_url
     journal = Journal(lake.settings.data / "glue")

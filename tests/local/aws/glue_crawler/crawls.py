@@ -9,8 +9,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from local.engines.waiting import wait_until
 from local.settings import ACCOUNT, REGION
-from tests.support.aws_services import LakeServer, wait_until
+from tests.support.aws_services import LakeServer
 
 BUCKET = "crawled-bucket"
 GLUE = f"arn:aws:glue:{REGION}:{ACCOUNT}"
@@ -51,7 +52,7 @@ def land(lake: LakeServer, name: str, path: str, *events: dict[str, Any] | bytes
 
 def crawl(glue: Any, name: str) -> Any:
     glue.start_crawler(Name=name)
-    wait_until(lambda: glue.get_crawler(Name=name)["Crawler"]["State"] == "READY", what="the crawl")
+    wait_until(lambda: glue.get_crawler(Name=name)["Crawler"]["State"] == "READY", 60, "the crawl did not end")
     return glue.get_crawler(Name=name)["Crawler"]["LastCrawl"]
 
 

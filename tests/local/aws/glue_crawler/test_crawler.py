@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from local.aws.glue_catalog import GlueCatalog
 from local.aws.glue_crawler import GlueCrawler
+from local.engines.waiting import wait_until
 from tests.local.aws.glue_crawler.crawls import (
     BUCKET,
     EVENT,
@@ -32,7 +33,6 @@ from tests.support.aws_services import (
     point_clients_at,
     running_emulator,
     running_server,
-    wait_until,
 )
 
 pytestmark = pytest.mark.services
@@ -216,7 +216,7 @@ def test_states_rights_and_refusals(lake: LakeServer, glue: Any, crawler: Callab
     assert refused(glue.start_crawler, Name=name) == "CrawlerRunningException"
     assert refused(glue.delete_crawler, Name=name) == "CrawlerRunningException"
     glue.stop_crawler(Name=name)
-    wait_until(lambda: glue.get_crawler(Name=name)["Crawler"]["State"] == "READY", what="the stop")
+    wait_until(lambda: glue.get_crawler(Name=name)["Crawler"]["State"] == "READY", 60, "the crawl did not stop")
     assert glue.get_crawler(Name=name)["Crawler"]["LastCrawl"]["Status"] == "CANCELLED"
     assert glue.list_crawls(CrawlerName=name)["Crawls"][0]["State"] == "STOPPED"
     assert refused(glue.stop_crawler, Name=name) == "CrawlerNotRunningException"

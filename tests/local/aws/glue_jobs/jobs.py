@@ -8,8 +8,9 @@ from typing import Any
 
 import psutil
 
+from local.engines.waiting import wait_until
 from local.settings import ACCOUNT, REGION
-from tests.support.aws_services import Emulator, LakeServer, wait_until
+from tests.support.aws_services import Emulator, LakeServer
 
 ENDED = {"SUCCEEDED", "FAILED", "STOPPED", "TIMEOUT"}
 SCRIPT = """
@@ -94,7 +95,7 @@ def make_job(lake: LakeServer, name: str, script: str = "sleeper.py", **definiti
 
 
 def ended(glue: Any, name: str, run_id: str, seconds: float = 300) -> Any:
-    wait_until(lambda: state(glue, name, run_id)["JobRunState"] in ENDED, seconds, f"the end of {name}", 0.5)
+    wait_until(lambda: state(glue, name, run_id)["JobRunState"] in ENDED, seconds, f"{name} did not end", 0.5)
     return state(glue, name, run_id)
 
 

@@ -14,9 +14,10 @@ import pytest
 
 from local.aws.glue_catalog import GlueCatalog
 from local.aws.glue_jobs import GlueJobs
+from local.engines.waiting import wait_until
 from local.settings import ROOT
 from tests.local.aws.glue_jobs.jobs import ICEBERG, descendants, ended, furnish, make_job, state
-from tests.support.aws_services import Emulator, answers, root_client, running_emulator, running_server, wait_until
+from tests.support.aws_services import Emulator, answers, root_client, running_emulator, running_server
 
 RENEWING = """
 import sys, time, boto3
@@ -67,7 +68,7 @@ def serve(emulator: Emulator) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
             [sys.executable, "-m", "local.commands.aws_server"], env=environment, stdout=log, stderr=log
         )
-    wait_until(lambda: answers(f"{settings.server_url}/health"), what="our server")
+    wait_until(lambda: answers(f"{settings.server_url}/health"), 60, "our server did not start")
     return process
 
 
@@ -86,7 +87,9 @@ def test_runs_are_found_again_after_a_kill_and_end_with_the_home(tmp_path: Path)
                 for name, seconds in (("survivor", "8"), ("victim", "600"))
             }
             log = emulator.settings.logs / "glue"
-            wait_until(lambda: all((log / f"{run}.log").exists() for run in runs.values()), 180, "both runs' output")
+            wait_until(
+                lambda: all((log / f"{run}.log").exists() for run in runs.values()), 180, "not both runs wrote output"
+            )
             server.kill()
             server.wait()
             for line in descendants(lake):
@@ -101,7 +104,7 @@ def test_runs_are_found_again_after_a_kill_and_end_with_the_home(tmp_path: Path)
             assert "killed" in victim["ErrorMessage"]
 
             last = glue.start_job_run(JobName="last", Arguments={"--seconds": "600"})["JobRunId"]
-            wait_until((log / f"{last}.log").exists, 180, "the last run's output")
+            wait_until((log / f"{last}.log").exists, 180, "the last run wrote no output")
             started = time.monotonic()
             server.send_signal(signal.SIGTERM)
             server.wait(30)

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from local.aws.glue_catalog import GlueCatalog
 from local.aws.glue_jobs import GlueJobs
+from local.engines.waiting import wait_until
 from tests.local.aws.glue_jobs.jobs import GLUE, ICEBERG, descendants, ended, furnish, make_job
 from tests.support.aws_services import (
     Emulator,
@@ -20,7 +21,6 @@ from tests.support.aws_services import (
     point_clients_at,
     running_emulator,
     running_server,
-    wait_until,
 )
 
 
@@ -149,7 +149,7 @@ def test_one_run_at_a_time_and_stop(lake: LakeServer, job: Callable[..., str]) -
     name = job(DefaultArguments={"--seconds": "600"})
     run_id = glue.start_job_run(JobName=name)["JobRunId"]
     assert refused(glue.start_job_run, JobName=name)[0] == "ConcurrentRunsExceededException"
-    wait_until(lambda: descendants(lake) != [], what="the run's processes")
+    wait_until(lambda: descendants(lake) != [], 60, "the run started no process")
     reply = glue.batch_stop_job_run(JobName=name, JobRunIds=[run_id, "jr_absent"])
     assert [stopped["JobRunId"] for stopped in reply["SuccessfulSubmissions"]] == [run_id]
     assert reply["Errors"][0]["ErrorDetail"]["ErrorCode"] == "EntityNotFoundException"
