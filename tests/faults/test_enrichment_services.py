@@ -23,7 +23,7 @@ from datalake_spark import iceberg
 from infrastructure.cfn.template import parse_template
 from infrastructure.package import render_template
 from local.aws.glue_catalog import GlueCatalog
-from local.home import replay_catalog
+from local.deployment import replay_catalog
 from oracle.tables import read
 from tests.faults.catalogue import Fault, fault
 from tests.faults.disk import full_disk

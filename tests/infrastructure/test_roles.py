@@ -22,7 +22,7 @@ from local.engines.waiting import wait_until
 from local.settings import ACCOUNT
 from tests.support.lake_home import LAKE, LakeHome
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.in_order]
 SECONDS = 180  # the home needs a few; a busy machine more
 CSV = b"category_id,name,last_update\n1,Action,2006-02-15 04:46:27\n2,Animation,2006-02-15 04:46:27\n"
 EVENTS = 7000  # more than 1 MiB: Firehose need not wait for its 60 s

@@ -27,7 +27,7 @@ from local.engines import mysql
 from local.engines.waiting import wait_until
 from tests.support.lake_home import LAKE, LakeHome, lake_home
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.in_order]
 
 LISTING = ("List", "Describe", "Get")
 # boto3's names of services whose resource types are named otherwise; Logs and CloudWatch are written to by others
