@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -20,7 +22,7 @@ from tests.support import kept_decisions as kept_calls
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
-# fixtures emulator, lake_server; lake_services, aws_calls; spark, lake; zone, deployed; trino_home
+# Their fixtures: emulator, lake_server; lake_services, aws_calls; spark, lake; zone, deployed; trino_home
 pytest_plugins = [
     "tests.support.aws_services",
     "tests.support.dag_services",
@@ -59,7 +61,7 @@ os.environ.update(
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Options of the tests in tests/faults, and of all that run on the template's roles."""
+    """Options of the faults' tests, and of all tests that use the template's roles."""
     parser.addoption("--seeds", type=int, default=1, help="how often each fault is tried, each time otherwise")
     parser.addoption("--fault-results", metavar="FILE", help="write how each fault's tests ended")
     parser.addoption(
@@ -67,8 +69,32 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Keep tests that build on each other in the order in which they are written: those of a file that is marked
+    ``in_order``, and all of the journey. pytest-randomly, which this encloses, shuffles all others."""
+    written = {item: place for place, item in enumerate(items)}
+    yield
+    groups: dict[str, list[int]] = defaultdict(list)
+    for place, item in enumerate(items):
+        if item.get_closest_marker("journey"):
+            groups["journey"].append(place)
+        elif item.get_closest_marker("in_order"):
+            groups[item.location[0]].append(place)
+    for places in groups.values():
+        in_order = sorted((items[place] for place in places), key=written.__getitem__)
+        for place, item in zip(places, in_order, strict=True):
+            items[place] = item
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say how to have the same order again, also where ``-q`` hides pytest-randomly's own line."""
+    if (seed := config.getoption("randomly_seed", None)) and terminalreporter.stats.keys() & {"failed", "error"}:
+        terminalreporter.write_line(f"The same order again: pytest --randomly-seed={seed}")
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Hand the option on."""
+    """Pass ``--calls`` on to the helpers, which have no access to pytest's options."""
     kept_calls.folder = config.getoption("--calls")
 
 

@@ -110,7 +110,8 @@ RULES = (
     ),
     Rule(
         "DB-5", "The database can be protected from deletion, and is backed up",
-        "Otherwise one call would delete the data", "AWS::RDS::DBInstance, DeletionProtection and BackupRetentionPeriod", _database_kept,
+        "Otherwise one call would delete the data",
+        "AWS::RDS::DBInstance, DeletionProtection and BackupRetentionPeriod", _database_kept,
     ),
     Rule(
         "SECRET-1", "No password, secret or token is in a template",

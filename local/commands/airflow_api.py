@@ -12,6 +12,7 @@ from local.installation.progress import Tick
 from local.supervision.control import HomeError
 
 POLL_SECONDS = 0.5
+FINISHED = ("success", "failed")
 
 
 class RunFailed(HomeError):
@@ -79,7 +80,7 @@ class AirflowApi:
             tasks[:] = self.get(f"{path}/taskInstances", limit=100)["task_instances"]
             busy = ", ".join(tasks_in("running", "queued", "deferred", "up_for_reschedule"))
             tick(f"{len(tasks_in('success', 'skipped'))}/{len(tasks)} tasks{f': {busy}' if busy else ''}")
-            return run if run["state"] in ("success", "failed") else None
+            return run if run["state"] in FINISHED else None
 
         run = wait_until(ended, seconds, f"{dag_id} {run_id} has not ended", POLL_SECONDS)
         if run["state"] == "failed":

@@ -1,4 +1,4 @@
-"""Seeds for the faults' tests, and the record of what they found."""
+"""The faults' tests: their seeds, the fixtures that several files use, and the record of what was found."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 
 from tests.faults.catalogue import Fault
+from tests.faults.firehose_home import FirehoseHome, running_firehose
+from tests.support.aws_services import Emulator
+from tests.support.faulty_proxy import Proxy, faulty_proxy
 
 _began = time.monotonic()
 # By test, in the order of their phases: a test that passes and whose end fails has failed, and ran once.
@@ -55,3 +58,25 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         "faults": {which.name: faults[which.name] for which in Fault if which.name in faults},
     }
     Path(target).write_text(json.dumps(record, indent=1) + "\n")
+
+
+@pytest.fixture(scope="module")
+def running_proxy(emulator: Emulator) -> Iterator[Proxy]:
+    """One for all tests of a file: Spark keeps a file system for each address that it has seen."""
+    with faulty_proxy(emulator.settings.emulator_url) as running:
+        yield running
+
+
+@pytest.fixture
+def proxy(running_proxy: Proxy) -> Iterator[Proxy]:
+    """A proxy in front of the session's emulator, without a plan and without a memory of earlier tests."""
+    running_proxy.exchanges.clear()
+    yield running_proxy
+    running_proxy.plan = None
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[FirehoseHome]:
+    """Firehose in a home of the test's own, because the emulator's alarms ignore dimensions."""
+    with running_firehose(tmp_path / "home") as running:
+        yield running

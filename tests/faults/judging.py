@@ -8,8 +8,8 @@ from random import Random
 import boto3
 
 from datalake_spark.report import Report
-from oracle.recount import verdict
 from oracle.model import Film, Verdict
+from oracle.recount import verdict
 from tests.faults import worlds
 from tests.glue.lake import TestLake
 

@@ -16,13 +16,14 @@ import pytest
 
 from datalake.names import Lake
 from local.commands.airflow_api import FINISHED, AirflowApi, now
+from local.engines.waiting import wait_until
 from local.settings import ENVIRONMENT, HOST, SUFFIX
-from oracle.recount import verdict
 from oracle.model import Verdict
+from oracle.recount import verdict
 from tests.faults import worlds
 from tests.faults.catalogue import Fault, fault
 from tests.kill_loop.targets import Targets
-from tests.support.aws_services import root_client, wait_until
+from tests.support.aws_services import root_client
 from tests.support.own_home import Home, own_home
 
 pytestmark = pytest.mark.journey
@@ -52,7 +53,7 @@ class Airflow:
         began = now()
         for dag_id in (HOURLY, REBUILD):  # their schedules make a run at once, for which nothing has landed
             self.api.unpause(dag_id)
-        wait_until(lambda: bool(self.api.runs(REBUILD, began)), what="the scheduled rebuild")
+        wait_until(lambda: bool(self.api.runs(REBUILD, began)), 60, "no rebuild was scheduled")
         (rebuild,) = self.api.runs(REBUILD, began)
         ended = {"state": "success"}
         self.api.client.patch(f"/api/v2/dags/{REBUILD}/dagRuns/{rebuild['dag_run_id']}", json=ended).raise_for_status()
@@ -70,7 +71,7 @@ class Airflow:
 
     def land(self, rng: Random) -> None:
         """An object of good and bad lines, and one that holds some of them again; once Airflow has nothing to do."""
-        wait_until(self.is_idle, RUN_SECONDS, "an idle Airflow", every=0.3)
+        wait_until(self.is_idle, RUN_SECONDS, "Airflow did not become idle", 0.3)
         time_of_name = datetime.now(UTC)
         lines = [*worlds.events(rng, time_of_name, rng.randint(5, 50)), worlds.spoiled(rng, time_of_name)[0]]
         for some in (lines, rng.sample(lines, 3)):
@@ -95,7 +96,7 @@ class Airflow:
             ]
             return bool(found)
 
-        wait_until(is_at_work, 120, f"run_job of {dag_id} at work", every=0.2)
+        wait_until(is_at_work, 120, f"run_job of {dag_id} did not start", 0.2)
         return found[0]
 
     def finished_hourly_run(self, rng: Random) -> dict[str, Any]:
@@ -114,7 +115,7 @@ class Airflow:
             if victims:
                 self.targets.kill(rng.choice(victims))
         else:
-            wait_until(lambda: bool(self.targets.at_work(target)), what=target)
+            wait_until(lambda: bool(self.targets.at_work(target)), 60, f"no {target} was at work")
             self.targets.kill(self.targets.at_work(target)[0])
 
     def task(self, run: dict[str, Any]) -> dict[str, Any]:
@@ -127,7 +128,7 @@ class Airflow:
                 found.append(self.api.get(path))
             return bool(found)
 
-        wait_until(asked, what="the API", every=0.2)
+        wait_until(asked, 60, "the API did not answer", 0.2)
         return found[0]
 
     def ended(self, run: dict[str, Any]) -> dict[str, Any]:
@@ -139,7 +140,7 @@ class Airflow:
                 found.update(self.api.get(f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}"))
             return found.get("state") in FINISHED
 
-        wait_until(has_ended, RUN_SECONDS, f"the end of {run['dag_run_id']}", every=0.3)
+        wait_until(has_ended, RUN_SECONDS, f"{run['dag_run_id']} did not end", 0.3)
         return found
 
     def job_runs(self, run: dict[str, Any]) -> dict[str, str]:
@@ -210,7 +211,7 @@ def test_a_rebuild_whose_triggerer_is_killed_runs_once_and_no_hourly_run_undoes_
     hourly = airflow.finished_hourly_run(rng)
     airflow.land(rng)
     rebuild = airflow.job_at_work(REBUILD, month=f"{now():%Y-%m}")
-    wait_until(lambda: airflow.task(rebuild)["state"] == "deferred", what="run_job deferred")
+    wait_until(lambda: airflow.task(rebuild)["state"] == "deferred", 60, "run_job was not deferred")
     time.sleep(rng.uniform(0, 3))
     airflow.kill("triggerer")
     assert airflow.ended(rebuild)["state"] == "success"

@@ -13,13 +13,13 @@ import pytest
 
 from datalake.tables import QUARANTINE, RECONCILIATION, STREAMING_FILMS
 from datalake_spark import iceberg
+from local.engines.waiting import wait_until
 from tests.faults import worlds
 from tests.faults.catalogue import Fault, fault
 from tests.faults.commits import PowerCut, commits
 from tests.faults.judging import exact, sweep, take_all
 from tests.faults.spark_process import kill, reading, running_job, state
 from tests.glue.lake import TestLake
-from tests.support.aws_services import wait_until
 
 pytestmark = [pytest.mark.spark, pytest.mark.services]
 
@@ -54,7 +54,7 @@ def test_spark_killed_at_any_moment_is_never_seen_and_made_good_by_the_next_run(
     killed_at = rng.randint(1, OBJECTS_OF_A_RUN - 1)
     with reading() as seen, running_job(lake, tmp_path, *mode) as job:
         wait_until(
-            lambda: _objects(lake) >= written + killed_at or job.poll() is not None, 120, "the job writes", every=0.01
+            lambda: _objects(lake) >= written + killed_at or job.poll() is not None, 120, "the job wrote nothing", 0.01
         )
         assert job.returncode is None, (tmp_path / "job.log").read_text()[-3000:]
         kill(job)

@@ -1,17 +1,12 @@
-"""Faults 25 to 29: what MySQL's tables and their CSV files may hold on the way to Parquet."""
+"""Faults 26 to 29: what MySQL's tables and their CSV files may hold on the way to Parquet."""
 
 from __future__ import annotations
 
-import csv
-import io
-import os
 import random
 import re
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from types import SimpleNamespace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -19,14 +14,13 @@ from airflow.sdk.exceptions import AirflowFailException
 
 import csv_to_parquet
 from datalake.tables import SAKILA
-from lake_airflow import mysql, replication
 from lake_airflow import sakila_source as source
-from lake_airflow.operators.dms import DmsFullLoadOperator
-from local.settings import TOOLS
+from local.engines.waiting import wait_until
 from tests.faults.catalogue import Fault, fault
-from tests.faults.test_clean_zone import ALL_CONVERTED, queued, sweep
+from tests.faults.conversion import ALL_CONVERTED, sqs_batch
+from tests.faults.sakila import as_csv, cells, execute, fresh_sakila, replicate, rows_of
 from tests.faults.workers import worker
-from tests.support.aws_services import Emulator, wait_until
+from tests.support.aws_services import Emulator
 from tests.support.clean_zone import (
     LAKE,
     MOMENT,
@@ -39,130 +33,7 @@ from tests.support.clean_zone import (
 )
 
 pytestmark = pytest.mark.services
-
-SCRIPTS = Path(os.environ.get("SAKILA_DIR") or TOOLS / "sakila")
-
-
-def fresh_sakila(deployed: Deployed) -> None:
-    """Sakila's own schema, without a row."""
-    with deployed.mysql() as connection:
-        mysql.run_script(connection, (SCRIPTS / "sakila-schema.sql").read_bytes())
-
-
-def execute(deployed: Deployed, *statements: str | tuple[str, tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """Run statements in MySQL; the rows of the last."""
-    with deployed.mysql() as connection, connection.cursor() as cursor:
-        cursor.execute("SET foreign_key_checks = 0")
-        for statement in statements:
-            text, values = (statement, None) if isinstance(statement, str) else statement
-            cursor.execute(text, values)
-        connection.commit()
-        return list(cursor.fetchall())
-
-
-def replicate(deployed: Deployed) -> dict[str, int]:
-    """The tasks of replicate_sakila, as the role of the DAGs; rows that DMS loaded."""
-    source.check_columns()
-    load = DmsFullLoadOperator(task_id="load", replication_task_id=LAKE.dms_task)
-    load.poll_interval = 0.1
-    loaded = load.execute({"dag_run": SimpleNamespace(start_date=datetime.now(UTC))})
-    replication.put_headers_for_empty_tables(loaded["started"])
-    sweep(loaded["started"])
-    replication.remove_superseded(loaded["started"])
-    rows: dict[str, int] = loaded["rows"]
-    return rows
-
-
-def cells(deployed: Deployed, table: str) -> list[tuple[Any, ...]]:
-    columns = ", ".join(f"`{name}`" for name in SAKILA[table].column_names)
-    return sorted(execute(deployed, f"SELECT {columns} FROM `{table}`"), key=repr)
-
-
-def rows_of(zone: Zone, table: str) -> list[tuple[Any, ...]]:
-    columns = zone.table(table).columns
-    return sorted(zip(*(column.to_pylist() for column in columns), strict=True), key=repr)
-
-
-# 25
-
-
-@fault(Fault.SCHEMA_DRIFT)
-def test_a_column_of_mysql_that_was_added_dropped_or_retyped_stops_the_load_and_is_named(
-    deployed: Deployed, seed: int
-) -> None:
-    rng = random.Random(seed)
-    fresh_sakila(deployed)
-    free = execute(  # no key and no foreign key is in the way
-        deployed,
-        "SELECT table_name, column_name, column_type FROM information_schema.columns AS c WHERE table_schema = 'sakila'"
-        " AND column_key = '' AND table_name IN (SELECT table_name FROM information_schema.tables"
-        " WHERE table_schema = 'sakila' AND table_type = 'BASE TABLE') AND column_name <> 'location'"
-        " AND NOT EXISTS (SELECT 1 FROM information_schema.statistics AS s WHERE s.table_schema = c.table_schema"
-        " AND s.table_name = c.table_name AND s.column_name = c.column_name) ORDER BY 1, 2",
-    )
-    table, column, before = rng.choice(free)
-    other = "VARCHAR(9)" if re.match("(tiny|small|medium|big)?int|year|decimal|timestamp|date", before) else "INT"
-    kind, statement, message = rng.choice(
-        [
-            ("added", "ADD COLUMN colour INT", f"table {table}, column colour is not declared"),
-            ("dropped", f"DROP COLUMN `{column}`", f"table {table}, column {column} is missing in MySQL"),
-            ("retyped", f"MODIFY COLUMN `{column}` {other}", f"table {table}, column {column}: {other.lower()}"),
-            ("reordered", f"MODIFY COLUMN `{column}` {before} FIRST", ""),
-        ]
-    )
-    source.check_columns()
-    execute(deployed, f"ALTER TABLE `{table}` {statement}")
-    if kind == "reordered":
-        source.check_columns()
-    else:
-        with pytest.raises(AirflowFailException, match=re.escape(message)):
-            source.check_columns()
-
-
-@fault(Fault.SCHEMA_DRIFT)
-def test_a_csv_whose_header_was_changed_replaces_nothing_and_is_named(zone: Zone, seed: int) -> None:
-    """The columns may change between the check and the load."""
-    rng = random.Random(seed)
-    table = SAKILA[rng.choice(sorted(SAKILA))]
-    key, parquet = f"dms/sakila/{table.name}/LOAD00000001.csv", f"{table.prefix}LOAD00000001.parquet"
-    good = {"bigint": "7", "string": "abc", "timestamp": MOMENT, "binary": "00ff"}
-    row = {column.name: good.get(column.type, "1.50") for column in table.columns}
-    zone.put(as_csv(list(row), [list(row.values())]), key)
-    csv_to_parquet.handler(queued(notification(zone.landing, key)), None)
-    before, rows = zone.parquet(parquet), rows_of(zone, table.name)
-    assert len(rows) == 1
-    names = list(row)
-    column = rng.choice(names)
-    kind = rng.choice(["added", "dropped", "retyped", "reordered"])
-    if kind == "added":
-        names.insert(rng.randrange(len(names) + 1), "colour")
-        row["colour"], column = "red", "colour"
-    elif kind == "dropped":
-        names.remove(column)
-    elif kind == "retyped":
-        column = rng.choice([one.name for one in table.columns if one.type != "string"])
-        row[column] = "2006-02-15T04:46:27Z"
-    else:
-        rng.shuffle(names)
-    zone.put(as_csv(names, [[row[name] for name in names]]), key)
-    event = notification(zone.landing, key)
-    if kind == "reordered":
-        assert csv_to_parquet.handler(queued(event), None) == ALL_CONVERTED
-        assert rows_of(zone, table.name) == rows
-        assert_typed(zone.table(table.name), table.name)
-    else:
-        with pytest.raises(RuntimeError, match=rf"s3://{zone.landing}/{key}: line [12]: .*column '{column}'"):
-            csv_to_parquet.handler(event, None)
-        assert zone.parquet(parquet) == before
-
-
-def as_csv(names: list[str], rows: list[list[str]]) -> str:
-    file = io.StringIO()
-    csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows([names, *rows])
-    return file.getvalue()
-
-
-# 26
+PIECES = ["", "", "NULL", "null", "None", "nan", r"\N ", r"x\N", r"\n", "\\", "007", "0.10", "1e5", "-0", " ", "a,b", ",", '"', '""', "'", "\n", "\r\n", "\r", "\t", "\x00", "é", "Ž", "日本", "\u202e", "\ufeff", "\u0301", "#", ";", "--"]  # fmt: skip # noqa: E501
 
 
 @fault(Fault.EMPTY_TABLE)
@@ -197,7 +68,7 @@ def test_a_header_alone_is_an_empty_typed_table_and_a_file_without_a_byte_is_ref
     names = list(table.column_names)
     rng.shuffle(names)
     zone.put(",".join(names) + rng.choice(["", "\n", "\r\n"]), key)
-    assert csv_to_parquet.handler(queued(notification(zone.landing, key)), None) == ALL_CONVERTED
+    assert csv_to_parquet.handler(sqs_batch(notification(zone.landing, key)), None) == ALL_CONVERTED
     assert zone.table(table.name).num_rows == 0
     assert_typed(zone.table(table.name), table.name)
     before = zone.parquet(parquet)
@@ -207,71 +78,81 @@ def test_a_header_alone_is_an_empty_typed_table_and_a_file_without_a_byte_is_ref
     assert zone.parquet(parquet) == before
 
 
-# 27
+class OddValues:
+    """Draws values that MySQL's columns can hold and that CSV makes difficult."""
 
-PIECES = ["", "", "NULL", "null", "None", "nan", r"\N ", r"x\N", r"\n", "\\", "007", "0.10", "1e5", "-0", " ", "a,b", ",", '"', '""', "'", "\n", "\r\n", "\r", "\t", "\x00", "é", "Ž", "日本", "\u202e", "\ufeff", "\u0301", "#", ";", "--"]  # fmt: skip # noqa: E501
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+
+    def text(self, length: int) -> str:
+        """Never the one text that a CSV file cannot carry."""
+        made = "".join(self._rng.choices(PIECES, k=self._rng.randrange(1, 5)))[:length]
+        return made if made != r"\N" else ""
+
+    def moment(self) -> datetime:
+        """MySQL's times have no zone."""
+        return datetime(2005, 5, 24) + timedelta(seconds=self._rng.randrange(10**9))  # noqa: DTZ001
+
+    def makers(self) -> dict[str, dict[str, Callable[[], Any]]]:
+        """Table -> column -> a function that draws a value."""
+        rng = self._rng
+
+        def of(*values: Any) -> Callable[[], Any]:
+            return lambda: rng.choice(values)
+
+        def text(length: int) -> Callable[[], str]:
+            return lambda: self.text(length)
+
+        def maybe(make: Callable[[], Any]) -> Callable[[], Any]:
+            return lambda: None if rng.random() < 0.3 else make()
+
+        name = {"first_name": text(45), "last_name": text(45)}
+        return {
+            "actor": {**name, "last_update": self.moment},
+            "address": {
+                "address": text(50),
+                "address2": maybe(text(50)),
+                "district": text(20),
+                "city_id": of(0, 65_535),
+                "postal_code": maybe(lambda: f"{rng.randrange(10**5):05}"),
+                "phone": lambda: f"{rng.randrange(10**9):012}",
+            },
+            "film": {
+                "title": text(128),
+                "description": maybe(text(2000)),
+                "release_year": maybe(of(1901, 2006, 2155)),
+                "language_id": of(0, 255),
+                "rental_rate": of("0.00", "99.99", "-0.01", "4.90"),
+                "length": maybe(of(0, 65_535)),
+                "replacement_cost": of("0.10", "999.99", "-999.99"),
+                "rating": maybe(of("G", "PG-13", "NC-17")),
+                "special_features": of(None, "", "Trailers", "Trailers,Commentaries,Behind the Scenes"),
+            },
+            "staff": {
+                **name,
+                "address_id": of(1),
+                "store_id": of(1),
+                "username": text(16),
+                "picture": maybe(lambda: rng.randbytes(rng.choice([0, 1, 1000, 65_535]))),
+                "password": maybe(text(40)),
+                "email": maybe(text(50)),
+                "active": of(0, 1),
+            },
+            "payment": {
+                "customer_id": of(1),
+                "staff_id": of(1),
+                "rental_id": maybe(lambda: rng.randrange(2**31)),
+                "amount": of("0.00", "999.99", "-5.50"),
+                "payment_date": self.moment,
+            },
+        }
 
 
 @fault(Fault.ODD_VALUES)
 def test_every_cell_of_mysql_is_the_same_in_parquet_however_odd(deployed: Deployed, seed: int) -> None:
     rng = random.Random(seed)
     fresh_sakila(deployed)
-
-    def text(length: int, *, null: bool = False) -> str | None:
-        if null and rng.random() < 0.3:
-            return None
-        made = "".join(rng.choices(PIECES, k=rng.randrange(1, 5)))[:length]
-        return made if made != r"\N" else ""
-
-    def maybe(make: Callable[[], Any]) -> Any:
-        return None if rng.random() < 0.3 else make()
-
-    def moment() -> datetime:
-        return datetime(2005, 5, 24) + timedelta(seconds=rng.randrange(10**9))  # noqa: DTZ001 - MySQL's has no zone
-
-    def blob() -> bytes:
-        return rng.randbytes(rng.choice([0, 1, 1000, 65_535]))
-
-    columns: dict[str, dict[str, Callable[[], Any]]] = {
-        "actor": {"first_name": lambda: text(45), "last_name": lambda: text(45), "last_update": moment},
-        "address": {
-            "address": lambda: text(50),
-            "address2": lambda: text(50, null=True),
-            "district": lambda: text(20),
-            "city_id": lambda: rng.choice([0, 65_535]),
-            "postal_code": lambda: maybe(lambda: f"{rng.randrange(10**5):05}"),
-            "phone": lambda: f"{rng.randrange(10**9):012}",
-        },
-        "film": {
-            "title": lambda: text(128),
-            "description": lambda: text(2000, null=True),
-            "release_year": lambda: maybe(lambda: rng.choice([1901, 2006, 2155])),
-            "language_id": lambda: rng.choice([0, 255]),
-            "rental_rate": lambda: rng.choice(["0.00", "99.99", "-0.01", "4.90"]),
-            "length": lambda: maybe(lambda: rng.choice([0, 65_535])),
-            "replacement_cost": lambda: rng.choice(["0.10", "999.99", "-999.99"]),
-            "rating": lambda: maybe(lambda: rng.choice(["G", "PG-13", "NC-17"])),
-            "special_features": lambda: rng.choice([None, "", "Trailers", "Trailers,Commentaries,Behind the Scenes"]),
-        },
-        "staff": {
-            "first_name": lambda: text(45),
-            "last_name": lambda: text(45),
-            "address_id": lambda: 1,
-            "store_id": lambda: 1,
-            "username": lambda: text(16),
-            "picture": lambda: maybe(blob),
-            "password": lambda: text(40, null=True),
-            "email": lambda: text(50, null=True),
-            "active": lambda: rng.randrange(2),
-        },
-        "payment": {
-            "customer_id": lambda: 1,
-            "staff_id": lambda: 1,
-            "rental_id": lambda: maybe(lambda: rng.randrange(2**31)),
-            "amount": lambda: rng.choice(["0.00", "999.99", "-5.50"]),
-            "payment_date": moment,
-        },
-    }
+    columns = OddValues(rng).makers()
     for table, makers in columns.items():
         statement = f"INSERT INTO {table} ({', '.join(makers)}) VALUES ({', '.join(['%s'] * len(makers))})"
         rows = [tuple(make() for make in makers.values()) for _ in range(rng.randrange(5, 40))]
@@ -298,9 +179,6 @@ def test_the_one_text_that_csv_files_cannot_carry_stops_the_load_and_is_named(de
         source.check_columns()
 
 
-# 28
-
-
 @fault(Fault.ODD_BYTES)
 def test_newlines_in_quotes_are_kept_and_broken_bytes_are_refused_by_file_line_and_column(
     deployed: Deployed, seed: int
@@ -313,7 +191,7 @@ def test_newlines_in_quotes_are_kept_and_broken_bytes_are_refused_by_file_line_a
     good = [[str(number), name, MOMENT] for number, name in enumerate(names)]
     body = as_csv(["category_id", "name", "last_update"], good)
     zone.put(body)
-    wait_until(lambda: zone.parquet() is not None, what="the Parquet object")
+    wait_until(lambda: zone.parquet() is not None, 60, "no Parquet object was written")
     assert [(one["category_id"], one["name"]) for one in zone.table().to_pylist()] == list(enumerate(names))
 
     broken, message = rng.choice(
@@ -329,7 +207,7 @@ def test_newlines_in_quotes_are_kept_and_broken_bytes_are_refused_by_file_line_a
     )
     line, began = body.count("\n") + 1, int(time.time() * 1000)
     zone.put(body.encode() + broken)
-    wait_until(lambda: deployed.depth("CsvDeadLetterQueue") == 1, what="the dead letter")
+    wait_until(lambda: deployed.depth("CsvDeadLetterQueue") == 1, 60, "no dead letter came")
     assert deployed.depth("CsvQueue") == 0
     assert [one["name"] for one in zone.table().to_pylist()] == names
     logs = deployed.home.clients("logs")
@@ -340,10 +218,7 @@ def test_newlines_in_quotes_are_kept_and_broken_bytes_are_refused_by_file_line_a
         text = "".join(event["message"] for page in pages for event in page["events"])
         return f"LOAD00000001.csv: line {line}: {message}" in text
 
-    wait_until(told, what="the message in the function's log")
-
-
-# 29
+    wait_until(told, 60, "the function logged no such message")
 
 
 @fault(Fault.LARGE_CSV)
@@ -355,10 +230,10 @@ def test_a_csv_that_is_three_times_as_large_takes_no_more_memory(zone: Zone, emu
     large = "dms/sakila/category/LOAD00000002.csv"
     zone.put(b"category_id,name,last_update\n" + chunk * times)
     zone.put(b"category_id,name,last_update\n" + chunk * times * 3, large)
-    with worker(function_environment(emulator, zone.clean), queued(notification(zone.landing))) as running:
+    with worker(function_environment(emulator, zone.clean), sqs_batch(notification(zone.landing))) as running:
         assert running.answer() == ALL_CONVERTED
         before = running.memory("VmHWM")
-        running.handle(queued(notification(zone.landing, large)))
+        running.handle(sqs_batch(notification(zone.landing, large)))
         assert running.answer() == ALL_CONVERTED
         more = running.memory("VmHWM") - before
     assert more < 50_000_000, "a file that is kept whole takes 72 MB more, and as much again as text"

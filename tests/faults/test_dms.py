@@ -20,10 +20,11 @@ from botocore.exceptions import EndpointConnectionError
 
 from lake_airflow.mysql import run_script
 from lake_airflow.operators.dms import DmsFullLoadOperator
+from local.engines.waiting import wait_until
 from tests.faults.catalogue import Fault, fault
 from tests.faults.disk import full_disk
 from tests.local.aws.dms.maker import BUCKET, SETTINGS, Maker, rule
-from tests.support.aws_services import Emulator, ServerProcess, make_role, running_emulator, server_process, wait_until
+from tests.support.aws_services import Emulator, ServerProcess, make_role, running_emulator, server_process
 from tests.support.mariadb import MariaDb, mariadb
 
 pytestmark = pytest.mark.services
@@ -132,7 +133,7 @@ def test_the_source_is_killed_midway(home: Home, seed: int) -> None:
     rng, since = random.Random(seed), datetime.now(UTC)
     task, moment = home.task(), rng.randint(1, ROWS["film"] // 3)
     with first_try(home, task, since) as errors:
-        wait_until(lambda: home.progress(task) >= moment, what="the rows of film", every=0.01)
+        wait_until(lambda: home.progress(task) >= moment, 60, "too few rows of film were loaded", 0.01)
         home.mysql.kill()
     assert f"127.0.0.1:{home.mysql.port}" in str(errors)
     assert "film: Table error" in str(errors)
@@ -148,7 +149,7 @@ def test_dms_itself_is_killed_midway(home: Home, seed: int) -> None:
     rng, since = random.Random(seed), datetime.now(UTC)
     task, moment = home.task(), rng.randint(1, ROWS["film"] // 3)
     with first_try(home, task, since) as errors:
-        wait_until(lambda: home.progress(task) >= moment, what="the rows of film", every=0.01)
+        wait_until(lambda: home.progress(task) >= moment, 60, "too few rows of film were loaded", 0.01)
         home.server.kill()
         home.server.start()
     assert len(errors) == 1

@@ -17,9 +17,9 @@ from airflow.sdk.exceptions import AirflowException
 
 from lake_airflow.athena import ATHENA
 from lake_airflow.defaults import DEFAULT_ARGS
+from local.engines.waiting import wait_until
 from tests.faults.catalogue import Fault, fault
 from tests.support.athena_home import DATA, DATABASE, RESULTS, WORKGROUP, AthenaHome
-from tests.support.aws_services import wait_until
 
 pytestmark = [pytest.mark.trino, pytest.mark.services]
 CUTOFF = 10_000_000  # bytes, the least that AWS allows
@@ -94,7 +94,7 @@ def test_a_query_over_the_workgroups_cutoff(
     assert scanned > CUTOFF
     assert f"{query} scanned {scanned:,} bytes" in caplog.text
     wait_until(
-        lambda: _results(s3) == before[1], 10, "the removal of what it wrote"
+        lambda: _results(s3) == before[1], 10, "what it wrote was not removed"
     )  # Trino removes it on its own time
     tables = home.root("glue").get_tables(DatabaseName=DATABASE)["TableList"]
     assert "too_much" not in {table["Name"] for table in tables}

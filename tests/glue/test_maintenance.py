@@ -33,10 +33,10 @@ from datalake_spark.maintenance import (
     plan_spans,
 )
 from glue import maintain_lake
+from local.engines.waiting import wait_until
 from local.settings import ROOT
 from oracle.recount import verdict
 from tests.glue.lake import STREAM, TestLake, at, event, key, lines
-from tests.support.aws_services import wait_until
 from tests.support.faulty_proxy import CUT, Plan, faulty_proxy
 
 NOON = at("2026-11-10 12:00:00")
@@ -254,7 +254,7 @@ def test_a_killed_upkeep_changes_nothing_and_what_it_leaves_is_removed_in_time(
             start_new_session=True,
         )
         try:
-            wait_until(lambda: reached.is_set() or job.poll() is not None, what="the commit of upkeep")
+            wait_until(lambda: reached.is_set() or job.poll() is not None, 60, "the upkeep did not commit")
             assert reached.is_set()
         finally:
             os.killpg(job.pid, signal.SIGKILL)

@@ -24,7 +24,7 @@ from local.engines.waiting import wait_until
 from local.settings import ACCOUNT
 from tests.support.lake_home import LAKE, LakeHome
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.in_order]
 
 CATEGORIES = b"category_id,name,last_update\n1,Action,2006-02-15 04:46:27\n2,Animation,2006-02-15 04:46:27\n"
 
@@ -116,7 +116,11 @@ def test_a_csv_in_the_landing_zone_becomes_parquet_under_the_functions_role(
 ) -> None:
     s3, key = home.clients("s3"), "sakila/category/LOAD00000001.parquet"
     s3.put_object(Bucket=LAKE.landing_bucket, Key="dms/sakila/category/LOAD00000001.csv", Body=CATEGORIES)
-    wait_until(lambda: "Contents" in s3.list_objects_v2(Bucket=LAKE.clean_bucket, Prefix=key), 60, "no Parquet object")
+    wait_until(
+        lambda: "Contents" in s3.list_objects_v2(Bucket=LAKE.clean_bucket, Prefix=key),
+        60,
+        "no Parquet object was written",
+    )
     path = tmp_path / "category.parquet"
     s3.download_file(LAKE.clean_bucket, key, str(path))
     assert pq.read_table(path)["name"].to_pylist() == ["Action", "Animation"]
@@ -130,7 +134,7 @@ def test_a_csv_in_the_landing_zone_becomes_parquet_under_the_functions_role(
             return False
         return True
 
-    wait_until(in_catalog, 60, "no table")
+    wait_until(in_catalog, 60, "no table was made")
 
 
 def test_maintenance_removes_leftovers_of_tables_and_nothing_else(home: LakeHome, outputs: dict[str, str]) -> None:
@@ -213,7 +217,7 @@ def test_a_bucket_with_objects_stops_the_deletion_as_on_aws(home: LakeHome, outp
     home.clients("s3").put_object(Bucket=LAKE.results_bucket, Key="reports/kept.csv", Body=b"1")
     cloudformation = home.clients("cloudformation")
     cloudformation.delete_stack(StackName=LAKE.stack)
-    wait_until(lambda: not _stack(home)["StackStatus"].endswith("_IN_PROGRESS"), 60, "not deleted")
+    wait_until(lambda: not _stack(home)["StackStatus"].endswith("_IN_PROGRESS"), 60, "the stack did not settle")
     stack = _stack(home)
     assert stack["StackStatus"] == "DELETE_FAILED"
     assert "Bucket" in stack["StackStatusReason"]

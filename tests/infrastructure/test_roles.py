@@ -17,19 +17,16 @@ from infrastructure.cfn.template import parse_template
 from infrastructure.iam import decisions
 from infrastructure.package import render_template
 from local.commands import redrive
-from local.engines import mysql, waiting
+from local.engines import mysql
+from local.engines.waiting import wait_until
 from local.settings import ACCOUNT
 from tests.support.lake_home import LAKE, LakeHome
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.in_order]
+SECONDS = 180  # the home needs a few; a busy machine more
 CSV = b"category_id,name,last_update\n1,Action,2006-02-15 04:46:27\n2,Animation,2006-02-15 04:46:27\n"
 EVENTS = 7000  # more than 1 MiB: Firehose need not wait for its 60 s
 EVENT = b'{"timestamp": "2026-11-20T11:59:55Z", "eventtype": "rent", "film_id": 12, "state": "Utah"}\n'
-
-
-def wait_until(reached: Callable[[], object], what: str = "the expected state") -> None:
-    """The home takes seconds; a busy machine more."""
-    waiting.wait_until(reached, 180, f"{what} was not reached")
 
 
 @pytest.fixture(scope="module")
@@ -66,21 +63,25 @@ def test_the_operator_loads_mysql_by_dms_and_the_function_converts_it(
     instance = dms.describe_replication_instances()["ReplicationInstances"][0]["ReplicationInstanceArn"]
     for endpoint in dms.describe_endpoints()["Endpoints"]:
         dms.test_connection(ReplicationInstanceArn=instance, EndpointArn=endpoint["EndpointArn"])
-    wait_until(lambda: {one["Status"] for one in dms.describe_connections()["Connections"]} == {"successful"})
+    wait_until(
+        lambda: {one["Status"] for one in dms.describe_connections()["Connections"]} == {"successful"},
+        SECONDS,
+        "a connection was still being tested",
+    )
     dms.start_replication_task(ReplicationTaskArn=task, StartReplicationTaskType="start-replication")
 
     def status() -> str:
         return str(dms.describe_replication_tasks()["ReplicationTasks"][0]["Status"])
 
-    wait_until(lambda: status() == "stopped", what="the full load")
+    wait_until(lambda: status() == "stopped", SECONDS, "the full load did not end")
     [table] = dms.describe_table_statistics(ReplicationTaskArn=task)["TableStatistics"]
     assert (table["TableName"], table["FullLoadRows"]) == ("category", 1)
     with pytest.raises(ClientError, match="InvalidResourceState"):  # it has ended by itself
         dms.stop_replication_task(ReplicationTaskArn=task)
     parquet = "sakila/category/LOAD00000001.parquet"
-    wait_until(lambda: keys(home, LAKE.clean_bucket, "sakila/") == [parquet], what="the Parquet object")
+    wait_until(lambda: keys(home, LAKE.clean_bucket, "sakila/") == [parquet], SECONDS, "no Parquet object was written")
     glue = home.clients("glue")
-    wait_until(lambda: bool(glue.get_tables(DatabaseName="sakila")["TableList"]), what="the table")
+    wait_until(lambda: bool(glue.get_tables(DatabaseName="sakila")["TableList"]), SECONDS, "no table was made")
 
 
 def test_the_function_adds_a_new_column_to_an_older_table(
@@ -97,7 +98,7 @@ def test_the_function_adds_a_new_column_to_an_older_table(
         found = glue.get_table(DatabaseName="sakila", Name="category")["Table"]
         return [column["Name"] for column in found["StorageDescriptor"]["Columns"]]
 
-    wait_until(lambda: columns() == declared, what="the new column")
+    wait_until(lambda: columns() == declared, SECONDS, "the new column did not come")
 
 
 def test_the_producer_sends_what_the_firehose_delivers_and_the_crawler_finds(
@@ -112,11 +113,13 @@ def test_the_producer_sends_what_the_firehose_delivers_and_the_crawler_finds(
     )
     sent = producer.put_record_batch(DeliveryStreamName=LAKE.delivery_stream, Records=[{"Data": EVENT * EVENTS}] * 2)
     assert sent["FailedPutCount"] == 0
-    wait_until(lambda: bool(keys(home, LAKE.landing_bucket, "streaming/")), what="the delivery")
+    wait_until(lambda: bool(keys(home, LAKE.landing_bucket, "streaming/")), SECONDS, "nothing was delivered")
     glue = client("operator", "glue")
     for _ in range(2):  # the first makes the table, the second finds it
         glue.start_crawler(Name=LAKE.crawler)
-        wait_until(lambda: glue.get_crawler(Name=LAKE.crawler)["Crawler"]["State"] == "READY", what="the crawl")
+        wait_until(
+            lambda: glue.get_crawler(Name=LAKE.crawler)["Crawler"]["State"] == "READY", SECONDS, "the crawl did not end"
+        )
     assert glue.list_crawls(CrawlerName=LAKE.crawler)["Crawls"][0]["State"] == "COMPLETED"
     assert glue.get_crawler_metrics()["CrawlerMetricsList"][0]["CrawlerName"] == LAKE.crawler
     with pytest.raises(ClientError, match="CrawlerNotRunning"):
@@ -147,7 +150,7 @@ def test_the_operator_reads_alarms_metrics_and_logs(home: LakeHome, outputs: dic
     cloudwatch, logs = client("operator", "cloudwatch"), client("operator", "logs")
     alarms = {alarm["AlarmName"] for alarm in cloudwatch.describe_alarms()["MetricAlarms"]}
     assert LAKE.csv_dead_letters_alarm in alarms
-    wait_until(lambda: cloudwatch.list_metrics(Namespace="AWS/Firehose")["Metrics"], what="a metric")
+    wait_until(lambda: cloudwatch.list_metrics(Namespace="AWS/Firehose")["Metrics"], SECONDS, "no metric came")
     metric = {
         "Namespace": "AWS/Firehose",
         "MetricName": "IncomingRecords",
@@ -247,7 +250,9 @@ def test_without_put_object_firehose_lands_nothing_and_says_so(
     with without(home, "firehose", "s3:PutObject"):
         records = [{"Data": EVENT * EVENTS}] * 2
         client("producer", "firehose").put_record_batch(DeliveryStreamName=LAKE.delivery_stream, Records=records)
-        wait_until(lambda: bool(logs.filter_log_events(logGroupName=group)["events"]), what="a word from Firehose")
+        wait_until(
+            lambda: bool(logs.filter_log_events(logGroupName=group)["events"]), SECONDS, "Firehose logged nothing"
+        )
         assert "S3.AccessDenied" in logs.filter_log_events(logGroupName=group)["events"][0]["message"]
         assert keys(home, LAKE.landing_bucket, "streaming/") == before
 
@@ -256,7 +261,11 @@ def test_without_put_object_dms_fails(home: LakeHome, outputs: dict[str, str]) -
     dms, task = home.clients("dms"), outputs["DmsTask"]
     with without(home, "dms", "s3:PutObject"):
         dms.start_replication_task(ReplicationTaskArn=task, StartReplicationTaskType="reload-target")
-        wait_until(lambda: dms.describe_replication_tasks()["ReplicationTasks"][0]["Status"] in ("failed", "stopped"))
+        wait_until(
+            lambda: dms.describe_replication_tasks()["ReplicationTasks"][0]["Status"] in ("failed", "stopped"),
+            SECONDS,
+            "the full load did not end",
+        )
     assert [t["TableState"] for t in dms.describe_table_statistics(ReplicationTaskArn=task)["TableStatistics"]] == [
         "Table error"
     ]
@@ -272,7 +281,7 @@ def test_without_put_object_the_function_converts_nothing(home: LakeHome, output
 
     with without(home, "lambda", "s3:PutObject"):
         home.clients("s3").put_object(Bucket=LAKE.landing_bucket, Key="dms/sakila/category/LOAD00000002.csv", Body=CSV)
-        wait_until(is_denied, what="the function's complaint")
+        wait_until(is_denied, SECONDS, "the function logged no denial")
         assert "sakila/category/LOAD00000002.parquet" not in keys(home, LAKE.clean_bucket, "sakila/")
 
 
@@ -280,7 +289,9 @@ def test_without_get_object_the_crawl_fails(home: LakeHome, outputs: dict[str, s
     glue = home.clients("glue")
     with without(home, "crawler", "s3:GetObject"):
         glue.start_crawler(Name=LAKE.crawler)
-        wait_until(lambda: glue.get_crawler(Name=LAKE.crawler)["Crawler"]["State"] == "READY", what="the crawl")
+        wait_until(
+            lambda: glue.get_crawler(Name=LAKE.crawler)["Crawler"]["State"] == "READY", SECONDS, "the crawl did not end"
+        )
     assert glue.get_crawler(Name=LAKE.crawler)["Crawler"]["LastCrawl"]["Status"] == "FAILED"
 
 
@@ -297,4 +308,4 @@ def test_without_its_action_the_producer_sends_nothing(
         return False
 
     with without(home, "producer", "firehose:PutRecord"):
-        wait_until(is_denied, what="IAM's new decision")
+        wait_until(is_denied, SECONDS, "IAM did not decide anew")

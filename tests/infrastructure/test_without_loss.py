@@ -27,7 +27,7 @@ from local.engines import mysql
 from local.engines.waiting import wait_until
 from tests.support.lake_home import LAKE, LakeHome, lake_home
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.in_order]
 
 LISTING = ("List", "Describe", "Get")
 # boto3's names of services whose resource types are named otherwise; Logs and CloudWatch are written to by others
@@ -223,7 +223,7 @@ def test_cloudformation_refuses_it_too_when_somebody_else_asks(deployed: Deploye
         Parameters=[{"ParameterKey": name, "UsePreviousValue": True} for name in changed["Parameters"]],
         Capabilities=deployment.CAPABILITIES,
     )
-    wait_until(lambda: not deployed.stack()["StackStatus"].endswith("_IN_PROGRESS"), 60, "not rolled back")
+    wait_until(lambda: not deployed.stack()["StackStatus"].endswith("_IN_PROGRESS"), 60, "the rollback did not end")
     assert deployed.stack()["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
     events = cloudformation.describe_stack_events(StackName=LAKE.stack)["StackEvents"]
     refused = {one["LogicalResourceId"]: one["ResourceStatusReason"] for one in events if

@@ -190,7 +190,7 @@ def test_the_operator_starts_and_stops_jobs(roles: Roles, job: str) -> None:
     def state() -> str:
         return str(glue.get_job_run(JobName=job, RunId=run)["JobRun"]["JobRunState"])
 
-    wait_until(lambda: state() == "STOPPED", 60, "the run has not stopped")
+    wait_until(lambda: state() == "STOPPED", 60, "the run did not end")
 
 
 def test_the_operator_crawls_again_what_is_known(roles: Roles) -> None:
@@ -205,10 +205,10 @@ def test_the_operator_crawls_again_what_is_known(roles: Roles) -> None:
         crawler = glue.get_crawler(Name=LAKE.crawler)["Crawler"]
         return crawler["LastCrawl"]["StartTime"] if crawler["State"] == "READY" else None
 
-    wait_until(lambda: last_start() is not None, 120, "a crawl that Airflow began has not ended")
+    wait_until(lambda: last_start() is not None, 120, "no crawl that Airflow began has ended")
     before, started_before = columns(), last_start()
     glue.start_crawler(Name=LAKE.crawler)
-    wait_until(lambda: last_start() not in (None, started_before), 120, "the crawl has not ended")
+    wait_until(lambda: last_start() not in (None, started_before), 120, "the crawl did not end")
     assert glue.get_crawler(Name=LAKE.crawler)["Crawler"]["LastCrawl"]["Status"] == "SUCCEEDED"
     assert columns() >= before
 

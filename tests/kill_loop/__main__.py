@@ -19,14 +19,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import boto3
 
 from datalake.names import Lake
 from local.settings import ROOT
 from oracle import clean_zone
-from oracle.recount import verdict
 from oracle.model import FAULTS
+from oracle.recount import verdict
 from tests.kill_loop import reruns
 from tests.kill_loop.killer import Killer
 from tests.kill_loop.result import Result
@@ -52,13 +53,12 @@ def arguments() -> argparse.Namespace:
 
 
 def loop(home: Home, given: argparse.Namespace, say: Callable[[str], None]) -> Result:
-    """Kill a running home, let it settle, judge."""
+    """Kill processes of a running home while it works, let it settle, and judge it."""
     folder = home.settings.home / "kill-loop"
     folder.mkdir()
     workload = Workload(home, folder)
     workload.prepare(say)
     os.environ.update(workload.exported)
-    session, lake = boto3.Session(), Lake.from_environment()
     killer = Killer(Targets(home.settings), folder / "kills.jsonl", Random(given.seed))
     began = time.monotonic()
     with ReaderProcess(folder, workload.exported) as reader:
@@ -82,6 +82,20 @@ def loop(home: Home, given: argparse.Namespace, say: Callable[[str], None]) -> R
         settle(home, workload, say)
         seen = reader.end()
     minutes = (time.monotonic() - began) / 60
+    return judge(home, workload, killer, seen, given, minutes, say)
+
+
+def judge(
+    home: Home,
+    workload: Workload,
+    killer: Killer,
+    seen: dict[str, Any],
+    given: argparse.Namespace,
+    minutes: float,
+    say: Callable[[str], None],
+) -> Result:
+    """What the oracle, the reader (``seen``) and Airflow say of a home that has settled."""
+    session, lake, dags = boto3.Session(), Lake.from_environment(), Dags(home)
     acknowledged = workload.acknowledged()
     with connect(workload.exported) as mysql:
         judged = verdict(session, lake.landing_bucket, films=clean_zone.films(mysql), ledger=acknowledged)
@@ -90,8 +104,6 @@ def loop(home: Home, given: argparse.Namespace, say: Callable[[str], None]) -> R
     say(f"clean zone: {replicated}")
     for finding in seen["findings"]:
         say(f"torn: {finding}")
-    dags = Dags(home)
-    quarantined = sum(judged.quarantined.values()) - judged.duplicates
     return Result(
         date=f"{datetime.now(UTC):%Y-%m-%d}",
         seed=given.seed,
@@ -103,7 +115,7 @@ def loop(home: Home, given: argparse.Namespace, say: Callable[[str], None]) -> R
         objects=judged.objects,
         landed=judged.landed,
         enriched=judged.enriched,
-        quarantined=quarantined,
+        quarantined=sum(judged.quarantined.values()) - judged.duplicates,
         duplicates=judged.duplicates,
         reader=seen,
         judged={fault: len(getattr(judged, fault)) for fault in FAULTS},

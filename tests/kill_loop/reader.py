@@ -24,6 +24,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from datalake.names import Lake
+from local.engines.files import write_atomically
 from oracle.tables import CATALOGUE, DATABASE, FILMS, QUARANTINE, RECONCILIATION, connect
 from tests.kill_loop.torn import TornDetector
 from tests.kill_loop.versions import mixture
@@ -91,9 +92,7 @@ class Reader:
 
     def save(self) -> None:
         """Replace reader.json."""
-        new = self._folder / "reader.json.new"
-        new.write_text(json.dumps(asdict(self.seen)))
-        new.replace(self._folder / "reader.json")
+        write_atomically(self._folder / "reader.json", json.dumps(asdict(self.seen)))
 
     def _look_at(self, name: str) -> bool:
         """Read the snapshots of a table that were not read before, in the order of their commits; whether any was."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from local.engines.waiting import wait_until
 from local.supervision import control as homes
 from tests.kill_loop.workload import Dags, Workload
-from tests.support.aws_services import wait_until
 from tests.support.own_home import Home
 
 BUFFERED_SECONDS = 240  # Firehose's interval, and its attempts after the last kill
@@ -23,11 +23,11 @@ def settle(home: Home, workload: Workload, say: Callable[[str], None]) -> None:
     """Firehose's buffers are empty, nothing new is left to enrich, Sakila is replicated; raises Unsettled."""
     homes.wait(home.settings, lambda _: None)  # every service is back
     buffers = home.settings.data / "firehose"
-    wait_until(lambda: not list(buffers.glob("*.buffer/*.segment")), BUFFERED_SECONDS, "Firehose's delivery", every=0.5)
+    wait_until(lambda: not list(buffers.glob("*.buffer/*.segment")), BUFFERED_SECONDS, "Firehose did not deliver", 0.5)
     say("everything acknowledged has landed")
     dags = Dags(home)
     for dag_id in DAGS:
-        wait_until(lambda dag=dag_id: not dags.is_busy(dag), RUN_SECONDS, f"the runs of {dag_id}", every=1.0)  # type: ignore[misc]
+        wait_until(lambda dag=dag_id: not dags.is_busy(dag), RUN_SECONDS, f"the runs of {dag_id} did not end", 1.0)  # type: ignore[misc]
     say("no run is under way")
     _until_success(dags, "replicate_sakila")
     for _ in range(RUNS):

@@ -1,5 +1,5 @@
 """What the home has to do while it is being killed: events stream, DAGs are triggered again as soon as they have ended,
-Sakila changes between its loads. Every call is repeated until it is answered: whoever answers is killed, too."""
+Sakila changes between its loads. A call is repeated until it is answered, because Airflow and MySQL are killed, too."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import json
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +17,8 @@ import httpx
 import pymysql
 
 from local.commands.airflow_api import FINISHED, AirflowApi
+from local.engines.files import write_atomically
+from local.engines.waiting import wait_until
 from local.settings import HOST, ROOT
 from local.supervision.control import HomeError
 from tests.kill_loop import versions
@@ -25,6 +27,7 @@ from tests.support.own_home import Home
 RATE = 100  # events a second
 FAULTS = ("--duplicate", "0.02", "--malformed", "0.01", "--unknown-film", "0.01")
 REBUILD_PAUSE = 240.0  # seconds between two rebuilds of the present month
+STOPPED = "stopped"
 PAUSE = 1.0  # seconds between the end of a run and the next trigger
 LONGEST_STREAM = 6 * 3600
 
@@ -32,15 +35,10 @@ Result = TypeVar("Result")
 
 
 def answered(call: Callable[[], Result], seconds: float = 300) -> Result:
-    """The call's result, once Airflow or MySQL answers; raises the last error after ``seconds``."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            return call()
-        except (httpx.HTTPError, HomeError, OSError, pymysql.MySQLError):
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.5)
+    """The call's result, once Airflow or MySQL answers."""
+    refusals = (httpx.HTTPError, HomeError, OSError, pymysql.MySQLError)
+    (result,) = wait_until(lambda: (call(),), seconds, "neither Airflow nor MySQL answered", 0.5, ignoring=refusals)
+    return result
 
 
 def month() -> str:
@@ -59,29 +57,26 @@ class Dags:
         return any(run["state"] not in FINISHED for run in answered(lambda: self.api.runs(dag_id)))
 
     def run(self, dag_id: str, seconds: float, going: Callable[[], bool] = lambda: True, **body: Any) -> str:
-        """Trigger a run when none is under way, and wait for its end; its state, or ``""`` if no longer ``going``.
+        """Trigger a run when none is under way, and wait for its end; its state, or STOPPED when no longer ``going``.
 
         Raises TimeoutError when it has not ended after ``seconds``.
         """
-        deadline = time.monotonic() + seconds
         run_id = ""
-        while going():
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{dag_id} {run_id} has not ended after {seconds:.0f} s")
+
+        def ended() -> str | None:
+            nonlocal run_id
+            if not going():
+                return STOPPED
             if not run_id and not self.is_busy(dag_id):
-                # A trigger whose answer was lost may have made a run all the same: it is looked for before the next.
-                try:
+                # A trigger whose answer was lost may still have made a run, so is_busy comes before the next trigger.
+                with suppress(httpx.HTTPError, HomeError):
                     run_id = self.api.trigger(dag_id, **body)
-                except (httpx.HTTPError, HomeError):
-                    time.sleep(PAUSE)
-                    continue
-            if run_id:
-                path = f"/dags/{dag_id}/dagRuns/{run_id}"
-                state = str(answered(lambda path=path: self.api.get(path))["state"])  # type: ignore[misc]
-                if state in FINISHED:
-                    return state
-            time.sleep(PAUSE)
-        return ""
+            if not run_id:
+                return None
+            state = str(answered(lambda: self.api.get(f"/dags/{dag_id}/dagRuns/{run_id}"))["state"])
+            return state if state in FINISHED else None
+
+        return str(wait_until(ended, seconds, f"no run of {dag_id} ended", PAUSE))
 
     def task_state(self, dag_id: str, task_id: str) -> str:
         """State of a task in the DAG's newest run."""
@@ -94,7 +89,7 @@ class Workload:
 
     def __init__(self, home: Home, folder: Path) -> None:
         self._home, self._folder = home, folder
-        self._going = threading.Event()
+        self._stopped = threading.Event()
         self._threads: list[threading.Thread] = []
         self._stream: subprocess.Popen[bytes] | None = None
         self._version = 0
@@ -108,9 +103,7 @@ class Workload:
         names = ("load_sakila", "replicate_sakila", "curate_film_category")
         events = ("enrich_streaming_films", "rebuild_streaming_films")
         dags.api.wait_for_dags({*names, *events})
-        for dag in dags.api.get("/dags", limit=100)[
-            "dags"
-        ]:  # what is not part of the workload shall not begin by itself
+        for dag in dags.api.get("/dags", limit=100)["dags"]:  # only the workload's DAGs may run
             dags.api.client.patch(f"/api/v2/dags/{dag['dag_id']}", json={"is_paused": True}).raise_for_status()
         started = datetime.now(UTC)
         for name in names:
@@ -129,7 +122,6 @@ class Workload:
 
     def begin(self, seed: int) -> None:
         """Everything at once, in the background."""
-        self._going.set()
         command = [sys.executable, "-m", "local", "stream", "--rate", str(RATE), "--seconds", str(LONGEST_STREAM)]
         with (self._home.settings.logs / "stream.log").open("ab") as log:
             self._stream = subprocess.Popen(
@@ -154,7 +146,7 @@ class Workload:
 
     def stop(self) -> None:
         """No new event and no new run."""
-        self._going.clear()
+        self._stopped.set()
         if self._stream and self._stream.poll() is None:
             self._stream.terminate()  # as by Ctrl-C: what is under way is settled
             self._stream.wait(60)
@@ -169,13 +161,11 @@ class Workload:
     def _again_and_again(self, dag_id: str, pause: float, before: Callable[[], None], body: dict[str, Any]) -> None:
         try:
             dags = Dags(self._home)
-            while self._going.is_set():
+            while not self._stopped.is_set():
                 if not dags.is_busy(dag_id):
                     before()
-                dags.run(dag_id, 1800, self._going.is_set, **body)
-                until = time.monotonic() + pause
-                while self._going.is_set() and time.monotonic() < until:
-                    time.sleep(0.2)
+                dags.run(dag_id, 1800, lambda: not self._stopped.is_set(), **body)
+                self._stopped.wait(pause)
         except BaseException as error:  # noqa: BLE001  told to the loop, which ends
             self.failed.append(error)
 
@@ -183,7 +173,5 @@ class Workload:
         """Change Sakila; the reader is told first, so that it never meets a version it does not know."""
         self._version += 1
         rows = answered(lambda: versions.row_counts(self.exported))
-        new = self._folder / "sakila.json.new"
-        new.write_text(json.dumps({"newest": self._version, "rows": rows}))
-        new.replace(self._folder / "sakila.json")
+        write_atomically(self._folder / "sakila.json", json.dumps({"newest": self._version, "rows": rows}))
         answered(lambda: versions.write_version(self.exported, self._version))

@@ -12,7 +12,8 @@ import csv_to_parquet
 from datalake.tables import SAKILA
 from lake_airflow import replication
 from lake_airflow.defaults import LAKE
-from tests.support.aws_services import Emulator, wait_until
+from local.engines.waiting import wait_until
+from tests.support.aws_services import Emulator
 
 LONG_AGO = "2020-01-01T00:00:00+00:00"
 ROWS = dict.fromkeys(SAKILA, 10)
@@ -45,7 +46,7 @@ def _next_second(emulator: Emulator) -> str:
         put_csv(emulator, "film/clock.txt")
         return _modified(emulator) > before
 
-    wait_until(passed)
+    wait_until(passed, 60, "the second did not pass")
     now = _modified(emulator)
     emulator.client("s3").delete_object(Bucket=LAKE.landing_bucket, Key="dms/sakila/film/clock.txt")
     return now.isoformat()

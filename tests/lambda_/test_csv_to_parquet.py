@@ -24,9 +24,10 @@ import pytest
 import csv_to_parquet
 from csv_to_parquet import handler
 from datalake.tables import SAKILA
+from local.engines.waiting import wait_until
 from local.settings import ACCOUNT
 from tests.lambda_.buckets import CATEGORY, CLEAN, KEY, LANDING, PARQUET, keys, notified, put, queued, read
-from tests.support.aws_services import Emulator, make_role, running_emulator, wait_until
+from tests.support.aws_services import Emulator, make_role, running_emulator
 
 pytestmark = pytest.mark.services
 ROOT = Path(__file__).resolve().parents[2]
@@ -282,7 +283,11 @@ def test_the_deployed_function_needs_these_rights_and_no_others_where_the_databa
         MemorySize=1024,
         Environment={"Variables": {"CLEAN_BUCKET": CLEAN, "AWS_ENDPOINT_URL_GLUE": emulator.settings.emulator_url}},
     )
-    wait_until(lambda: functions.get_function(FunctionName="csv-to-parquet")["Configuration"]["State"] == "Active")
+    wait_until(
+        lambda: functions.get_function(FunctionName="csv-to-parquet")["Configuration"]["State"] == "Active",
+        60,
+        "the function did not become active",
+    )
     emulator.client("glue").create_database(DatabaseInput={"Name": "sakila"})
     put(s3, KEY, CATEGORY)
     event = json.dumps(queued(notified(KEY)))

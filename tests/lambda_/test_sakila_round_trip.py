@@ -18,8 +18,9 @@ import pytest
 from datalake.tables import SAKILA
 from lake_airflow.mysql import run_script, verify_sakila
 from local.aws.dms import Dms
+from local.engines.waiting import wait_until
 from local.settings import ROOT, TOOLS
-from tests.support.aws_services import running_emulator, running_server, wait_until
+from tests.support.aws_services import running_emulator, running_server
 from tests.support.mariadb import mariadb
 
 log = logging.getLogger(__name__)
@@ -78,7 +79,11 @@ def test_every_cell_of_every_table(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         )["ReplicationTask"]["ReplicationTaskArn"]
         began = time.monotonic()
         dms.start_replication_task(ReplicationTaskArn=task, StartReplicationTaskType="start-replication")
-        wait_until(lambda: dms.describe_replication_tasks()["ReplicationTasks"][0]["Status"] in ("stopped", "failed"))
+        wait_until(
+            lambda: dms.describe_replication_tasks()["ReplicationTasks"][0]["Status"] in ("stopped", "failed"),
+            60,
+            "the full load did not end",
+        )
         loaded = time.monotonic() - began
         assert dms.describe_replication_tasks()["ReplicationTasks"][0].get("LastFailureMessage") is None
         rows = {

@@ -24,7 +24,7 @@ MUTANTS = [
         f"{_LAMBDA}/csv_to_parquet.py",
         'condition = {"IfMatch": present.etag} if present else {"IfNoneMatch": "*"}',
         "condition: dict[str, str] = {}",
-        "tests/faults/test_clean_zone.py"
+        "tests/faults/test_notifications.py"
         "::test_events_of_several_versions_in_any_order_end_with_the_newest_also_when_a_slow_worker_dies",
     ),
     Mutant(

@@ -79,7 +79,7 @@ def athena_home(folder: Path) -> Iterator[AthenaHome]:
         with (folder / "trino.log").open("wb") as log:
             process = subprocess.Popen(trino.command(lake.settings), stdout=log, stderr=log)
         try:
-            wait_until(lambda: process.poll() is not None or trino.started(lake.settings), 120, "Trino has not started")
+            wait_until(lambda: process.poll() is not None or trino.started(lake.settings), 120, "Trino did not start")
             yield AthenaHome(lake, process)
         finally:
             process.terminate()
@@ -106,12 +106,12 @@ def finished(athena: AthenaClient, execution_id: str, seconds: float = 90) -> di
     """The execution when it has ended."""
 
     def ended() -> dict[str, Any] | None:
-        execution: dict[str, Any] = dict(athena.get_query_execution(QueryExecutionId=execution_id)["QueryExecution"])
-        return execution if execution["Status"]["State"] not in ("QUEUED", "RUNNING") else None
+        execution: dict[str, Any] = athena.get_query_execution(QueryExecutionId=execution_id)["QueryExecution"]
+        return None if execution["Status"]["State"] in ("QUEUED", "RUNNING") else execution
 
-    execution = wait_until(ended, seconds, f"{execution_id} has not ended", pause=0.03)
-    assert execution is not None
-    return execution
+    found = wait_until(ended, seconds, f"{execution_id} did not end", 0.03)
+    assert found
+    return found
 
 
 def done(athena: AthenaClient, sql: str, **options: Any) -> dict[str, Any]:

@@ -13,7 +13,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -31,6 +30,7 @@ from local.aws.protocol import Executor, Services
 from local.aws.server import EXECUTORS, Server, application
 from local.aws.service_models import UNLIKE_AWS
 from local.commands.aws_server import aws_settings
+from local.engines.waiting import wait_until
 from local.environment import endpoints
 from local.settings import ACCOUNT, HOST, REGION, ROOT, ROOT_ACCESS_KEY, TOOLS, Settings
 from tests.support.ports import free_ports
@@ -41,17 +41,6 @@ START_SECONDS = 60
 def free_settings(home: Path) -> Settings:
     """Settings of a home whose ten ports are free now."""
     return Settings(home=home, port=free_ports(10))
-
-
-def wait_until(
-    condition: Callable[[], bool], seconds: float = START_SECONDS, what: str = "condition", every: float = 0.05
-) -> None:
-    """Poll until a condition holds; fails the test after ``seconds``."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{what}: not within {seconds} s")
-        time.sleep(every)
 
 
 def answers(url: str) -> bool:
@@ -103,7 +92,9 @@ def _start_emulator(settings: Settings) -> subprocess.Popen[bytes]:
     with (settings.logs / "emulator.log").open("ab") as log:
         command = emulator_start.command(TOOLS / "emulator" / "bin" / "python", settings.calls)
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-    wait_until(lambda: answers(f"{settings.emulator_url}/_ministack/health"), what="the emulator")
+    wait_until(
+        lambda: answers(f"{settings.emulator_url}/_ministack/health"), START_SECONDS, "the emulator did not start"
+    )
     return process
 
 
@@ -194,7 +185,7 @@ def running_server(
     thread = threading.Thread(target=http.run, daemon=True)
     thread.start()
     try:
-        wait_until(lambda: http.started or not thread.is_alive(), what="our server")
+        wait_until(lambda: http.started or not thread.is_alive(), START_SECONDS, "our server did not start")
         if not http.started:
             raise RuntimeError("our server did not start")
         yield LakeServer(emulator.settings, emulator, server)
@@ -234,7 +225,11 @@ def _start_server(settings: Settings) -> subprocess.Popen[bytes]:
     with (settings.logs / "server.log").open("ab") as log:
         command = [sys.executable, "-m", "local.commands.aws_server"]
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=ROOT)
-    wait_until(lambda: answers(f"{settings.server_url}/health") or process.poll() is not None, what="our server")
+    wait_until(
+        lambda: answers(f"{settings.server_url}/health") or process.poll() is not None,
+        START_SECONDS,
+        "our server did not start",
+    )
     assert process.poll() is None, "our server did not start"
     return process
 

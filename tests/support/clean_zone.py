@@ -24,9 +24,10 @@ from lake_airflow import mysql
 from lake_airflow.defaults import LAKE
 from local.aws.queue_metrics import QueueMetrics
 from local.engines import mysql as local_mysql
+from local.engines.waiting import wait_until
 from local.environment import endpoints
 from local.settings import REGION, ROOT_ACCESS_KEY
-from tests.support.aws_services import Emulator, wait_until
+from tests.support.aws_services import Emulator
 from tests.support.lake_home import LakeHome, lake_home
 
 KEY = "dms/sakila/category/LOAD00000001.csv"
@@ -103,7 +104,7 @@ def sequencers(rng: random.Random, count: int) -> list[str]:
 def next_second() -> None:
     """S3 and DMS tell whole seconds: what comes after this is later than what came before it."""
     before = int(time.time())
-    wait_until(lambda: int(time.time()) > before, every=0.01)
+    wait_until(lambda: int(time.time()) > before, 60, "the second did not pass", 0.01)
 
 
 def function_environment(emulator: Emulator, clean: str) -> dict[str, str]:
@@ -159,7 +160,7 @@ class Deployed:
 
     def settle(self) -> None:
         """Wait until the workers have taken every message."""
-        wait_until(lambda: self.depth("CsvQueue") == 0, what="an empty queue")
+        wait_until(lambda: self.depth("CsvQueue") == 0, 60, "the queue did not become empty")
 
     def mysql(self) -> Any:
         """A connection to the lake's MySQL, whose schema is sakila."""

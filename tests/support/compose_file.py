@@ -10,11 +10,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from local.settings import ROOT, TOOLS
+from local.home import services as home_services
+from local.settings import ROOT, TOOLS, Settings
 
 PROGRAMS = TOOLS / "containers" / "bin"
 FILE = ROOT / "docker-compose.yaml"
-CODE, HOME = "/opt/sakila-streams", "/lake"  # where the image has them
+CODE, HOME = "/opt/sakila-streams", "/lake"  # the image's folders
+SETTINGS = Settings(home=Path(HOME), port=14500)  # of the home in containers
+HOME_SERVICES = {service.name: service for service in home_services(SETTINGS)}  # as local/home.py describes them
 
 
 def compose_config(program: str | Path, *options: str) -> str:

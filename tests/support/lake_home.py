@@ -14,9 +14,10 @@ from datalake.names import Lake
 from infrastructure.deploy import deploy
 from infrastructure.package import parameters_of
 from local.engines import accounts, mysql
+from local.engines.waiting import wait_until
 from local.settings import ENVIRONMENT, SUFFIX, Settings
 from tests.support import kept_decisions as kept_calls
-from tests.support.aws_services import Emulator, LakeServer, running_emulator, running_server, wait_until
+from tests.support.aws_services import Emulator, LakeServer, running_emulator, running_server
 
 LAKE = Lake(ENVIRONMENT, SUFFIX)
 
@@ -58,19 +59,12 @@ def running_mysql(settings: Settings) -> Iterator[None]:
             mysql.command(settings), user=accounts.unprivileged(), stdout=log, stderr=log, start_new_session=True
         )
     try:
-        wait_until(lambda: _answers(settings), what="MariaDB")
+        wait_until(lambda: mysql.answers(settings), 60, "MariaDB did not start", ignoring=(OSError,))
         yield
     finally:
         process.kill()
         process.wait(30)
         shutil.rmtree(accounts.outside(settings), ignore_errors=True)  # there when root hides pytest's folder
-
-
-def _answers(settings: Settings) -> bool:
-    try:
-        return mysql.answers(settings)
-    except OSError:
-        return False
 
 
 @contextmanager

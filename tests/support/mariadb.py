@@ -2,47 +2,45 @@
 
 from __future__ import annotations
 
-import contextlib
-import datetime as dt
-import ipaddress
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pymysql
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+import trustme
 
 from lake_airflow.mysql import connect
 from local.engines.mysql import SERVER
+from local.engines.waiting import wait_until
+from tests.support.ports import free_ports
 
 PASSWORD = "only-for-tests"
-START_SECONDS = 30
+START_SECONDS = 60
 
 
 @dataclass
 class MariaDb:
-    """A running server. ``secret`` is shaped as RDS's secrets are; ``start`` starts the process, again after a kill."""
+    """A running server; ``start`` starts its process (again after a kill)."""
 
     port: int
     ca: str
+    log: Path
     process: subprocess.Popen[bytes]
     start: Callable[[], subprocess.Popen[bytes]]
 
     @property
     def secret(self) -> dict[str, Any]:
+        """The login of the tests' user, in the form of RDS's secrets."""
         return {"engine": "mysql", "host": "127.0.0.1", "port": self.port, "username": "tester", "password": PASSWORD}
 
     def connect(self, database: str | None = None) -> Any:
+        """A connection as Airflow's tasks make it: over TLS, with the server's certificate checked."""
         return connect(self.secret, self.ca, database)
 
     def kill(self) -> None:
@@ -51,103 +49,43 @@ class MariaDb:
         self.process.wait(30)
 
     def restart(self) -> None:
-        """Start after a kill; returns when it answers."""
+        """Start after a kill; returns when the server answers."""
         self.process = self.start()
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            try:
-                self.connect().close()
-                return
-            except ConnectionError:
-                if self.process.poll() is not None or time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+        _when_up(self.connect, self.process, self.log).close()
 
 
 def write_certificates(folder: Path) -> None:
-    """ca.pem, server.pem and server.key, valid for an hour."""
-    now = dt.datetime.now(dt.UTC)
-
-    def build(name: str, issuer: str, key: Any, signer: Any, extension: x509.ExtensionType) -> x509.Certificate:
-        def named(text: str) -> x509.Name:
-            return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
-
-        return (
-            x509.CertificateBuilder()
-            .subject_name(named(name))
-            .issuer_name(named(issuer))
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(minutes=1))
-            .not_valid_after(now + dt.timedelta(hours=1))
-            .add_extension(extension, critical=True)
-            .sign(signer, hashes.SHA256())
-        )
-
-    authority, server = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    ca = build("test ca", "test ca", authority, authority, x509.BasicConstraints(ca=True, path_length=None))
-    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    certificate = build("mariadb", "test ca", server, authority, address)
-    (folder / "ca.pem").write_bytes(ca.public_bytes(serialization.Encoding.PEM))
-    (folder / "server.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    (folder / "server.key").write_bytes(
-        server.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )
+    """ca.pem, and server.pem and server.key for 127.0.0.1."""
+    authority = trustme.CA()
+    server = authority.issue_cert("127.0.0.1")
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    server.cert_chain_pems[0].write_to_path(folder / "server.pem")
+    server.private_key_pem.write_to_path(folder / "server.key")
 
 
-@contextlib.contextmanager
+@contextmanager
 def mariadb() -> Iterator[MariaDb]:
-    """Run a server of its own: datadir, socket and port; as the user ``nobody`` when we are root."""
+    """Run a server with a folder and a port of its own; as the user ``nobody`` when the tests run as root."""
     folder = Path(tempfile.mkdtemp(prefix="mariadb-", dir="/tmp"))
     account: dict[str, Any] = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.getuid() == 0 else {}
+    common = ["--no-defaults", f"--datadir={folder / 'data'}", f"--tmpdir={folder}", "--innodb-log-file-size=8M"]
+    port, log = free_ports(), folder / "log"
+
+    def start() -> subprocess.Popen[bytes]:
+        with log.open("ab") as output:
+            command = [SERVER, *common, *_options(folder, port)]
+            return subprocess.Popen(command, stdout=output, stderr=output, **account)
+
     try:
         write_certificates(folder)
         if account:
             for path in (folder, *folder.iterdir()):
                 shutil.chown(path, "nobody", "nogroup")
-        data, port = folder / "data", free_port()
-        common = [f"--datadir={data}", f"--tmpdir={folder}", "--innodb-log-file-size=8M"]
-        subprocess.run(
-            [
-                "mariadb-install-db",
-                "--no-defaults",
-                "--auth-root-authentication-method=normal",
-                "--skip-test-db",
-                *common,
-            ],
-            check=True,
-            stdout=subprocess.DEVNULL,
-            **account,
-        )
-        options = [
-            f"--socket={folder / 'mysql.sock'}",
-            "--bind-address=127.0.0.1",
-            f"--port={port}",
-            "--require-secure-transport=ON",
-            f"--ssl-ca={folder / 'ca.pem'}",
-            f"--ssl-cert={folder / 'server.pem'}",
-            f"--ssl-key={folder / 'server.key'}",
-            "--innodb-buffer-pool-size=32M",
-            "--innodb-flush-log-at-trx-commit=0",
-            "--default-time-zone=+03:00",  # so that whatever forgets to ask for UTC is found out
-        ]
-
-        def start() -> subprocess.Popen[bytes]:
-            with (folder / "log").open("ab") as log:
-                command = [SERVER, "--no-defaults", *common, *options]
-                return subprocess.Popen(command, stdout=log, stderr=log, **account)
-
-        running = MariaDb(port, str(folder / "ca.pem"), start(), start)
+        install = ["mariadb-install-db", *common, "--auth-root-authentication-method=normal", "--skip-test-db"]
+        subprocess.run(install, check=True, stdout=subprocess.DEVNULL, **account)
+        running = MariaDb(port, str(folder / "ca.pem"), log, start(), start)
         try:
-            _create_user(folder, running.process)
+            _create_user(folder, running)
             yield running
         finally:
             running.process.terminate()
@@ -156,17 +94,40 @@ def mariadb() -> Iterator[MariaDb]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _create_user(folder: Path, process: subprocess.Popen[bytes]) -> None:
-    """Wait until the server answers on its socket; make the user that the tests log in as."""
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            connection = pymysql.connect(unix_socket=str(folder / "mysql.sock"), user="root")
-            break
-        except pymysql.MySQLError:
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError((folder / "log").read_text()) from None
-            time.sleep(0.05)
+def _options(folder: Path, port: int) -> list[str]:
+    return [
+        f"--socket={folder / 'mysql.sock'}",
+        "--bind-address=127.0.0.1",
+        f"--port={port}",
+        "--require-secure-transport=ON",
+        f"--ssl-ca={folder / 'ca.pem'}",
+        f"--ssl-cert={folder / 'server.pem'}",
+        f"--ssl-key={folder / 'server.key'}",
+        "--innodb-buffer-pool-size=32M",
+        "--innodb-flush-log-at-trx-commit=0",
+        "--default-time-zone=+03:00",  # so that whatever forgets to ask for UTC is found out
+    ]
+
+
+def _create_user(folder: Path, running: MariaDb) -> None:
+    """Make the user that the tests log in as, once the server answers on its socket."""
+
+    def connect() -> Any:
+        return pymysql.connect(unix_socket=str(folder / "mysql.sock"), user="root")
+
+    connection = _when_up(connect, running.process, running.log)
     with connection, connection.cursor() as cursor:
         cursor.execute("CREATE USER 'tester'@'127.0.0.1' IDENTIFIED BY %s", (PASSWORD,))
         cursor.execute("GRANT ALL ON *.* TO 'tester'@'127.0.0.1' WITH GRANT OPTION")
+
+
+def _when_up(connect: Callable[[], Any], process: subprocess.Popen[bytes], log: Path) -> Any:
+    """A connection, once there is one; raises RuntimeError with the server's log when the server has ended."""
+
+    def attempt() -> Any:
+        if process.poll() is not None:
+            raise RuntimeError(log.read_text())
+        return connect()
+
+    refusals = (ConnectionError, pymysql.MySQLError)
+    return wait_until(attempt, START_SECONDS, "MariaDB did not answer", 0.05, ignoring=refusals)

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from local.engines.waiting import wait_until
 from local.settings import ROOT, Settings
 from local.supervision.reaper import GRACE_SECONDS
 from tests.support.compose_file import CODE, image_environment, services
@@ -33,6 +34,7 @@ class PlainCompose:
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     starts: dict[str, int] = field(default_factory=dict)
     _watchers: list[threading.Thread] = field(default_factory=list)
+    _restarting: threading.Lock = field(default_factory=threading.Lock)  # held to restart a service, or to end that
     _stopping: bool = False
 
     def up(self, *names: str) -> None:
@@ -56,7 +58,8 @@ class PlainCompose:
 
     def stop(self) -> None:
         """End all, the last first, with each service's own signal; whatever is left is killed."""
-        self._stopping = True
+        with self._restarting:
+            self._stopping = True
         for name, process in reversed(self.processes.items()):
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(signal.Signals[self._service(name).get("stop_signal", "SIGTERM")])
@@ -78,9 +81,10 @@ class PlainCompose:
         while True:
             self.processes[name].wait()
             time.sleep(0.2)
-            if self._stopping:
-                return
-            self._start(name)
+            with self._restarting:
+                if self._stopping:
+                    return
+                self._start(name)
 
     def _start(self, name: str) -> None:
         command = self._service(name)["command"]
@@ -100,13 +104,13 @@ class PlainCompose:
         self.starts[name] = self.starts.get(name, 0) + 1
 
     def _wait(self, name: str, condition: str) -> None:
-        process, deadline = self.processes[name], time.monotonic() + START_SECONDS
         if condition == "service_completed_successfully":
-            assert process.wait(START_SECONDS) == 0, self.log(name)
-        while condition == "service_healthy" and not self.healthy(name):
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{name} is not healthy: {self.log(name)}")
-            time.sleep(0.5)
+            assert self.processes[name].wait(START_SECONDS) == 0, self.log(name)
+        elif condition == "service_healthy":
+            try:
+                wait_until(lambda: self.healthy(name), START_SECONDS, f"{name} did not become healthy", 0.5)
+            except TimeoutError as error:
+                raise TimeoutError(f"{error}: {self.log(name)}") from None
 
     def log(self, name: str) -> str:
         """The last lines that a service has printed."""

@@ -7,7 +7,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from tests.support.aws_services import LakeServer, wait_until
+from local.engines.waiting import wait_until
+from tests.support.aws_services import LakeServer
 
 
 class Stacks:
@@ -27,7 +28,7 @@ class Stacks:
         return found
 
     def settled(self) -> str:
-        wait_until(lambda: not self.describe()["StackStatus"].endswith("_IN_PROGRESS"), what="the stack")
+        wait_until(lambda: not self.describe()["StackStatus"].endswith("_IN_PROGRESS"), 60, "the stack did not settle")
         return str(self.describe()["StackStatus"])
 
     def create(self, template: dict[str, Any], **options: Any) -> str:

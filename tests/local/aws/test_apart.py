@@ -20,8 +20,9 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from local.aws.forwarding import CALLER, TOKEN
+from local.engines.waiting import wait_until
 from local.settings import ACCOUNT, ROOT, ROOT_ACCESS_KEY, Settings
-from tests.support.aws_services import answers, make_role, root_client, running_emulator, wait_until
+from tests.support.aws_services import answers, make_role, root_client, running_emulator
 
 pytestmark = pytest.mark.services
 
@@ -45,7 +46,7 @@ def part(settings: Settings, name: str, url: str) -> Iterator[subprocess.Popen[b
         command = [sys.executable, "-m", "local.commands.aws_server", name]
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=ROOT)
     try:
-        wait_until(lambda: answers(f"{url}/health"), what=name)
+        wait_until(lambda: answers(f"{url}/health"), 60, f"{name} did not become healthy")
         yield process
     finally:
         process.kill()
@@ -88,7 +89,7 @@ def test_a_kill_of_dms_and_firehose_takes_nothing_else_and_loses_nothing(tmp_pat
                 assert glue.get_databases()["DatabaseList"] == []
             with part(settings, "ingestion", settings.ingestion_url):
                 firehose.put_record(DeliveryStreamName="events", Record={"Data": b"afterwards\n"})
-                wait_until(lambda: len(landed(s3)) == 2, 20, "both records in S3")
+                wait_until(lambda: len(landed(s3)) == 2, 60, "not both records came to S3")
                 assert sorted(landed(s3)) == [b"acknowledged", b"afterwards"]
                 check_who_is_answered(settings)
 

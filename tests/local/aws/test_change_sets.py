@@ -17,9 +17,10 @@ from local.aws.cloudformation.plan import Plan, own_types
 from local.aws.cloudformation.stacks import INTERRUPTED, ChangeSet, Deployed, Stack, Store
 from local.aws.glue_catalog import GlueCatalog
 from local.commands.aws_server import aws_settings
+from local.engines.waiting import wait_until
 from local.settings import Settings
 from tests.local.aws.stacks import Stacks, database, queue, stack_of
-from tests.support.aws_services import LakeServer, running_emulator, running_server, wait_until
+from tests.support.aws_services import LakeServer, running_emulator, running_server
 
 SETTINGS = aws_settings(Settings(home=Path("/nowhere"), port=15650))
 TYPES = own_types(SETTINGS)
@@ -197,7 +198,7 @@ def propose(stacks: Stacks, template: Any, kind: str = "UPDATE", name: str = "c"
         found: dict[str, Any] = stacks.client.describe_change_set(ChangeSetName=made["Id"])
         return found
 
-    wait_until(lambda: described()["Status"] in ("CREATE_COMPLETE", "FAILED"), what="the change set")
+    wait_until(lambda: described()["Status"] in ("CREATE_COMPLETE", "FAILED"), 60, "the change set was not made")
     return described()
 
 

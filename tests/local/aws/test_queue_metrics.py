@@ -9,7 +9,8 @@ import pytest
 
 from local.aws import queue_metrics
 from local.aws.queue_metrics import QueueMetrics
-from tests.support.aws_services import LakeServer, running_emulator, running_server, wait_until
+from local.engines.waiting import wait_until
+from tests.support.aws_services import LakeServer, running_emulator, running_server
 
 pytestmark = pytest.mark.services
 
@@ -42,9 +43,9 @@ def test_the_depth_of_an_alarmed_queue_is_told_and_of_no_other(lake: LakeServer)
         ComparisonOperator="GreaterThanThreshold",
     )
     sqs.send_message(QueueUrl=other, MessageBody="one")
-    wait_until(lambda: state() == "OK", what="OK")
+    wait_until(lambda: state() == "OK", 60, "the alarm did not become OK")
     sqs.send_message(QueueUrl=watched, MessageBody="one")
-    wait_until(lambda: state() == "ALARM", what="ALARM")
+    wait_until(lambda: state() == "ALARM", 60, "the alarm did not go off")
     found = cloudwatch.list_metrics(Namespace="AWS/SQS")["Metrics"]
     assert [one["Dimensions"] for one in found] == [[{"Name": "QueueName", "Value": "watched"}]]
 

@@ -17,7 +17,7 @@ from local.environment import endpoints
 from local.settings import ACCOUNT, REGION, Settings
 from tests.support.lake_home import LAKE, LakeHome, lake_home
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.in_order]
 ANALYST = f"arn:aws:iam::{ACCOUNT}:role/{LAKE.role('analyst')}"
 
 

@@ -11,8 +11,9 @@ import pytest
 
 from datalake.names import Lake
 from local.aws.firehose import Firehose
+from local.engines.waiting import wait_until
 from local.settings import ACCOUNT, ENVIRONMENT, REGION, ROOT, SUFFIX, Settings
-from tests.support.aws_services import free_settings, running_emulator, running_server, wait_until
+from tests.support.aws_services import free_settings, running_emulator, running_server
 
 LAKE = Lake(ENVIRONMENT, SUFFIX)
 
@@ -58,7 +59,7 @@ def test_it_runs_as_producer_and_fills_the_ledger(tmp_path: Path) -> None:
         def accepted() -> bool:  # decisions are remembered for a few seconds
             return stream(emulator.settings, "--rate", "0", "--events", "700").returncode == 0
 
-        wait_until(accepted, 30, "the new right")
+        wait_until(accepted, 60, "the new right did not count")
         ids = (tmp_path / "ledgers" / "live.ids").read_text().split()
         assert len(set(ids)) == len(ids) == 700
         (executor,) = server.server.executors

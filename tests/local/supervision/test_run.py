@@ -19,10 +19,11 @@ from local import home
 from local.commands.airflow_api import AirflowApi
 from local.commands.lifecycle import client_environment
 from local.engines import accounts
+from local.engines.waiting import wait_until
 from local.settings import HOST, PYTHON_PATH, ROOT, Settings
 from local.supervision.run import WatchedServices
 from local.supervision.service import Service
-from tests.support.aws_services import Emulator, free_settings, running_emulator, wait_until
+from tests.support.aws_services import Emulator, free_settings, running_emulator
 from tests.support.compose_file import services
 from tests.support.plain_compose import PlainCompose, plain_compose
 
@@ -91,7 +92,7 @@ def test_what_clients_use_listens_where_it_is_told_to(tmp_path: Path, lonely: Em
         assert port
         process = subprocess.Popen([sys.executable, "-m", "local", "run", name], cwd=ROOT, env={**environment, **told})
         try:
-            wait_until(lambda port=port: _listens("127.0.0.2", port), what=f"{name} on 127.0.0.2")  # type: ignore[misc]
+            wait_until(lambda port=port: _listens("127.0.0.2", port), 60, f"{name} did not listen on 127.0.0.2")  # type: ignore[misc]
             assert not _listens(HOST, port)
         finally:
             process.terminate()
@@ -148,7 +149,7 @@ def test_the_whole_file_comes_up_and_airflow_runs_a_dag(running: PlainCompose) -
     running.up(*services())
     for name, service in services().items():
         if "healthcheck" in service:
-            wait_until(lambda name=name: running.healthy(name), 240, name, every=1)  # type: ignore[misc]
+            wait_until(lambda name=name: running.healthy(name), 240, f"{name} did not become healthy", 1)  # type: ignore[misc]
     api = AirflowApi(f"http://{HOST}:{running.settings.airflow_port}")
     api.wait_for_dags({path.stem for path in (ROOT / "dags").glob("*.py")}, 120)
     assert api.import_errors() == []

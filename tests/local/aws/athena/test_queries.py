@@ -186,7 +186,7 @@ def test_interrupted_queries_fail_and_the_rest_is_kept(trino_home: AthenaHome, a
     data = trino_home.lake.settings.data / "athena"
     kept = done(athena, "select 1")["QueryExecutionId"]
     running = athena.start_query_execution(QueryString=SLOW, WorkGroup=WORKGROUP)["QueryExecutionId"]
-    wait_until(lambda: in_trino(trino_home, SLOW), 30, "the query has not reached Trino")
+    wait_until(lambda: in_trino(trino_home, SLOW), 60, "the query did not reach Trino")
     copy = data / "copy"
     copy.mkdir()
     for file in data.glob("athena.sqlite*"):

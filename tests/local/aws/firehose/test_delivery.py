@@ -18,7 +18,6 @@ from botocore.exceptions import ClientError
 from kdg.generator import Generator
 from kdg.sender import Ledger, Sender, run
 from kdg.template import EVENTS, Template
-from local.aws.firehose import Firehose
 from local.engines.waiting import wait_until
 from tests.support.aws_services import (  # noqa: F401
     LakeServer,
@@ -80,7 +79,7 @@ def test_records_put_by_a_producer_arrive_in_s3(lake_server: LakeServer) -> None
     lines = [f'{{"n": {n}, "text": "\u00e9\\n"}}\n'.encode() for n in range(500)]
     reply = producer.put_record_batch(DeliveryStreamName="arrival", Records=[{"Data": line} for line in lines])
     assert (reply["FailedPutCount"], len(reply["RequestResponses"])) == (0, 500)
-    wait_until(lambda: bool(objects(s3, bucket)), 15, "there is no object")
+    wait_until(lambda: bool(objects(s3, bucket)), 60, "no object was delivered")
     ((key, body),) = objects(s3, bucket).items()
     assert key.endswith(".gz")
     assert gzip.decompress(body) == b"".join(lines)
@@ -109,12 +108,12 @@ def test_delivery_runs_under_the_streams_role_and_waits_for_a_missing_right(lake
         DeliveryStreamName="rights", ExtendedS3DestinationConfiguration=destination(role, bucket)
     )
     firehose.put_record(DeliveryStreamName="rights", Record={"Data": b"a\n"})
-    (service,) = [item for item in lake_server.server.executors if isinstance(item, Firehose)]
-    stream = service.streams["rights"]
-    wait_until(lambda: any(delivery.failures for delivery in stream._closed), 15, "S3 has not refused the object")
+    (executor,) = [item for item in lake_server.server.executors if item.service == "firehose"]
+    (stream,) = [stream for name, stream in executor.streams.items() if name == "rights"]  # type: ignore[attr-defined]
+    wait_until(lambda: any(delivery.failures for delivery in stream._closed), 60, "nothing was refused")
     assert objects(s3, bucket) == {}
     writer(lake_server, "rights-firehose", bucket)
-    wait_until(lambda: stream.pending() == 0, 30, "the record is not delivered after the grant")
+    wait_until(lambda: stream.pending() == 0, 60, "nothing was delivered after the grant")
     assert list(objects(s3, bucket).values()) == [b"a\n"]
     firehose.delete_delivery_stream(DeliveryStreamName="rights")
 
@@ -158,7 +157,7 @@ def test_kills_of_server_and_emulator_lose_no_acknowledged_event(tmp_path: Path)
             lines[:] = b"".join(objects(s3, "landing-zone").values()).splitlines()
             return len(set(lines)) >= len(set(acknowledged))
 
-        wait_until(arrived, 30, "not every acknowledged event has arrived")
+        wait_until(arrived, 60, "not every acknowledged event arrived")
         ids = Counter(json.loads(line)["event_id"] for line in lines)
         assert set(ids) == set(acknowledged)
         # a call that was stored but not answered because of the kill is sent again with the same ids

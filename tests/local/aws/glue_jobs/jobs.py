@@ -95,7 +95,7 @@ def make_job(lake: LakeServer, name: str, script: str = "sleeper.py", **definiti
 
 
 def ended(glue: Any, name: str, run_id: str, seconds: float = 300) -> Any:
-    wait_until(lambda: state(glue, name, run_id)["JobRunState"] in ENDED, seconds, f"{name} has not ended", 0.5)
+    wait_until(lambda: state(glue, name, run_id)["JobRunState"] in ENDED, seconds, f"{name} did not end", 0.5)
     return state(glue, name, run_id)
 
 

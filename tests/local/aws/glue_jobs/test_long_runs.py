@@ -65,7 +65,9 @@ def test_runs_are_found_again_after_a_kill_and_end_with_the_home(tmp_path: Path)
                 for name, seconds in (("survivor", "8"), ("victim", "600"))
             }
             log = emulator.settings.logs / "glue"
-            wait_until(lambda: all((log / f"{run}.log").exists() for run in runs.values()), 180, "a run has no output")
+            wait_until(
+                lambda: all((log / f"{run}.log").exists() for run in runs.values()), 180, "not both runs wrote output"
+            )
             server.kill()
             for line in descendants(lake):
                 assert runs["survivor"] in line or runs["victim"] in line
@@ -79,7 +81,7 @@ def test_runs_are_found_again_after_a_kill_and_end_with_the_home(tmp_path: Path)
             assert "killed" in victim["ErrorMessage"]
 
             last = glue.start_job_run(JobName="last", Arguments={"--seconds": "600"})["JobRunId"]
-            wait_until((log / f"{last}.log").exists, 180, "the last run has no output")
+            wait_until((log / f"{last}.log").exists, 180, "the last run wrote no output")
             started = time.monotonic()
             server.process.send_signal(signal.SIGTERM)
             server.process.wait(30)

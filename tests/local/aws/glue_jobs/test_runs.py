@@ -149,7 +149,7 @@ def test_one_run_at_a_time_and_stop(lake: LakeServer, job: Callable[..., str]) -
     name = job(DefaultArguments={"--seconds": "600"})
     run_id = glue.start_job_run(JobName=name)["JobRunId"]
     assert refused(glue.start_job_run, JobName=name)[0] == "ConcurrentRunsExceededException"
-    wait_until(lambda: descendants(lake), 60, "the run has no processes")
+    wait_until(lambda: descendants(lake) != [], 60, "the run started no process")
     reply = glue.batch_stop_job_run(JobName=name, JobRunIds=[run_id, "jr_absent"])
     assert [stopped["JobRunId"] for stopped in reply["SuccessfulSubmissions"]] == [run_id]
     assert reply["Errors"][0]["ErrorDetail"]["ErrorCode"] == "EntityNotFoundException"

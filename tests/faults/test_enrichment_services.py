@@ -1,4 +1,4 @@
-"""S3 and the Glue catalog refuse, throttle or go away under the enrichment, the function and Airflow's hooks."""
+"""S3 and the Glue catalog refuse, throttle or go away under the enrichment, or its disk is full."""
 
 from __future__ import annotations
 
@@ -7,28 +7,23 @@ import random
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
-from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from botocore.exceptions import BotoCoreError, ClientError
 from py4j.protocol import Py4JError
 from pyspark.errors import PythonException
 
-import csv_to_parquet
 from datalake_spark import iceberg
 from infrastructure.cfn.template import parse_template
 from infrastructure.package import render_template
-from lake_airflow.new_events import landed_months
 from local.aws.glue_catalog import GlueCatalog
-from local.home import replay_catalog
+from local.deployment import replay_catalog
 from oracle.tables import read
 from tests.faults.catalogue import Fault, fault
 from tests.faults.disk import full_disk
@@ -37,8 +32,7 @@ from tests.faults.spark_process import running_job
 from tests.faults.worlds import FILMS
 from tests.glue.lake import TestLake, at, event
 from tests.support.aws_services import Emulator, root_client, running_emulator, running_server
-from tests.support.clean_zone import Zone, categories, notification
-from tests.support.faulty_proxy import CONFLICT, CUT, REPLY_LOST, THROTTLED, UNAVAILABLE, Plan, Proxy, faulty_proxy
+from tests.support.faulty_proxy import CONFLICT, REPLY_LOST, THROTTLED, UNAVAILABLE, Plan, Proxy, faulty_proxy
 
 pytestmark = pytest.mark.services
 CATALOG = "spark.sql.catalog.glue_catalog."
@@ -61,19 +55,11 @@ def pointed_at(lake: TestLake, s3: str, glue: str) -> TestLake:
     return TestLake(spark, root_client(s3, "s3"), lake.landing, lake.curated)
 
 
-@pytest.fixture(scope="module")
-def proxy(emulator: Emulator) -> Iterator[Proxy]:
-    with faulty_proxy(emulator.settings.emulator_url) as running:
-        yield running
-
-
 @pytest.fixture
-def proxied(lake: TestLake, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestLake]:
+def proxied(lake: TestLake, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> TestLake:
     """The lake with the proxy between it and every service."""
     monkeypatch.setitem(lake.spark.sparkContext.environment, "AWS_ENDPOINT_URL", proxy.url)
-    proxy.exchanges.clear()
-    yield pointed_at(lake, proxy.url, proxy.url)
-    proxy.plan = None
+    return pointed_at(lake, proxy.url, proxy.url)
 
 
 def land(lake: TestLake, rng: random.Random, objects: int) -> None:
@@ -154,70 +140,6 @@ def test_the_glue_catalog_refuses_or_forgets_to_answer(
     )
     calls = Plan(rng, {THROTTLED: rng.choice([0.2, 0.5])}, applies=lambda _, __, action: action.startswith("AWSGlue."))
     attacked(lake, proxied, proxy, rng.choice([commits, calls]) if answers else commits)
-
-
-@fault(Fault.THROTTLING)
-def test_s3_answers_503_to_the_function(zone: Zone, proxy: Proxy, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    rng = random.Random(seed)
-    old, new = list(range(1, 4)), list(range(1, rng.randint(5, 500)))
-    zone.put(categories(old))
-    csv_to_parquet.handler(notification(zone.landing), None)
-    zone.put(categories(new))
-    monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
-    boto3.setup_default_session()
-    csv_to_parquet._s3.cache_clear()
-    proxy.plan = Plan(rng, {UNAVAILABLE: rng.choice([0.05, 0.2, 0.5]), CUT: 0.05})
-    tries = 0
-    while tries < 3:  # those of the queue
-        tries += 1
-        with suppress(RuntimeError):
-            csv_to_parquet.handler(notification(zone.landing), None)
-            assert zone.ids() == new
-            break
-        assert zone.ids() in (old, new)
-    proxy.plan = None
-    csv_to_parquet.handler(notification(zone.landing), None)  # as a redrive sends it
-    assert zone.ids() == new
-
-
-@fault(Fault.THROTTLING)
-def test_s3_answers_503_to_airflows_hooks(
-    emulator: Emulator, aws_environment: dict[str, str], proxy: Proxy, seed: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rng, s3 = random.Random(seed), emulator.client("s3")
-    bucket = f"hooks-{seed}"
-    monkeypatch.setattr("lake_airflow.new_events.LAKE", SimpleNamespace(landing_bucket=bucket))
-    s3.create_bucket(Bucket=bucket)
-    months = sorted({(str(rng.randint(2024, 2026)), f"{rng.randint(1, 12):02}") for _ in range(rng.randint(1, 12))})
-    for year, month in months:
-        s3.put_object(Bucket=bucket, Key=f"streaming/{year}/{month}/x", Body=b"{}")
-    for name, value in aws_environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
-    proxy.plan = Plan(rng, {UNAVAILABLE: rng.choice([0.05, 0.2, 0.5]), CUT: 0.05})
-    for _ in range(3):  # the tries of a task
-        try:
-            assert landed_months(S3Hook()) == months
-            break
-        except (ClientError, BotoCoreError):
-            continue
-    proxy.plan = None
-    assert landed_months(S3Hook()) == months
-
-
-@fault(Fault.DISK_FULL)
-def test_the_functions_disk_is_full(zone: Zone, seed: int) -> None:
-    rng = random.Random(seed)
-    old, new = list(range(1, 4)), rng.sample(range(1, 250), 200)
-    zone.put(categories(old))
-    csv_to_parquet.handler(notification(zone.landing), None)
-    before = zone.parquet()
-    zone.put(categories(new))
-    with full_disk(rng.randint(100, 1500)), pytest.raises(RuntimeError, match="File too large"):
-        csv_to_parquet.handler(notification(zone.landing), None)
-    assert zone.parquet() == before
-    csv_to_parquet.handler(notification(zone.landing), None)
-    assert zone.ids() == sorted(new)
 
 
 @fault(Fault.DISK_FULL, kills_spark=True)
