@@ -9,19 +9,7 @@ from functools import partial
 
 from botocore.exceptions import ClientError
 
-from local.aws.athena import hive_ddl, results, statements, translate, trino_client
-from local.aws.athena.api import (
-    authorize,
-    authorized_workgroup,
-    found_and_missing,
-    invalid,
-    not_found,
-    page,
-    paging,
-    required,
-    split_location,
-    workgroup_configuration,
-)
+from local.aws.athena import api, hive_ddl, results, statements, translate, trino_client
 from local.aws.athena.executions import Executions
 from local.aws.athena.new_execution import (
     default_database,
@@ -63,8 +51,8 @@ class QueryApi:
     def start(self, request: Request) -> Payload:
         """StartQueryExecution."""
         payload = request.payload
-        workgroup = authorized_workgroup(self._services, request)
-        configuration = workgroup_configuration(self._services, workgroup)
+        workgroup = api.authorized_workgroup(self._services, request)
+        configuration = api.workgroup_configuration(self._services, workgroup)
         database = default_database(payload.get("QueryExecutionContext") or {})
         target = result_configuration(payload.get("ResultConfiguration") or {}, configuration)
         execution_id = str(uuid.uuid4())
@@ -76,7 +64,7 @@ class QueryApi:
             )
         except (SqlError, EngineError) as error:
             message = error.message if isinstance(error, EngineError) else str(error)
-            raise invalid(message, "MALFORMED_QUERY") from error
+            raise api.invalid(message, "MALFORMED_QUERY") from error
         output, extension = output_location(statement, base, execution_id)
         document = new_document(payload, execution_id, statement, database, workgroup)
         document["ResultConfiguration"] = {**target, "OutputLocation": output + extension}
@@ -85,7 +73,7 @@ class QueryApi:
             document, payload.get("ClientRequestToken"), fingerprint
         )
         if stored_fingerprint != fingerprint:
-            raise invalid("Idempotent parameters do not match", "IDEMPOTENT_PARAMETERS_DO_NOT_MATCH")
+            raise api.invalid("Idempotent parameters do not match", "IDEMPOTENT_PARAMETERS_DO_NOT_MATCH")
         if stored_id == execution_id:
             query = AcceptedQuery(
                 document,
@@ -103,7 +91,7 @@ class QueryApi:
 
     def _statement(self, payload: Payload, workgroup: str) -> Statement:
         """The statement to run: for EXECUTE the prepared one, with the parameters in their places."""
-        sql = required(payload, "QueryString")
+        sql = api.required(payload, "QueryString")
         try:
             statement = Statement.parse(sql)
         except statements.UnknownStatement:
@@ -115,7 +103,7 @@ class QueryApi:
             try:
                 prepared = self._saved.prepared(workgroup, name)
             except AwsError as error:  # StartQueryExecution declares no ResourceNotFoundException
-                raise invalid(error.message) from error
+                raise api.invalid(error.message) from error
             statement = Statement.parse(prepared["QueryStatement"])
             values = given or values
         elif not values:
@@ -162,11 +150,11 @@ class QueryApi:
     # states
 
     def _found(self, request: Request) -> Document:
-        execution_id = required(request.payload, "QueryExecutionId")
+        execution_id = api.required(request.payload, "QueryExecutionId")
         document = self._store.execution(execution_id)
         if document is None:
-            raise invalid(f"QueryExecution {execution_id} was not found")
-        authorize(self._services, request, document["WorkGroup"])
+            raise api.invalid(f"QueryExecution {execution_id} was not found")
+        api.authorize(self._services, request, document["WorkGroup"])
         return document
 
     def stop(self, request: Request) -> Payload:
@@ -176,17 +164,19 @@ class QueryApi:
 
     def batch_get(self, request: Request) -> Payload:
         """BatchGetQueryExecution."""
-        found, missing = found_and_missing(required(request.payload, "QueryExecutionIds"), self._store.execution)
+        found, missing = api.found_and_missing(
+            api.required(request.payload, "QueryExecutionIds"), self._store.execution
+        )
         for document in found:
-            authorize(self._services, request, document["WorkGroup"])
-        unprocessed = [{"QueryExecutionId": name, **not_found("QueryExecution", name)} for name in missing]
+            api.authorize(self._services, request, document["WorkGroup"])
+        unprocessed = [{"QueryExecutionId": name, **api.not_found("QueryExecution", name)} for name in missing]
         return {"QueryExecutions": list(map(_public, found)), "UnprocessedQueryExecutionIds": unprocessed}
 
     def list_executions(self, request: Request) -> Payload:
         """ListQueryExecutions."""
-        workgroup = authorized_workgroup(self._services, request)
-        limit, skip = paging(request.payload)
-        return page("QueryExecutionIds", self._store.execution_ids(workgroup, limit + 1, skip), limit, skip)
+        workgroup = api.authorized_workgroup(self._services, request)
+        limit, skip = api.paging(request.payload)
+        return api.page("QueryExecutionIds", self._store.execution_ids(workgroup, limit + 1, skip), limit, skip)
 
     def runtime_statistics(self, request: Request) -> Payload:
         """GetQueryRuntimeStatistics, without the stages."""
@@ -202,23 +192,23 @@ class QueryApi:
         document = self._found(request)
         state = document["Status"]["State"]
         if state in ("QUEUED", "RUNNING"):
-            raise invalid(f"Query has not yet finished. Current state: {state}", "INVALID_QUERY_EXECUTION_STATE")
+            raise api.invalid(f"Query has not yet finished. Current state: {state}", "INVALID_QUERY_EXECUTION_STATE")
         if state != "SUCCEEDED":
             message = f"Query did not finish successfully. Final query state: {state}"
-            raise invalid(message, "INVALID_QUERY_EXECUTION_STATE")
+            raise api.invalid(message, "INVALID_QUERY_EXECUTION_STATE")
         columns, count = document.get("_columns", []), document.get("_update_count", 0)
         result: Payload = {"Rows": [], "ResultSetMetadata": {"ColumnInfo": columns}}
         reply: Payload = {"UpdateCount": count, "ResultSet": result}
         location = document["ResultConfiguration"]["OutputLocation"]
         if document["SubstatementType"] in WRITE_KINDS:
             return reply
-        limit, offset = paging(request.payload, RESULT_ROWS)
-        bucket, key = split_location(location)
+        limit, offset = api.paging(request.payload, RESULT_ROWS)
+        bucket, key = api.split_location(location)
         self._services.authorize(request.caller, "s3:GetObject", f"arn:aws:s3:::{bucket}/{key}")
         try:
             rows, following = self._page(bucket, key, offset, limit)
         except ClientError as error:
-            raise invalid(f"Could not find results at {location}: {error}") from error
+            raise api.invalid(f"Could not find results at {location}: {error}") from error
         result["Rows"] = [{"Data": [{} if value is None else {"VarCharValue": value} for value in row]} for row in rows]
         if following is not None:
             reply["NextToken"] = str(following)

@@ -5,17 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 
-from local.aws.athena.api import (
-    authorize,
-    authorized_workgroup,
-    found_and_missing,
-    invalid,
-    not_found,
-    page,
-    paging,
-    required,
-    workgroup_configuration,
-)
+from local.aws.athena import api
 from local.aws.athena.statements import ENGINE_KINDS, Statement
 from local.aws.athena.store import Document, Store
 from local.aws.athena.tokens import SqlError
@@ -47,45 +37,45 @@ class SavedApi:
     def create_named_query(self, request: Request) -> Payload:
         """CreateNamedQuery."""
         payload = request.payload
-        workgroup = authorized_workgroup(self._services, request)
-        workgroup_configuration(self._services, workgroup)
+        workgroup = api.authorized_workgroup(self._services, request)
+        api.workgroup_configuration(self._services, workgroup)
         document = {
-            "Name": required(payload, "Name"),
+            "Name": api.required(payload, "Name"),
             "Description": payload.get("Description", ""),
-            "Database": required(payload, "Database"),
-            "QueryString": required(payload, "QueryString"),
+            "Database": api.required(payload, "Database"),
+            "QueryString": api.required(payload, "QueryString"),
             "NamedQueryId": str(uuid.uuid4()),
             "WorkGroup": workgroup,
         }
         return {"NamedQueryId": self._store.add_named_query(document, payload.get("ClientRequestToken"))}
 
     def _named_query(self, request: Request) -> Document:
-        query_id = required(request.payload, "NamedQueryId")
+        query_id = api.required(request.payload, "NamedQueryId")
         document = self._store.named_query(query_id)
         if document is None:
-            raise invalid(f"NamedQuery {query_id} was not found")
-        authorize(self._services, request, document["WorkGroup"])
+            raise api.invalid(f"NamedQuery {query_id} was not found")
+        api.authorize(self._services, request, document["WorkGroup"])
         return document
 
     def batch_get_named_query(self, request: Request) -> Payload:
         """BatchGetNamedQuery."""
-        found, missing = found_and_missing(required(request.payload, "NamedQueryIds"), self._store.named_query)
+        found, missing = api.found_and_missing(api.required(request.payload, "NamedQueryIds"), self._store.named_query)
         for document in found:
-            authorize(self._services, request, document["WorkGroup"])
-        unprocessed = [{"NamedQueryId": query_id, **not_found("NamedQuery", query_id)} for query_id in missing]
+            api.authorize(self._services, request, document["WorkGroup"])
+        unprocessed = [{"NamedQueryId": query_id, **api.not_found("NamedQuery", query_id)} for query_id in missing]
         return {"NamedQueries": found, "UnprocessedNamedQueryIds": unprocessed}
 
     def list_named_queries(self, request: Request) -> Payload:
         """ListNamedQueries."""
-        workgroup = authorized_workgroup(self._services, request)
-        limit, skip = paging(request.payload)
-        return page("NamedQueryIds", self._store.named_query_ids(workgroup, limit + 1, skip), limit, skip)
+        workgroup = api.authorized_workgroup(self._services, request)
+        limit, skip = api.paging(request.payload)
+        return api.page("NamedQueryIds", self._store.named_query_ids(workgroup, limit + 1, skip), limit, skip)
 
     def update_named_query(self, request: Request) -> Payload:
         """UpdateNamedQuery."""
         document = self._named_query(request)
-        document["Name"] = required(request.payload, "Name")
-        document["QueryString"] = required(request.payload, "QueryString")
+        document["Name"] = api.required(request.payload, "Name")
+        document["QueryString"] = api.required(request.payload, "QueryString")
         document["Description"] = request.payload.get("Description", document["Description"])
         self._store.save_named_query(document)
         return {}
@@ -108,43 +98,44 @@ class SavedApi:
     def add_prepared(self, workgroup: str, name: str, sql: str, description: str = "") -> None:
         """Save a prepared statement; raises InvalidRequestException when the name is taken or the SQL is malformed."""
         if not self._store.add_prepared(_prepared(workgroup, name, sql, description)):
-            raise invalid(f"PreparedStatement {name} already exists in workGroup {workgroup}")
+            raise api.invalid(f"PreparedStatement {name} already exists in workGroup {workgroup}")
 
     def create_prepared(self, request: Request) -> Payload:
         """CreatePreparedStatement."""
         workgroup = self._workgroup(request)
-        name, sql = required(request.payload, "StatementName"), required(request.payload, "QueryStatement")
+        name, sql = api.required(request.payload, "StatementName"), api.required(request.payload, "QueryStatement")
         self.add_prepared(workgroup, name.lower(), sql, request.payload.get("Description", ""))
         return {}
 
     def get_prepared(self, request: Request) -> Payload:
         """GetPreparedStatement."""
         workgroup = self._workgroup(request)
-        return {"PreparedStatement": self.prepared(workgroup, required(request.payload, "StatementName").lower())}
+        return {"PreparedStatement": self.prepared(workgroup, api.required(request.payload, "StatementName").lower())}
 
     def batch_get_prepared(self, request: Request) -> Payload:
         """BatchGetPreparedStatement."""
         workgroup = self._workgroup(request)
-        names = required(request.payload, "PreparedStatementNames")
-        found, missing = found_and_missing(names, lambda name: self._store.prepared(workgroup, name.lower()))
+        names = api.required(request.payload, "PreparedStatementNames")
+        found, missing = api.found_and_missing(names, lambda name: self._store.prepared(workgroup, name.lower()))
         unprocessed = [
-            {"StatementName": name, **not_found("PreparedStatement", name, "STATEMENT_NOT_FOUND")} for name in missing
+            {"StatementName": name, **api.not_found("PreparedStatement", name, "STATEMENT_NOT_FOUND")}
+            for name in missing
         ]
         return {"PreparedStatements": found, "UnprocessedPreparedStatementNames": unprocessed}
 
     def list_prepared(self, request: Request) -> Payload:
         """ListPreparedStatements."""
         workgroup = self._workgroup(request)
-        limit, skip = paging(request.payload)
+        limit, skip = api.paging(request.payload)
         documents = self._store.prepared_statements(workgroup, limit + 1, skip)
         found = [{name: item[name] for name in ("StatementName", "LastModifiedTime")} for item in documents]
-        return page("PreparedStatements", found, limit, skip)
+        return api.page("PreparedStatements", found, limit, skip)
 
     def update_prepared(self, request: Request) -> Payload:
         """UpdatePreparedStatement."""
         workgroup = self._workgroup(request)
-        name = required(request.payload, "StatementName").lower()
-        sql = required(request.payload, "QueryStatement")
+        name = api.required(request.payload, "StatementName").lower()
+        sql = api.required(request.payload, "QueryStatement")
         old = self.prepared(workgroup, name)
         description = str(request.payload.get("Description", old["Description"]))
         self._store.save_prepared(_prepared(workgroup, name, sql, description))
@@ -153,7 +144,7 @@ class SavedApi:
     def delete_prepared(self, request: Request) -> Payload:
         """DeletePreparedStatement."""
         workgroup = self._workgroup(request)
-        self.drop_prepared(workgroup, required(request.payload, "StatementName").lower())
+        self.drop_prepared(workgroup, api.required(request.payload, "StatementName").lower())
         return {}
 
     def drop_prepared(self, workgroup: str, name: str) -> None:
@@ -162,9 +153,9 @@ class SavedApi:
         self._store.delete_prepared(workgroup, name)
 
     def _workgroup(self, request: Request) -> str:
-        workgroup = str(required(request.payload, "WorkGroup"))
-        authorize(self._services, request, workgroup)
-        workgroup_configuration(self._services, workgroup)
+        workgroup = str(api.required(request.payload, "WorkGroup"))
+        api.authorize(self._services, request, workgroup)
+        api.workgroup_configuration(self._services, workgroup)
         return workgroup
 
 
@@ -172,9 +163,9 @@ def _prepared(workgroup: str, name: str, sql: str, description: str) -> Document
     try:
         statement = Statement.parse(sql)
     except SqlError as error:
-        raise invalid(str(error), "MALFORMED_QUERY") from error
+        raise api.invalid(str(error), "MALFORMED_QUERY") from error
     if statement.kind not in ENGINE_KINDS - {"CREATE_VIEW", "EXPLAIN"}:
-        raise invalid(f"{statement.kind.replace('_', ' ')} cannot be prepared", "MALFORMED_QUERY")
+        raise api.invalid(f"{statement.kind.replace('_', ' ')} cannot be prepared", "MALFORMED_QUERY")
     return {
         "StatementName": name,
         "QueryStatement": statement.sql,

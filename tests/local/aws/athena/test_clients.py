@@ -124,7 +124,7 @@ def test_airflow_operator_and_sensor(airflow_connection: None, athena: Any, film
     from airflow.providers.amazon.aws.operators.athena import AthenaOperator
     from airflow.providers.amazon.aws.sensors.athena import AthenaSensor
 
-    query = AthenaOperator(
+    ask = AthenaOperator(
         task_id="ask",
         query=f"select count(*) from {films}",
         database=DATABASE,
@@ -133,7 +133,7 @@ def test_airflow_operator_and_sensor(airflow_connection: None, athena: Any, film
         sleep_time=0,
         deferrable=False,
     )
-    execution_id = query.execute({})
+    execution_id = ask.execute({})
     assert execution_id is not None
     reply = athena.get_query_results(QueryExecutionId=execution_id)
     assert reply["ResultSet"]["Rows"][1]["Data"][0]["VarCharValue"] == "3"
@@ -144,7 +144,7 @@ def test_airflow_operator_and_sensor(airflow_connection: None, athena: Any, film
 def test_airflow_operator_fails_with_the_reason(airflow_connection: None, athena: Any) -> None:
     from airflow.providers.amazon.aws.operators.athena import AthenaOperator
 
-    query = AthenaOperator(
+    ask = AthenaOperator(
         task_id="ask",
         query="select nope from films",
         database=DATABASE,
@@ -154,7 +154,7 @@ def test_airflow_operator_fails_with_the_reason(airflow_connection: None, athena
         deferrable=False,
     )
     with pytest.raises(Exception, match="COLUMN_NOT_FOUND: line 1:8: Column 'nope' cannot be resolved"):
-        query.execute({})
+        ask.execute({})
 
 
 def test_saved_queries_run(athena: Any) -> None:
