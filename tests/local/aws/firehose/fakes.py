@@ -24,7 +24,7 @@ CONFIGURATION = {
     "BufferingHints": {"SizeInMBs": 1, "IntervalInSeconds": 60},
 }
 CALLER = Caller("arn:aws:sts::123456789012:assumed-role/producer/x", "arn:aws:iam::123456789012:role/producer", "AKIA")
-NOON = 1_790_000_000.0  # 2026-09-21T14:13:20Z
+START = 1_790_000_000.0  # 2026-09-21T14:13:20Z
 
 
 class S3:
@@ -74,7 +74,7 @@ class Clock:
     """A clock that only moves when a test moves it."""
 
     def __init__(self) -> None:
-        self.now = NOON
+        self.now = START
 
     def __call__(self) -> float:
         return self.now
