@@ -57,7 +57,7 @@ def test_the_manual_names_every_task_that_can_fail(dag: DAG) -> None:
 
 def test_files_stay_short(dag: DAG) -> None:
     lines = (DAGS / f"{dag.dag_id}.py").read_text().splitlines()
-    assert 50 <= len(lines) <= 120
+    assert len(lines) <= 120
 
 
 def test_tags_are_known(dag: DAG) -> None:

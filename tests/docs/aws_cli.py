@@ -1,4 +1,4 @@
-"""Whether a command of the AWS CLI could be typed: services, commands, options and replies are in botocore's models."""
+"""Checks commands of the AWS CLI in guides: services, commands, options and replies must be in botocore's models."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ CLI_ONLY = {
     ("sso", "login"): {"profile"},
     ("logs", "tail"): {"since", "follow", "format"},
 }
-RENAMED = {("sns", "subscribe"): {"endpoint": "notification-endpoint"}}  # by the CLI, whose own --endpoint-url is near
+RENAMED = {
+    ("sns", "subscribe"): {"endpoint": "notification-endpoint"}
+}  # by the CLI, to avoid confusion with its own --endpoint-url
 CLI_GLOBAL = {
     "query",
     "output",
@@ -32,7 +34,7 @@ CLI_GLOBAL = {
     "cli-binary-format",
     "no-paginate",
 }
-WAITERS_SAY = "wait"
+WAITER_COMMAND = "wait"
 
 
 def problems(arguments: list[str]) -> Iterator[str]:
@@ -48,7 +50,7 @@ def problems(arguments: list[str]) -> Iterator[str]:
     output: frozenset[str] = frozenset()
     if (service, command) in CLI_ONLY:
         allowed, required = CLI_ONLY[service, command], set()
-    elif command == WAITERS_SAY:
+    elif command == WAITER_COMMAND:
         yield from _waits(service, plain[2] if len(plain) > 2 else "", options)
         return
     else:
@@ -79,7 +81,7 @@ def _waits(service: str, waiter: str, options: dict[str, int]) -> Iterator[str]:
 
 
 def _query(text: str, output: frozenset[str]) -> Iterator[str]:
-    """A JMESPath over the reply: its fields are members of the reply, outputs are the template's."""
+    """Check a JMESPath expression: its fields must be members of the reply, outputs must be in the template."""
     try:
         tree = jmespath.compile(text).parsed
     except jmespath.exceptions.JMESPathError as error:

@@ -1,7 +1,7 @@
-"""Whether a command that a guide shows could be typed: each check returns what is wrong with it, or nothing.
+"""Checks the shell commands in guides: each check yields the problems of a command.
 
-Nothing is run: make targets come from the Makefile, options of our programs and of Airflow from their own parsers, AWS
-commands from botocore's models. A program that is not known here is wrong.
+Nothing is run: make targets are compared with the Makefile, options of our programs and of Airflow with their own
+parsers, AWS commands with botocore's models. A program that is not known here is a problem.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ PLACEHOLDERS = re.compile(r"<[^>]*>|\$\w+|\$\{\w+\}")
 
 
 def problems(text: str, variables: set[str] | None = None) -> Iterator[str]:
-    """All that is wrong with some shell text. ``variables``: those set before; what the text sets is added."""
+    """All problems of some shell text. ``variables``: those that are set before it; those that it sets are added."""
     given = variables if variables is not None else set()
     try:
         found = list(commands(text))
@@ -91,7 +91,7 @@ def _problems(words: list[str], given: set[str]) -> Iterator[str]:
 
 
 def _is_variable(name: str) -> bool:
-    """Whether somebody reads an environment variable."""
+    """Whether some program reads an environment variable."""
     return name in STANDARD or known.in_source(name)
 
 
@@ -130,7 +130,7 @@ def _python(arguments: list[str]) -> Iterator[str]:
             yield f"python -m local knows no {' '.join(rest)}"
     elif (spec := _spec(module)) is None:
         yield f"there is no module {module}"
-    elif "parse_args(" not in Path(str(spec)).read_text():  # it takes files, if anything
+    elif "parse_args(" not in Path(str(spec)).read_text():  # its arguments can only be files
         for one in arguments[2:]:
             if not re.fullmatch(r"\[.*\]|<.*>", one) and not (ROOT / one).exists():
                 yield f"python -m {module}: there is no {one}"
@@ -161,7 +161,9 @@ def _parses(module: str, arguments: list[str]) -> Iterator[str]:
         mock.patch("sys.argv", [module, *arguments]),
         contextlib.redirect_stderr(errors),
         contextlib.redirect_stdout(io.StringIO()),
-        warnings.catch_warnings(action="ignore", category=RuntimeWarning),  # a test has imported it already
+        warnings.catch_warnings(
+            action="ignore", category=RuntimeWarning
+        ),  # the module may have been imported by a test before
     ):
         try:
             runpy.run_module(module, run_name="__main__", alter_sys=False)
@@ -205,7 +207,7 @@ def _pip(arguments: list[str]) -> Iterator[str]:
 
 
 def _curl(arguments: list[str]) -> Iterator[str]:
-    """Requests to Airflow's API: path and method are in its own description, and the DAG is there."""
+    """Check requests to Airflow's API: its own description must have path and method, and the DAG must exist."""
     method = next((arguments[i + 1] for i, one in enumerate(arguments) if one in ("-X", "--request")), None)
     for one in arguments:
         found = re.search(r"(/api/v2/.*)$", one.partition("?")[0])

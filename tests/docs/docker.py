@@ -1,4 +1,4 @@
-"""``docker compose`` in a guide: Compose's own help knows the command and its options, the file its services."""
+"""Checks ``docker compose`` in guides: commands and options by Compose's own help, services by the Compose file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Check = Callable[[list[str]], Iterator[str]]
 
 @cache
 def _options(command: str) -> frozenset[str] | None:
-    """What a command takes; None when Compose knows no such command."""
+    """The options of a command; None when Compose has no such command."""
     shown = subprocess.run(
         [PROGRAMS / "docker-compose", command, "--help"], check=False, text=True, capture_output=True
     )
@@ -22,7 +22,7 @@ def _options(command: str) -> frozenset[str] | None:
 
 
 def problems(arguments: list[str], inner: Check) -> Iterator[str]:
-    """What is wrong with ``docker ARGUMENTS``; ``inner`` judges what ``exec`` is given."""
+    """The problems of ``docker ARGUMENTS``; ``inner`` checks the command that ``exec`` is given."""
     if arguments[:1] != ["compose"] or len(arguments) < 2 or (known := _options(arguments[1])) is None:
         yield f"docker has no {' '.join(arguments[:2])}"
         return

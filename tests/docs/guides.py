@@ -1,4 +1,4 @@
-"""What a guide says: its commands, its code spans, its links and its headings, each with the line it stands in."""
+"""Parses a guide: its code blocks, code spans, links and headings, each with its line."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from markdown_it.token import Token
 
 from local.settings import ROOT
 
-TABLES = ROOT / "docs" / "local-and-aws.md"  # its names have a test of their own: test_local_and_aws.py
+TABLES = ROOT / "docs" / "local-and-aws.md"  # test_local_and_aws.py checks its names
 GUIDES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(set((ROOT / "docs").glob("*.md")) - {TABLES})]
 MARKDOWN = MarkdownIt().enable("table")
 
 
 @dataclass(frozen=True)
-class Said:
-    """A piece of a guide. ``info`` is a fence's language and marks."""
+class Piece:
+    """A piece of a guide. ``info`` is a code block's language and marks."""
 
     text: str
     line: int
@@ -36,24 +36,24 @@ class Guide:
         self._tokens = MARKDOWN.parse(self.text)
 
     @cached_property
-    def fences(self) -> list[Said]:
-        """Fenced blocks, in order."""
-        return [Said(one.content, _line(one), one.info) for one in self._tokens if one.type == "fence"]
+    def fences(self) -> list[Piece]:
+        """Code blocks, in order."""
+        return [Piece(one.content, _line(one), one.info) for one in self._tokens if one.type == "fence"]
 
     @cached_property
-    def spans(self) -> list[Said]:
-        """Inline code."""
+    def spans(self) -> list[Piece]:
+        """Code spans."""
         return [
-            Said(child.content, _line(one))
+            Piece(child.content, _line(one))
             for one, child in self._inline()
             if child.type == "code_inline" and child.content.strip()
         ]
 
     @cached_property
-    def links(self) -> list[Said]:
+    def links(self) -> list[Piece]:
         """Targets of links and pictures."""
         return [
-            Said(str(child.attrs.get("href") or child.attrs.get("src")), _line(one))
+            Piece(str(child.attrs.get("href") or child.attrs.get("src")), _line(one))
             for one, child in self._inline()
             if child.type in ("link_open", "image")
         ]
@@ -90,7 +90,7 @@ class Guide:
         return "\n".join(found)
 
     def table(self, heading: str) -> list[list[str]]:
-        """The rows of the first table under a heading, its head included; cells as they are written."""
+        """The rows of the first table under a heading, including its head; cells contain their Markdown."""
         rows = []
         for line in self.section(heading).splitlines():
             if line.startswith("|"):

@@ -1,4 +1,4 @@
-"""What a guide may name: the words of the sources, the template's names, AWS's API, Airflow's, the Makefile's."""
+"""The names that a guide may use: words of the sources, the template's names, AWS's and Airflow's API, make targets."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SOURCES = (
     "Makefile",
     "Dockerfile",
 )
-PROGRAMS = ("tests/faults/", "tests/kill_loop/", "tests/mutants/")  # what `make` starts is no mere test
+PROGRAMS = ("tests/faults/", "tests/kill_loop/", "tests/mutants/")  # programs that make targets start
 PREFIXES = {value for name, value in vars(names).items() if name.endswith("_PREFIX")}
 ENVIRONMENT = re.compile(
     rf"{names.PROJECT}-(<environment>|\$ENV|\$\{{ENV\}}|\$LAKE_ENVIRONMENT|dev|prod|local)(?=-|\b|$)"
@@ -45,7 +45,7 @@ SUFFIX = re.compile(r"-(<suffix>|\$LAKE_SUFFIX|\$SUFFIX|\d{12}|home)$")
 
 @cache
 def files() -> frozenset[str]:
-    """Every file and folder of the repository (folders with their slash); what git does not know is none of it."""
+    """Every file and folder of the repository that git does not ignore (folders end with a slash)."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT, capture_output=True, text=True, check=True,
@@ -56,7 +56,7 @@ def files() -> frozenset[str]:
 
 @cache
 def source() -> str:
-    """The text of all that is no guide and no test."""
+    """The text of all files that are neither guides nor tests."""
     wanted = [
         one
         for one in sorted(files())
@@ -69,7 +69,7 @@ def source() -> str:
 
 @cache
 def in_source(words: str) -> bool:
-    """Whether some source has these words as they are, whole."""
+    """Whether some source contains these words exactly, as whole words."""
     text, begin = source(), -1
     while (begin := text.find(words, begin + 1)) >= 0:
         around = text[begin - 1 : begin], text[begin + len(words) : begin + len(words) + 1]
@@ -79,14 +79,14 @@ def in_source(words: str) -> bool:
 
 
 def is_file_name(part: str) -> bool:
-    """Whether some source has a part of a path, placeholders apart, in quotes or between slashes."""
+    """Whether some source contains a part of a path, without placeholders, in quotes or between slashes."""
     plain = re.sub(r"<[^>]*>", "", part)
     return not plain.strip(".") or any(f"{a}{plain}{z}" in source() for a in "\"'/}" for z in "\"'/")
 
 
 @cache
 def template() -> dict[str, Any]:
-    """The template that is deployed."""
+    """The template as it is deployed."""
     found: dict[str, Any] = parse_template(render_template())
     return found
 
@@ -102,25 +102,25 @@ def resource_names() -> frozenset[str]:
 
 
 def is_resource(name: str) -> bool:
-    """Whether a name of this project's form (``sakila-streams-...``) is that of a resource."""
+    """Whether a name of the form ``sakila-streams-...`` is the name of a resource."""
     plain = SUFFIX.sub("-<suffix>", ENVIRONMENT.sub(f"{names.PROJECT}-<environment>", name, count=1))
     return plain in resource_names()
 
 
 def is_short_name(word: str) -> bool:
-    """Whether a word is what a resource's name says after the environment: ``csv-dead-letters``."""
+    """Whether a word is the end of a resource's name, after the environment: ``csv-dead-letters``."""
     return f"{names.PROJECT}-<environment>-{word}" in resource_names()
 
 
 @cache
 def dags() -> frozenset[str]:
-    """Ids of the DAGs: their files' names, which a test of the DAGs holds them to."""
+    """Ids of the DAGs, which are the names of their files (a test checks it)."""
     return frozenset(path.stem for path in (ROOT / "dags").glob("*.py"))
 
 
 @cache
 def dag_words() -> frozenset[str]:
-    """What docs/DAGS.md names, which is written from the DAGs themselves (a test holds it to them)."""
+    """The names in docs/DAGS.md, which is written from the DAGs themselves (a test checks it)."""
     return frozenset(span.text for span in Guide(ROOT / "docs" / "DAGS.md").spans)
 
 
@@ -178,7 +178,7 @@ def api_words() -> frozenset[str]:
 
 
 def some_word(text: str) -> bool:
-    """Whether some word begins as ``text`` does before its star, or ends as it does after its three dots."""
+    """Whether some word matches ``text``, which ends with a star or begins with three dots."""
     if text.startswith("..."):
         end = text.removeprefix("...")
         return in_source(end) or any(key.upper().endswith(end) for _, key in airflow_settings())

@@ -1,7 +1,7 @@
-"""Shell text to simple commands: enough of the shell for what a guide types.
+"""Splits shell text into simple commands, as far as guides need it.
 
-Known: comments, quotes, continued lines, ``;`` ``&&`` ``||`` ``|`` and newlines, ``$(...)``, redirections, the words of
-loops. Left out: here-documents, ``for``, ``case``, functions, back-ticks.
+Supported: comments, quotes, continued lines, ``;`` ``&&`` ``||`` ``|`` and newlines, ``$(...)``, redirections, the
+keywords of loops. Not supported: here-documents, ``for``, ``case``, functions, back-ticks.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ PLACEHOLDER = re.compile(r"<([a-zA-Z][\w ./-]*)>")
 
 
 def commands(text: str) -> Iterator[list[str]]:
-    """The words of each simple command, those in ``$(...)`` after the one that they stand in.
+    """The words of each simple command; a command in ``$(...)`` follows the one that contains it.
 
-    A placeholder ``<of this form>`` is one word, without its blanks. Raises ValueError for an open quote.
+    A placeholder ``<of this form>`` is one word, without its blanks. Raises ValueError for an unclosed quote.
     """
     text = PLACEHOLDER.sub(lambda found: f"«{found[1].replace(' ', '-')}»", text)
     text = re.sub(r"(^|\s)#\s.*$", r"\1", text, flags=re.MULTILINE).replace("\\\n", " ")
@@ -49,7 +49,7 @@ def commands(text: str) -> Iterator[list[str]]:
 
 
 def assignments(words: list[str]) -> tuple[dict[str, str], list[str]]:
-    """The assignments at a command's head, and the rest of it."""
+    """The assignments at the beginning of a command, and the rest of it."""
     made: dict[str, str] = {}
     rest = list(words)
     while rest and (found := ASSIGNMENT.fullmatch(rest[0])):

@@ -1,18 +1,18 @@
-"""Whether what a guide writes in code type exists. Every span must be of one of these classes, in this order:
+"""Checks that what a guide writes as a code span exists. Every span must be in one of these classes, in this order:
 
-1. a command (its first word is a program's): checked as one;
-2. an object in S3, ``s3://<zone bucket>/...`` or a key: its zone is one of names.py, so is its first folder;
-3. a resource's name, if need be after a prefix that some source has: names.py or the template make it; also without
+1. a command (its first word is the name of a program), checked as a command;
+2. an object in S3, ``s3://<zone bucket>/...``, or a key: names.py has its zone and its first folder;
+3. a resource's name of names.py or the template, also after a prefix that some source contains, or without
    ``sakila-streams-<environment>-``;
-4. a path: it is in the repository, from its root, from include/ (the import root) or from the guide's folder; or it
-   begins with $LAKE_HOME and a source has each of its parts as a file's name;
-5. ``service:Action`` and operations of AWS's API: botocore's model has them;
-6. words that some source has, whole and as they are: parameters, outputs, columns, tasks, settings, values;
-7. the same for each part of what a placeholder (``<...>``), a sign (``=``) or a slash divides;
-8. ``AIRFLOW__SECTION__KEY``: a setting of Airflow's own list;
-9. a beginning (``LAKE_*``, ``s3:List*``) or an end (``..._KWARGS``): some word of a source or of AWS's API has it;
-10. a literal in quotes, ``'2026'``: an example; a check of checkov's, ``CKV_AWS_18``;
-11. words of other programs: FOREIGN says whose.
+4. a path in the repository, from its root, from include/ (the import root) or from the guide's folder; or one that
+   begins with $LAKE_HOME, each part of which some source has as a file's name;
+5. ``service:Action`` and operations of AWS's API, which are in botocore's models;
+6. words that some source contains exactly: parameters, outputs, columns, tasks, settings, values;
+7. several such words, divided by a placeholder (``<...>``), an equals sign or a slash;
+8. ``AIRFLOW__SECTION__KEY``, a setting in Airflow's own list;
+9. the beginning (``LAKE_*``, ``s3:List*``) or the end (``..._KWARGS``) of a word of a source or of AWS's API;
+10. an example in quotes, ``'2026'``, or the id of a check of checkov, ``CKV_AWS_18``;
+11. a word of another program, which FOREIGN lists with its source.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ FOREIGN = {
 
 
 def problems(text: str, guide: Path) -> Iterator[str]:
-    """What is wrong with a span of a guide, or nothing."""
+    """The problems of a code span of a guide."""
     words = assignments(text.split())[1]
     if len(text.split()) > 1 and words and words[0].rpartition("/")[2] in PROGRAMS:
         yield from commands.problems(text)

@@ -1,4 +1,4 @@
-"""The guides name what exists: commands, paths, names, links. The last tests plant a mistake of each class."""
+"""Commands, paths, names and links in guides exist. The last tests check that a mistake of each kind is found."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TABLES = {f"{one.database}.{one.name}" for one in
           [*SAKILA.values(), LANDED_EVENTS, FILM_CATEGORY, STREAMING_FILMS, QUARANTINE, RECONCILIATION]}  # fmt: skip
 ALARMS = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm", "AWS::Events::Rule")
 SHELL = ("bash", "sh", "shell", "console")
-# Languages of blocks that say nothing to be checked: output that a program printed, and pictures.
+# Languages of blocks that are not checked: a program's output, and pictures.
 SHOWN = ("text", "mermaid")
 
 
@@ -31,7 +31,7 @@ def test_every_command_could_be_typed(guide: Guide) -> None:
 
 
 def test_every_name_exists(guide: Guide) -> None:
-    if guide.path.name not in ("DAGS.md", "iam.md"):  # whose names are the DAGs' and the template's own
+    if guide.path.name not in ("DAGS.md", "iam.md"):  # generated from the DAGs and the template
         assert in_spans(guide) == []
 
 
@@ -99,7 +99,7 @@ def test_the_tables_of_the_template_are_up_to_date() -> None:
 
 
 def test_every_alarm_has_a_section_that_says_what_to_do() -> None:
-    """Its description names the section; the guide's table has just the alarms there are, with their sections."""
+    """Each alarm's description names its section; the guide's table lists exactly the alarms and their sections."""
     guide = Guide(ROOT / "docs" / "operations.md")
     told = {}
     for logical, resource in known.template()["Resources"].items():

@@ -1,4 +1,4 @@
-"""docs/local-and-aws.md against what the lake uses: the template, the recorded calls, what our executors serve."""
+"""docs/local-and-aws.md has a row for all that the lake uses: by the template, recorded calls and our AWS server."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from local.settings import ROOT, Settings
 from tests.docs.guides import TABLES
 
 USED = ROOT / "infrastructure" / "iam" / "used_grants.json"
-ANY = "*"  # a row for every setting of a type; for types that the home only records
+ANY = "*"  # a row for all settings of a type, allowed for types that the home only records
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row: ``of`` a service or resource type, ``names`` of its actions or settings, ``compared`` the last cell."""
+    """A row: a service or resource type, names of its actions or settings, and the last cell (``compared``)."""
 
     of: str
     names: tuple[str, ...]
@@ -36,7 +36,7 @@ class Row:
 
 
 def _rows(text: str) -> Iterator[tuple[str, Row]]:
-    """(action or setting, row) of every table."""
+    """Yield ("action" or "setting", row) for the rows of every table."""
     kind = service = resource = ""
     for line in text.splitlines():
         if heading := re.match(r"## (.*)", line):
@@ -61,7 +61,7 @@ def rows(kind: str) -> tuple[Row, ...]:
 
 
 def _granted(template: dict[str, Any]) -> set[str]:
-    """Every action that a statement of the template allows; ``kms:*``, a whole service, is no action."""
+    """Every action that a statement of the template allows, except ``kms:*``, which is a whole service."""
 
     def statements(node: Any) -> Iterator[dict[str, Any]]:
         if isinstance(node, dict):
@@ -81,7 +81,7 @@ def _granted(template: dict[str, Any]) -> set[str]:
 
 
 def _recorded() -> set[str]:
-    """The actions that components were seen to ask for."""
+    """The actions that components called in tests."""
     return {call["action"] for call in json.loads(USED.read_text())}
 
 
@@ -91,7 +91,7 @@ def _served(home: Path) -> set[str]:
 
 
 def _settings(node: Any, path: str = "") -> Iterator[str]:
-    """The path of every property; an intrinsic function is a value."""
+    """The path of every property; an intrinsic function counts as a value."""
     if isinstance(node, dict) and not any(key == "Ref" or key.startswith("Fn::") for key in node):
         for key, value in node.items():
             yield from _settings(value, f"{path}.{key}" if path else key)

@@ -1,4 +1,4 @@
-"""Runs in the emulator's environment: what its IAM decides. Standard input: cases of policy and questions, as JSON."""
+"""Prints the decisions of the emulator's IAM; runs in its environment. Standard input: cases of policy and calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Change sets as they are shown and judged, and the calls that make and discard them."""
+"""How change sets are shown and checked for data losses, and the calls that create and discard them."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ DB, BUCKET, QUEUE = "AWS::RDS::DBInstance", "AWS::S3::Bucket", "AWS::SQS::Queue"
         ([Change("Add", "Zone", BUCKET)], []),
         ([Change("Remove", "Q", QUEUE)], []),
         ([modify("Q", QUEUE, "True", detail("QueueName", "Always"))], []),
-        # AWS decides while it updates, and the stack policy watches
+        # AWS decides during the update, where the stack policy applies
         ([modify("Db", DB, "Conditional", detail("BackupRetentionPeriod", "Conditionally"))], []),
-        # another text in the key's policy makes everything that names its ARN "conditional"
+        # a change of the key's policy makes every reference to its ARN "conditional"
         (
             [
                 modify("Key", "AWS::KMS::Key", "False", detail("KeyPolicy")),
@@ -58,7 +58,7 @@ DB, BUCKET, QUEUE = "AWS::RDS::DBInstance", "AWS::S3::Bucket", "AWS::SQS::Queue"
             ],
             [],
         ),
-        # but a new key is a new database, also by two steps
+        # but replacing the key replaces the database, also indirectly
         (
             [
                 modify("Db", DB, "Conditional", detail("KmsKeyId", "Always", "Middle.Arn", "Dynamic")),

@@ -1,4 +1,4 @@
-"""Who is asked, and what is said to those who are not signed in."""
+"""Confirmation, and the messages without credentials or a region."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_yes_beforehand_asks_nobody_and_without_it_nobody_is_no() -> None:
 
 @pytest.fixture
 def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """An environment without credentials, whatever this machine has."""
+    """An environment without AWS credentials, even if this machine has some."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")

@@ -38,7 +38,7 @@ def test_everything_is_created(home: LakeHome, outputs: dict[str, str]) -> None:
     assert _stack(home)["StackStatus"] == "CREATE_COMPLETE"
     resources = home.clients("cloudformation").describe_stack_resources(StackName=LAKE.stack)["StackResources"]
     template = parse_template(package.render_template())
-    holding = {None, "OwnNetwork", "WithDms", "WithSecretsEndpoint"}  # of the conditions, under local.json
+    holding = {None, "OwnNetwork", "WithDms", "WithSecretsEndpoint"}  # the conditions that hold under local.json
     wanted = {name for name, one in template["Resources"].items() if one.get("Condition") in holding}
     assert {one["LogicalResourceId"] for one in resources} == wanted
     assert {one["ResourceStatus"] for one in resources} == {"CREATE_COMPLETE"}
@@ -226,7 +226,7 @@ def test_a_bucket_with_objects_stops_the_deletion_as_on_aws(home: LakeHome, outp
 
 def test_a_failed_creation_says_what_failed_and_can_be_repeated(home: LakeHome) -> None:
     destroy(LAKE, home.clients, lambda _: None)
-    home.clients("glue").create_database(DatabaseInput={"Name": "landing"})  # in the way
+    home.clients("glue").create_database(DatabaseInput={"Name": "landing"})  # which the stack would create
     with pytest.raises(DeployError, match=r"LandingDatabase \(AWS::Glue::Database\): .*[Ee]xists"):
         home.deploy()
     assert _stack(home)["StackStatus"] == "ROLLBACK_COMPLETE"

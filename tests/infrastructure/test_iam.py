@@ -1,4 +1,4 @@
-"""Least privilege: what the template grants is what was used, or what AWS alone asks for; nothing is there twice."""
+"""Least privilege: every grant of the template was used by a recorded call or has a reason, and none is there twice."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ from infrastructure.iam.grants import Grant, Statement, statements
 from infrastructure.package import render_template
 from local.settings import TOOLS
 
-INLINE_CHARACTERS, MANAGED_CHARACTERS = 10_240, 6_144  # IAM User Guide, "IAM and AWS STS quotas"; without white space
-# Service Authorization Reference: the actions without a resource type; DescribeAlarms has one, but the alarms of an
-# account are listed by those who may on all of them
+# Service Authorization Reference: the actions without a resource type; DescribeAlarms has one, but listing an account's
+# alarms requires it on all of them
 NO_RESOURCE = {
     "athena:ListDataCatalogs",
     "athena:ListEngineVersions",
@@ -75,28 +74,10 @@ def test_no_wildcard_in_an_action_and_none_for_a_resource_that_could_be_named(gr
     assert [str(g) for g in granted if g.action in NO_RESOURCE and g.resource != "*"] == []
 
 
-def test_policies_keep_iams_limits(template: Json) -> None:
-    for name, resource in template["Resources"].items():
-        properties = resource.get("Properties", {})
-        if resource["Type"] == "AWS::IAM::ManagedPolicy":
-            assert _length([properties["PolicyDocument"]]) <= MANAGED_CHARACTERS, name
-        if resource["Type"] == "AWS::IAM::Role":
-            inline = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
-            assert _length(inline) <= INLINE_CHARACTERS, name
-
-
-def _length(documents: list[Json]) -> int:
-    """Characters of policies, counted as if every name were as long as it may be.
-
-    Pseudo parameters and names stand in the text as ``${...}``, which is about as long as what replaces it.
-    """
-    return sum(len(json.dumps(document, separators=(",", ":"))) for document in documents)
-
-
 def test_without_any_one_used_grant_a_recorded_call_is_denied(
     stated: list[Statement], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Decided by the emulator's own IAM, on the calls that it has recorded."""
+    """The emulator's own IAM decides about the calls that it recorded."""
     uses = used_grants.read()
     roles = {use.grant.role for use in uses}
     asked = {
@@ -129,7 +110,7 @@ def _policy(stated: Iterable[Statement], role: str, without: Grant | None = None
 
 
 def decided(cases: list[tuple[list[Json], list[tuple[str, str]]]]) -> list[list[bool]]:
-    """What the emulator's IAM says to the questions of each case."""
+    """The decisions of the emulator's IAM for each case."""
     done = subprocess.run(
         [TOOLS / "emulator/bin/python", Path(__file__).with_name("decide.py")],
         input=json.dumps(cases),

@@ -1,4 +1,4 @@
-"""What services left behind is found by its exact name, and nobody else's is touched."""
+"""What services left behind is found by its exact name; other deployments' resources are kept."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_only_this_deployments_logs_go(lake_server: LakeServer) -> None:
         )
     ]
     leftovers.remember(listed)
-    leftovers._streams.append(("/aws-glue/jobs/", "jr_ours"))  # as of a run of the job
+    leftovers._streams.append(("/aws-glue/jobs/", "jr_ours"))  # as if the job had run
     leftovers.remove()
     left = {one["logGroupName"] for one in logs.describe_log_groups()["logGroups"]}
     assert left & {*ours, *others, *shared} == {*others, *shared}

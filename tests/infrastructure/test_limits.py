@@ -1,4 +1,4 @@
-"""AWS's limits are measured, and a template beyond one is noticed before AWS does."""
+"""A template that exceeds one of AWS's limits is detected before it is deployed."""
 
 from __future__ import annotations
 

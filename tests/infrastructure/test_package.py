@@ -1,4 +1,4 @@
-"""What is deployed depends on the sources' content alone, and is complete."""
+"""What is deployed depends only on the sources' content, and is complete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``make plan``: what it says without an account, and what makes it fail."""
+"""``make plan``: what it prints without an AWS account, and what makes it fail."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.infrastructure.test_command_line import nobody  # noqa: F401 (a fixtu
 
 @pytest.fixture
 def checks_pass(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The checkers have tests of their own and take their time."""
+    """Skip the slow checks, which have tests of their own."""
     monkeypatch.setattr(plan, "CHECKS", {"cfn-lint": ["true"]})
 
 

@@ -1,4 +1,4 @@
-"""Every role at its work in a deployed home, and what breaks there when one of its grants is taken away."""
+"""Every role does its work in a deployed home, and fails there without one of its grants."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.lake_home import LAKE, LakeHome
 pytestmark = [pytest.mark.services, pytest.mark.in_order]
 SECONDS = 180  # the home needs a few; a busy machine more
 CSV = b"category_id,name,last_update\n1,Action,2006-02-15 04:46:27\n2,Animation,2006-02-15 04:46:27\n"
-EVENTS = 7000  # more than 1 MiB: Firehose need not wait for its 60 s
+EVENTS = 7000  # more than 1 MiB, so that Firehose delivers before its 60 s
 EVENT = b'{"timestamp": "2026-11-20T11:59:55Z", "eventtype": "rent", "film_id": 12, "state": "Utah"}\n'
 
 
@@ -76,7 +76,7 @@ def test_the_operator_loads_mysql_by_dms_and_the_function_converts_it(
     wait_until(lambda: status() == "stopped", SECONDS, "the full load did not end")
     [table] = dms.describe_table_statistics(ReplicationTaskArn=task)["TableStatistics"]
     assert (table["TableName"], table["FullLoadRows"]) == ("category", 1)
-    with pytest.raises(ClientError, match="InvalidResourceState"):  # it has ended by itself
+    with pytest.raises(ClientError, match="InvalidResourceState"):  # it has already ended
         dms.stop_replication_task(ReplicationTaskArn=task)
     parquet = "sakila/category/LOAD00000001.parquet"
     wait_until(lambda: keys(home, LAKE.clean_bucket, "sakila/") == [parquet], SECONDS, "no Parquet object was written")
@@ -106,16 +106,14 @@ def test_the_producer_sends_what_the_firehose_delivers_and_the_crawler_finds(
 ) -> None:
     producer = client("producer", "firehose")
     producer.put_record(DeliveryStreamName=LAKE.delivery_stream, Record={"Data": EVENT})
-    first = client("operator", "firehose")  # who tries the lake, as the guide does
-    assert (
-        first.put_record_batch(DeliveryStreamName=LAKE.delivery_stream, Records=[{"Data": EVENT}])["FailedPutCount"]
-        == 0
-    )
+    operator = client("operator", "firehose")  # sends events, too, as in docs/deploy.md
+    sent = operator.put_record_batch(DeliveryStreamName=LAKE.delivery_stream, Records=[{"Data": EVENT}])
+    assert sent["FailedPutCount"] == 0
     sent = producer.put_record_batch(DeliveryStreamName=LAKE.delivery_stream, Records=[{"Data": EVENT * EVENTS}] * 2)
     assert sent["FailedPutCount"] == 0
     wait_until(lambda: bool(keys(home, LAKE.landing_bucket, "streaming/")), SECONDS, "nothing was delivered")
     glue = client("operator", "glue")
-    for _ in range(2):  # the first makes the table, the second finds it
+    for _ in range(2):  # the first creates the table, the second updates it
         glue.start_crawler(Name=LAKE.crawler)
         wait_until(
             lambda: glue.get_crawler(Name=LAKE.crawler)["Crawler"]["State"] == "READY", SECONDS, "the crawl did not end"
@@ -131,7 +129,7 @@ def test_the_producer_sends_what_the_firehose_delivers_and_the_crawler_finds(
 def test_the_operator_sends_dead_letters_back(
     home: LakeHome, outputs: dict[str, str], client: Clients, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redrive, "WAIT_SECONDS", 0)  # the emulator is one server
+    monkeypatch.setattr(redrive, "WAIT_SECONDS", 0)  # the emulator needs no time to distribute a change
     key = "dms/sakila/language/LOAD00000001.csv"
     record = {"eventSource": "aws:s3", "s3": {"bucket": {"name": LAKE.landing_bucket}, "object": {"key": key}}}
     letter = json.dumps({"Records": [record]})
@@ -227,7 +225,7 @@ def test_no_component_was_denied_anything(home: LakeHome, outputs: dict[str, str
 
 @contextmanager
 def without(home: LakeHome, component: str, action: str) -> Iterator[None]:
-    """The role's inline policy with no grant of an action, for a while."""
+    """Remove an action from the role's inline policy during the block."""
     iam, named = home.clients("iam"), {"RoleName": LAKE.role(component), "PolicyName": component}
     policy = iam.get_role_policy(**named)["PolicyDocument"]
     left = []

@@ -1,4 +1,4 @@
-"""Every rule objects to a template that breaks it and to none that keeps it; ours keeps all of them."""
+"""Every rule finds the template that violates it and none that complies; ours complies with all."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_the_command_prints_findings_and_says_so_by_its_exit_code(tmp_path: Path
     assert run(str(tmp_path / "none"))[0] == 2
 
 
-# Each protection of the template, and the rule that misses it first.
+# Protections of the template, and the rule that must notice when one is missing.
 PROTECTIONS = {
     "LandingBucketPolicy": "S3-1",
     "GlueSecurity": "GLUE-1",

@@ -1,4 +1,4 @@
-"""The look at a deployed stack: what it accepts, and what it complains of."""
+"""The smoke test of a deployed stack: what passes, and which problems it reports."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STUBS = dict[str, tuple[Any, Stubber]]
 
 
 class Account:
-    """Clients whose replies are those that ``answer`` was told."""
+    """Clients that reply what ``answer`` was given."""
 
     def __init__(self) -> None:
         self.stubs: STUBS = {}

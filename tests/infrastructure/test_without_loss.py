@@ -1,67 +1,34 @@
-"""The whole template in a real home: deployed in one go, updated in place without loss, destroyed without a trace."""
+"""The whole template in a real home: updated in place without loss, destroyed completely."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import boto3
-import botocore
 import pymysql
 import pytest
-from botocore.exceptions import BotoCoreError, ClientError
 
 from datalake.names import LAMBDA_PREFIX
 from infrastructure import deploy as deployment
 from infrastructure import package, plan
-from infrastructure.cfn.template import parse_template
 from infrastructure.command_line import Terminal
 from infrastructure.destroy import destroy
-from infrastructure.package import Artifact, Code, build_code
 from infrastructure.stack import Refused
 from local.engines import mysql
 from local.engines.waiting import wait_until
-from tests.support.lake_home import LAKE, LakeHome, lake_home
+from tests.support.deployed_lake import (
+    Deployed,
+    deploy_instead,
+    everything,
+    other_code,
+    physical_ids,
+    run_in_mysql,
+    template,
+)  # fmt: skip
+from tests.support.lake_home import LAKE, lake_home
 
 pytestmark = [pytest.mark.services, pytest.mark.in_order]
-
-LISTING = ("List", "Describe", "Get")
-# boto3's names of services whose resource types are named otherwise; Logs and CloudWatch are written to by others
-SERVICES = {"kinesisfirehose": "firehose"}
-# What is no list of the lake's things, or goes on without costing anything, on AWS too.
-EXCEPT = {
-    ("kms", "ListKeys"): "a deleted key waits for seven days; that it does is checked",
-    ("cloudformation", "ListStacks"): "deleted stacks are listed for ninety days",
-    ("cloudwatch", "ListMetrics"): "CloudWatch forgets metrics by itself",
-    ("cloudwatch", "DescribeAlarmHistory"): "is kept for a month",
-    ("iam", "GetUser"): "the caller, with the present time",
-    ("secretsmanager", "GetRandomPassword"): "makes one up",
-}
-
-
-@dataclass
-class Deployed:
-    """A home with the lake in it, and what every list said before."""
-
-    home: LakeHome
-    before: dict[str, Any]
-    lines: list[str]
-
-    def deploy(self, terminal: Terminal | None = None, allowed: tuple[str, ...] = (), **given: str) -> dict[str, str]:
-        self.lines.clear()
-        ca = mysql.ca_path(self.home.settings).read_text()
-        parameters = {**package.parameters_of(LAKE.environment), "MySqlCa": ca, **given}
-        return deployment.deploy(
-            LAKE, parameters, self.home.sakila, self.home.clients, self.lines.append, terminal, allowed
-        )
-
-    def stack(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.home.clients("cloudformation").describe_stacks(StackName=LAKE.stack)["Stacks"][0]
-        return found
 
 
 @pytest.fixture(scope="module")
@@ -73,66 +40,6 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
         yield made
 
 
-def everything(home: LakeHome) -> dict[str, Any]:
-    """What every list of every service says whose types the template has, and that can be asked without arguments."""
-    types = {one["Type"].lower().split("::")[1] for one in template()["Resources"].values()}
-    services = {SERVICES.get(name, name) for name in types} | {"logs", "cloudwatch", "events", "ssm"}
-    said: dict[str, Any] = {}
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("AWS_MAX_ATTEMPTS", "1")
-        clients = {
-            name: home.clients(name) for name in sorted(services & set(boto3.Session().get_available_services()))
-        }
-    for service, client in clients.items():
-        for name in client.meta.service_model.operation_names:
-            asks = client.meta.service_model.operation_model(name).input_shape
-            if not name.startswith(LISTING) or (asks and asks.required_members) or (service, name) in EXCEPT:
-                continue
-            with suppress(ClientError, BotoCoreError):  # the emulator and our server know a part of each service
-                reply = getattr(client, botocore.xform_name(name))()
-                reply.pop("ResponseMetadata", None)
-                said[f"{service}:{name}"] = json.loads(json.dumps(reply, default=str, sort_keys=True))
-    return said
-
-
-def template() -> dict[str, Any]:
-    return parse_template(package.TEMPLATE.read_text())
-
-
-def use(monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any]) -> None:
-    monkeypatch.setattr(deployment, "render_template", lambda: json.dumps(package._with_files(changed)))
-
-
-def other_code(text: str) -> Code:
-    """The code with another function."""
-    code = build_code()
-    body = package.zip_bytes([("csv_to_parquet.py", f"def handler(event, context): return {text!r}".encode())])
-    key = f"{LAMBDA_PREFIX}{text * 64}.zip"
-    kept = tuple(one for one in code.artifacts if one.key != code.lambda_code_key)
-    return replace(code, lambda_code_key=key, artifacts=(Artifact(key, body), *kept))
-
-
-def physical_ids(home: LakeHome) -> dict[str, str]:
-    pages = home.clients("cloudformation").get_paginator("list_stack_resources").paginate(StackName=LAKE.stack)
-    return {
-        one["LogicalResourceId"]: one["PhysicalResourceId"] for page in pages for one in page["StackResourceSummaries"]
-    }
-
-
-def row_in_mysql(home: LakeHome, *statements: str) -> Any:
-    """The last statement's rows, under the secret's login."""
-    secret = json.loads(home.clients("secretsmanager").get_secret_value(SecretId=LAKE.mysql_secret)["SecretString"])
-    login = {"host": secret["host"], "port": secret["port"], "user": secret["username"], "password": secret["password"]}
-    ca = str(mysql.ca_path(home.settings))
-    with (
-        pymysql.connect(**login, ssl_ca=ca, database="sakila", autocommit=True) as connection,
-        connection.cursor() as cursor,
-    ):
-        for statement in statements:
-            cursor.execute(statement)
-        return cursor.fetchall()
-
-
 def test_an_update_in_place_loses_nothing(deployed: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
     home = deployed.home
     s3, glue, secrets = home.clients("s3"), home.clients("glue"), home.clients("secretsmanager")
@@ -141,7 +48,7 @@ def test_an_update_in_place_loses_nothing(deployed: Deployed, monkeypatch: pytes
     glue.create_table(
         DatabaseName="curated", TableInput={"Name": "kept", "Parameters": {"metadata_location": "s3://here"}}
     )
-    row_in_mysql(home, "CREATE TABLE kept (id INT)", "INSERT INTO kept VALUES (7)")
+    run_in_mysql(home, "CREATE TABLE kept (id INT)", "INSERT INTO kept VALUES (7)")
     secret, ids = secrets.get_secret_value(SecretId=LAKE.mysql_secret)["SecretString"], physical_ids(home)
     function = home.clients("lambda").get_function(FunctionName=LAKE.csv_function)["Configuration"]["CodeSha256"]
 
@@ -159,7 +66,7 @@ def test_an_update_in_place_loses_nothing(deployed: Deployed, monkeypatch: pytes
         assert s3.get_object(Bucket=bucket, Key="kept/object")["Body"].read() == bucket.encode()
     table = glue.get_table(DatabaseName="curated", Name="kept")["Table"]
     assert table["Parameters"]["metadata_location"] == "s3://here"
-    assert row_in_mysql(home, "SELECT id FROM kept") == ((7,),)
+    assert run_in_mysql(home, "SELECT id FROM kept") == ((7,),)
     assert secrets.get_secret_value(SecretId=LAKE.mysql_secret)["SecretString"] == secret
 
 
@@ -178,7 +85,7 @@ def test_code_that_neither_this_nor_the_last_deployment_uses_is_removed(
     assert functions() == ["b", "c"]
     deployed.deploy()
     assert f"{LAKE.stack} is up to date" in deployed.lines
-    assert functions() == ["b", "c"]  # what a rollback would need stays
+    assert functions() == ["b", "c"]  # what a rollback would need is kept
     rules = s3.get_bucket_lifecycle_configuration(Bucket=LAKE.artifacts_bucket)["Rules"]
     assert {rule["ID"] for rule in rules} == {"leftovers", "templates"}
 
@@ -200,7 +107,7 @@ def test_an_update_that_would_lose_data_is_refused_before_anything_happens(
     changed = template()
     changed["Resources"][logical]["Properties"] |= change
     changed["Resources"]["CsvQueue"]["Properties"]["DelaySeconds"] = 1
-    use(monkeypatch, changed)
+    deploy_instead(monkeypatch, changed)
     with pytest.raises(Refused, match=rf"{logical} \(AWS::\S+\) would be replaced for {next(iter(change))}"):
         deployed.deploy()
     assert deployed.stack() == stack
@@ -243,7 +150,7 @@ def test_what_is_named_may_go_and_the_policy_is_back_afterwards(
             **changed["Resources"]["CleanBucket"]["Properties"], "BucketName": "an-extra-bucket-of-the-lake"
         },
     }  # fmt: skip
-    use(monkeypatch, changed)
+    deploy_instead(monkeypatch, changed)
     guarding = json.loads(package.STACK_POLICY.read_text())
     guarding["Statement"].append(
         {"Effect": "Deny", "Principal": "*", "Action": "Update:*", "Resource": "LogicalResourceId/Extra"}
@@ -287,7 +194,7 @@ def test_who_says_no_changes_nothing(deployed: Deployed, monkeypatch: pytest.Mon
     before = deployed.stack()
     changed = template()
     changed["Resources"]["CsvQueue"]["Properties"]["DelaySeconds"] = 1
-    use(monkeypatch, changed)
+    deploy_instead(monkeypatch, changed)
     asked: list[str] = []
     with pytest.raises(Refused, match="Nothing was changed"):
         deployed.deploy(Terminal(interactive=True, ask=lambda question: asked.append(question) or "n"))  # type: ignore[func-returns-value]
@@ -301,7 +208,7 @@ def test_nothing_is_left_after_destroy(deployed: Deployed) -> None:
     home.clients("s3").put_object(Bucket=LAKE.landing_bucket, Key="streaming/2026/11/an-object", Body=b"{}\n")
     logs = home.clients("logs")
     ours, others = f"dms-tasks-{LAKE.dms_instance}", "dms-tasks-of-another-lake"
-    for group in (ours, others):  # DMS makes it when it first logs
+    for group in (ours, others):  # DMS creates it with its first log line
         logs.create_log_group(logGroupName=group)
     lines: list[str] = []
     with pytest.raises(Refused):

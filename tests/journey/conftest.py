@@ -1,4 +1,4 @@
-"""The home that the journey's tests share: they run in the order of their files, and the last looks at what all did."""
+"""The home that the journey's tests share. They run in the order of their files; the last checks all calls."""
 
 from __future__ import annotations
 

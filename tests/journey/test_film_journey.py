@@ -1,6 +1,6 @@
-"""The whole lake, as a newcomer gets it: the demo in a home of its own, then recounted without its help.
+"""The whole lake as a newcomer gets it: the demo in a home of its own, then an independent recount.
 
-The recount reads the raw landed objects and MySQL; it never asks the tables, Spark or Trino what should be in them.
+The recount reads the raw landed objects and MySQL; it does not use the tables, Spark or Trino.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ LAKE = Lake(ENVIRONMENT, SUFFIX)
 
 
 def films(exported: dict[str, str]) -> dict[int, str]:
-    """Category of each film, from MySQL itself."""
+    """The category of each film, from MySQL itself."""
     connection = pymysql.connect(
         host=exported["MYSQL_HOST"],
         port=int(exported["MYSQL_PORT"]),
@@ -47,7 +47,7 @@ def films(exported: dict[str, str]) -> dict[int, str]:
 
 
 def landed(session: boto3.Session) -> list[dict[str, Any]]:
-    """Every landed event, parsed with nothing but json."""
+    """Every landed event, parsed with json only."""
     s3 = session.client("s3")
     events = []
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=LAKE.landing_bucket, Prefix="streaming/"):
@@ -58,7 +58,7 @@ def landed(session: boto3.Session) -> list[dict[str, Any]]:
 
 
 def query(session: boto3.Session, sql: str) -> list[list[str | None]]:
-    """Rows of a statement in the analysts' workgroup."""
+    """The rows of a query in the analysts' workgroup."""
     athena = session.client("athena")
     started = athena.start_query_execution(
         QueryString=sql, WorkGroup=LAKE.workgroup, QueryExecutionContext={"Database": "curated"}

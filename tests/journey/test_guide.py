@@ -1,4 +1,4 @@
-"""docs/deploy.md, followed to the letter: its commands that are marked `local`, in its order, in one shell."""
+"""Runs the commands of docs/deploy.md that are marked `local`, in their order, in one shell."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SECONDS = 900
 
 @pytest.fixture(scope="module")
 def printed(home: Home) -> str:
-    """What the shell printed; every command succeeded."""
+    """The shell's output, after all commands have succeeded."""
     script = "\n".join(("set -euo pipefail", *(f"echo == docs/deploy.md:{step.line}\n{step.text}" for step in STEPS)))
     done = subprocess.run(
         ["bash", "-c", script],
@@ -41,7 +41,7 @@ def test_the_guides_own_steps_end_in_the_first_query(home: Home, printed: str, s
 
 
 def test_every_step_that_runs_here_is_marked() -> None:
-    """The guide says *also here* as often as it has blocks that run, and the last one asks."""
+    """The guide says *also here* at the blocks that run locally, and the last one is a query."""
     text = (ROOT / "docs" / "deploy.md").read_text()
     assert len(STEPS) >= 8
     assert "read_sql_query" in STEPS[-1].text

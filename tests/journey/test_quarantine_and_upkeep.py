@@ -1,4 +1,4 @@
-"""The DAGs that the demo does not run: a bad line is repaired, and the tables are kept in order."""
+"""The DAGs that the demo does not run: the repair of a bad line, and the maintenance of the tables."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def api(home: Home) -> AirflowApi:
 
 
 def run(api: AirflowApi, dag_id: str, **conf: Any) -> dict[str, Any]:
-    """A run by hand, to its good end."""
+    """Trigger a run and wait until it has succeeded."""
     return api.wait_run(dag_id, api.trigger(dag_id, conf=conf), lambda _: None)
 
 

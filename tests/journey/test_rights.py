@@ -31,7 +31,7 @@ Roles = Callable[[str], boto3.Session]
 
 @pytest.fixture(scope="module")
 def roles(session: boto3.Session) -> Roles:
-    """A session under a role of the lake; ``session`` has set the endpoints."""
+    """Sessions under a role of the lake; ``session`` has set the endpoints."""
 
     def assume(component: str) -> boto3.Session:
         root = boto3.client("sts", aws_access_key_id=ROOT_ACCESS_KEY, aws_secret_access_key=ROOT_ACCESS_KEY)
@@ -116,7 +116,7 @@ def test_queries_every_zone_by_awswrangler(reader: boto3.Session) -> None:
         workgroup=LAKE.workgroup,
         keep_files=False,
         boto3_session=reader,
-    )  # through a table of its own, which it drops, and whose objects it deletes
+    )  # through a temporary table, whose objects it deletes
     assert len(frame) == 1000
     left = reader.client("glue").get_tables(DatabaseName="curated", Expression="temp_table_.*")["TableList"]
     assert left == []
@@ -159,7 +159,7 @@ def test_looks_at_saved_queries_and_at_what_ran(reader: boto3.Session) -> None:
 
 @pytest.mark.parametrize("component", ["analyst", "operator", "airflow"])
 def test_stops_a_query_that_takes_too_long(roles: Roles, component: str) -> None:
-    """Airflow does so when the task of a query is killed."""
+    """Airflow does this when the task of a query is killed."""
     athena = roles(component).client("athena")
     query = started(athena, "select count(*) from streaming_films a, streaming_films b, streaming_films c")
     athena.stop_query_execution(QueryExecutionId=query)
@@ -197,7 +197,7 @@ def test_the_operator_crawls_again_what_is_known(roles: Roles) -> None:
     glue = roles("operator").client("glue")
 
     def columns() -> set[str]:
-        """Names: a line that was bad may have widened a type, as on AWS."""
+        """Names only: a bad line may have widened a type, as on AWS."""
         table = glue.get_table(DatabaseName=LANDED_EVENTS.database, Name=LANDED_EVENTS.name)["Table"]
         return {column["Name"] for column in (*table["StorageDescriptor"]["Columns"], *table["PartitionKeys"])}
 
@@ -214,7 +214,7 @@ def test_the_operator_crawls_again_what_is_known(roles: Roles) -> None:
 
 
 def test_the_developer_is_an_operator() -> None:
-    """So what he did counts as what the operator's role allows."""
+    """So that the developer's calls may count as the operator's."""
     iam = boto3.client("iam", aws_access_key_id=ROOT_ACCESS_KEY, aws_secret_access_key=ROOT_ACCESS_KEY)
     user = iam.list_attached_user_policies(UserName=DEVELOPER)["AttachedPolicies"]
     role = iam.list_attached_role_policies(RoleName=LAKE.role("operator"))["AttachedPolicies"]
@@ -227,7 +227,7 @@ def test_what_the_journey_used_is_what_is_written_down(home: Home) -> None:
     assert [call for call in sorted(made) if not call.allowed] == [], "denied"
     found = used_grants.uses(granted(parse_template(render_template())), made).keys()
     written = used_grants.read()
-    # a journey may by chance need what no test needs on purpose: Iceberg cleans up after a commit that was refused
+    # a journey may by chance use grants that no test uses on purpose: Iceberg cleans up after a rejected commit
     by_chance = {grant for group in unproven_grants.read() if group.enforced for grant in group.grants}
     unwritten = found - {use.grant for use in written} - by_chance
     assert sorted(unwritten) == [], "used, but not in used_grants.json: infrastructure.iam.decisions"

@@ -1,6 +1,6 @@
-"""A canary is the MySQL password while every DAG runs; afterwards no trace of it, or of any other secret, is left.
+"""While every DAG runs, the MySQL password is a canary; afterwards neither it nor any other secret is found anywhere.
 
-The home's own secrets are canaries too: each is long, random and made for this home alone. Each may lie in the files
+The home's own secrets are canaries too: each is long, random and made for this home only. Each may be in the files
 that are named here as its store, and nowhere else.
 """
 
@@ -29,7 +29,7 @@ from tests.support.own_home import Home
 pytestmark = pytest.mark.journey
 LAKE = Lake(ENVIRONMENT, SUFFIX)
 WAIT_SECONDS = 300
-CANARY = "c4nary/+%in?MySql&s=password"  # of kinds that URLs and base64 write differently
+CANARY = "c4nary/+%in?MySql&s=password"  # with characters that URLs and base64 write differently
 SECRETS_MANAGER = "data/emulator/state/secretsmanager.json"  # where the emulator keeps what Secrets Manager holds
 CONNECTION = {
     "connection_id": "canary-connection",
@@ -56,7 +56,7 @@ def root(settings: Settings, service: str) -> Any:
 
 @contextmanager
 def canary_as_password(settings: Settings) -> Iterator[None]:
-    """Meanwhile MySQL's secret holds the canary, which MySQL refuses: errors and their traces see it, too."""
+    """Put the canary into MySQL's secret during the block. MySQL refuses it, so errors and tracebacks see it."""
     secrets = root(settings, "secretsmanager")
     before = secrets.get_secret_value(SecretId=LAKE.mysql_secret)["SecretString"]
     changed = json.dumps({**json.loads(before), "password": CANARY})
@@ -82,7 +82,7 @@ def refused(api: AirflowApi, dag_id: str, task_id: str) -> None:
 
 
 def ended(api: AirflowApi, dag_id: str, **body: Any) -> None:
-    """Run a DAG to its end, good or bad."""
+    """Run a DAG to its end, successful or not."""
     api.unpause(dag_id)
     run = api.trigger(dag_id, **body)
     state = partial(api.get, f"/dags/{dag_id}/dagRuns/{run}")
@@ -132,7 +132,7 @@ def test_no_secret_is_written_anywhere(home: Home, api: AirflowApi) -> None:
 
 
 def test_the_search_finds_what_is_there(home: Home) -> None:
-    """Else it would prove nothing."""
+    """Otherwise the search would prove nothing."""
     known = {
         "connection": CONNECTION["connection_id"],
         "job": LAKE.film_category_job,

@@ -1,6 +1,6 @@
-"""``make mutants``: take protections out of a copy of the code, one at a time, and see a test fail for each.
+"""``make mutants``: removes protections from a copy of the code, one at a time, and checks that a test fails for each.
 
-Prints a line a protection; exits 1 when a mutant survives: when its test passes all the same.
+Prints a line for each protection; exits 1 when a mutant survives, which means that its test passes nevertheless.
 """
 
 # ruff: noqa: T201
@@ -47,7 +47,7 @@ def run_tests(tree: Path, tests: Iterable[str]) -> tuple[int, str]:
 
 
 def fails(tree: Path, mutant: Mutant) -> tuple[bool, str]:
-    """Whether the mutant's test fails; not whether it cannot be run: that says nothing. And pytest's output."""
+    """Whether the mutant's test fails (an error while it is collected does not count), and pytest's output."""
     path = tree / mutant.file
     healthy = path.read_text()
     path.write_text(healthy.replace(mutant.old, mutant.new))
@@ -59,7 +59,7 @@ def fails(tree: Path, mutant: Mutant) -> tuple[bool, str]:
 
 
 def main() -> int:
-    """See the module's docstring."""
+    """Run all mutants."""
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         tree = Path(folder)
         copy_tree(tree)

@@ -1,4 +1,4 @@
-"""Protections, each with what takes it out of the code, and the test that must then fail."""
+"""Protections, each with the change that removes it from the code and the test that must then fail."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Mutant(NamedTuple):
-    """One protection: ``old`` stands once in ``file``; with ``new`` in its place ``test`` fails."""
+    """One protection: ``file`` contains ``old`` once; replaced by ``new``, ``test`` fails."""
 
     protection: str
     file: str

@@ -1,4 +1,4 @@
-"""The mutants can be made: ``make mutants`` takes minutes, so here only what would make it useless is checked."""
+"""The mutants can be made. ``make mutants`` takes minutes; this only checks that it would not be useless."""
 
 from __future__ import annotations
 

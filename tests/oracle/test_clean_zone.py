@@ -1,4 +1,4 @@
-"""The clean zone's recount finds each row and cell that is not MySQL's."""
+"""The comparison of the clean zone with MySQL finds every row and value that differs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Rows = dict[str, list[dict[str, Any]]]
 
 
 def exact() -> Rows:
-    """The tables' rows, as the clean zone must hold them."""
+    """The tables' rows as the clean zone must contain them."""
     time = datetime(2006, 2, 15, 4, 34, 33)  # noqa: DTZ001 - MySQL's times have no zone
     address = [(1, 'Größe, "1"', time), (2, "", None), (3, None, None)]
     return {

@@ -1,4 +1,4 @@
-"""The oracle's rules by hand-made cases, and each fault that it must find, planted."""
+"""The oracle's rules on hand-made cases, and every fault that it must find, inserted on purpose."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
 def fates(objects: dict[str, bytes]) -> dict[tuple[str, int], str]:
-    """The reason, or ``counts``, of every line."""
+    """For every line the reason of its quarantine, or ``counts``."""
     return {
         (name, number): "counts" if isinstance(line, Enriched) else line.reason
         for name, landed in expect(objects.items(), FILMS).objects.items()
@@ -202,7 +202,7 @@ def delete_from_landing(world: World) -> None:
         (miscount, {"unreconciled": 1}, f"enriched is 4, must be 3: {FIRST}"),
         (forget_to_reconcile, {"unreconciled": 1}, f"no row in streaming_reconciliation: {SECOND}"),
         (newer_wrong_count, {"unreconciled": 2}, f"duplicates is 0, must be 1: {SECOND}"),
-        # what is left is judged without the object that is gone: its second copy is now the first
+        # without the missing object the second copy of its event becomes the first
         (
             delete_from_landing,
             {"gone": 1, "misplaced": 1, "unreconciled": 2},

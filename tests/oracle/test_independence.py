@@ -1,4 +1,4 @@
-"""The oracle and the lake share no code, or one mistake could hide in both."""
+"""The oracle and the lake share no code; otherwise the same mistake could be in both."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ENGINES = {"pyspark", "trino", "awswrangler"}
 
 
 def imported(file: Path) -> Iterator[str]:
-    """Top-level names of what a file imports, wherever in it, and of modules that it names in a text."""
+    """Top-level names of the modules that a file imports anywhere or names in a string."""
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)

@@ -1,4 +1,4 @@
-"""The oracle's reading of a line against the lake's parser: two readings of one specification must agree."""
+"""The oracle's parser of lines and the lake's implement the same specification, so they must agree."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ FIELDS = st.lists(
 
 
 def written(pairs: list[tuple[str, Any]]) -> bytes:
-    """A JSON object of these pairs, repeated names and all."""
+    """A JSON object with these pairs, also with repeated names."""
     return b"{" + b",".join(json.dumps(n).encode() + b": " + json.dumps(v).encode() for n, v in pairs) + b"}"
 
 

@@ -1,4 +1,4 @@
-"""The oracle beside tables that the job really wrote."""
+"""The oracle on tables that the Glue job really wrote."""
 
 from __future__ import annotations
 
@@ -30,6 +30,18 @@ def verify(*arguments: str) -> int:
     return main(arguments, {"LAKE_ENVIRONMENT": NAMES.environment, "LAKE_SUFFIX": NAMES.suffix})
 
 
+def land_events(lake: TestLake) -> list[dict[str, Any]]:
+    """Three events, bad lines, a redelivery across the month's edge, a foreign file and a conflicting event id."""
+    batch = [event(NIGHT, film_id=film) for film in (1, 2, 999)]
+    lake.land(NIGHT, *batch)
+    bad = b"\n{half\n\xff\n" + lines(event(NIGHT), event(NIGHT, state=""))
+    lake.put(key(NIGHT + timedelta(minutes=5)), bad)
+    lake.land(NIGHT + timedelta(minutes=30), *batch, event(NIGHT))
+    lake.put("streaming/2026/11/notes.txt", b"hello\n")
+    lake.land(NIGHT + timedelta(hours=1), event(NIGHT, event_id=batch[0]["event_id"], state="Iowa"))
+    return batch
+
+
 def test_what_the_job_wrote_is_as_the_oracle_says_and_stays_so_when_rebuilt(
     lake: TestLake, capsys: pytest.CaptureFixture[str], tmp_path: Any
 ) -> None:
@@ -38,13 +50,7 @@ def test_what_the_job_wrote_is_as_the_oracle_says_and_stays_so_when_rebuilt(
     assert verify() == 0
     assert "There is nothing to recount" in capsys.readouterr().out
 
-    batch = [event(NIGHT, film_id=film) for film in (1, 2, 999)]
-    lake.land(NIGHT, *batch)
-    bad = b"\n{half\n\xff\n" + lines(event(NIGHT), event(NIGHT, state=""))
-    lake.put(key(NIGHT + timedelta(minutes=5)), bad)
-    lake.land(NIGHT + timedelta(minutes=30), *batch, event(NIGHT))  # redelivered across the month's edge
-    lake.put("streaming/2026/11/notes.txt", b"hello\n")
-    lake.land(NIGHT + timedelta(hours=1), event(NIGHT, event_id=batch[0]["event_id"], state="Iowa"))
+    batch = land_events(lake)
     lake.hourly()
     found = judged(lake, ledger=[one["event_id"] for one in batch])
     assert found.ok, str(found)
@@ -65,7 +71,7 @@ def test_what_the_job_wrote_is_as_the_oracle_says_and_stays_so_when_rebuilt(
     assert "3 acknowledged events, 0 lost" in out
     assert str(november.snapshots["streaming_films"]) in out
 
-    # What lands now has its run still before it; what landed before the last sweep, and is in no table, is lost.
+    # A new object waits for its run; one that landed before the last sweep and is in no table is lost.
     late = lake.land(NIGHT + timedelta(hours=2), event(NIGHT))
     assert [(one.what, one.source_file) for one in judged(lake).lost] == [("nowhere, must be in streaming_films", late)]
     assert verify() == 0

@@ -1,4 +1,4 @@
-"""The oracle's and the job's choice among copies: two programs for one rule."""
+"""The oracle and the job choose the same copy of a redelivered event."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small landing zones, and tables that hold exactly what they must, into which tests plant faults."""
+"""Small landing zones with tables that contain exactly what they must, into which tests insert faults."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ NOON = datetime(2026, 11, 10, 12, tzinfo=UTC)
 
 
 def key(time: datetime = NOON, number: int = 1, root: str = "streaming", folder: str = "") -> str:
-    """A key as Firehose gives it; ``number`` makes its uuid."""
+    """A key as Firehose makes it; its UUID is made from ``number``."""
     return f"{root}/{folder or f'{time:%Y/%m}'}/lake-events-1-{time:%Y-%m-%d-%H-%M-%S}-{uuid.UUID(int=number)}"
 
 
 def event(time: datetime = NOON, **changes: Any) -> dict[str, Any]:
-    """A well-formed event from a minute before; a field changed to None is left out."""
+    """A well-formed event of a minute earlier; a field that is set to None is left out."""
     fields: dict[str, Any] = {
         "timestamp": (time - timedelta(minutes=1)).isoformat(),
         "eventType": "rent",
@@ -59,7 +59,7 @@ class World:
     reconciliation: list[dict[str, Any]] = field(default_factory=list)
 
     def commit(self) -> World:
-        """Fill the tables with what they must hold."""
+        """Fill the tables with what they must contain."""
         for landed in expect(self.objects.items(), FILMS).objects.values():
             text = self.objects[landed.key].split(b"\n")
             where = {"source_file": landed.key, "partition_0": landed.partition_0, "partition_1": landed.partition_1}

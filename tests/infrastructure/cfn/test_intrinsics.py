@@ -1,4 +1,4 @@
-"""Parts of a template get the values that CloudFormation gives them."""
+"""Intrinsic functions and parameters are resolved as CloudFormation does it."""
 
 from __future__ import annotations
 

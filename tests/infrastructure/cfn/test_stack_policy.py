@@ -1,4 +1,4 @@
-"""Stack policies: evaluated as CloudFormation's user guide says; test_template.py judges ours."""
+"""Stack policies are evaluated as CloudFormation's user guide says; test_template.py checks ours."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def deny(**fields: Any) -> dict[str, Any]:
     ("statements", "denied"),
     [
         ([ALL], False),
-        ([], True),  # with a policy, what nothing allows is denied
+        ([], True),  # a policy denies what no statement allows
         ([ALL, deny()], True),
         ([deny(), ALL], True),
         ([ALL, deny(Action=["Update:Replace", "Update:Delete"])], True),

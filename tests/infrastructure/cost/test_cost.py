@@ -1,4 +1,4 @@
-"""The bills of the environments, the levers, and the document that is made of them."""
+"""The environments' bills, the levers, and the document with both."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_the_parameters_that_the_levers_name_are_those_of_the_template() -> None
     named |= {name for how in LOWER.values() for name in re.findall(r"`([A-Z]\w+)`", how)}
     assert {"CreateDms", "MySqlNightlyStop"} <= named
     for name in named:
-        estimate("dev", IDLE, {name: "true"})  # raises for a parameter that is not there
+        estimate("dev", IDLE, {name: "true"})  # raises for an unknown parameter
 
 
 @pytest.mark.parametrize("load", [TEN, THOUSAND], ids=lambda load: load.name)
@@ -86,7 +86,7 @@ def test_the_document_and_its_picture_are_fresh() -> None:
 
 
 def test_the_document_does_not_depend_on_the_process() -> None:
-    """Another hash seed, another order of sets: the same text."""
+    """The text does not depend on the hash seed, which changes the order of sets."""
     code = "from infrastructure.cost.document import render; print(render(), end='')"
     command = [sys.executable, "-c", code]
     environment = {"PYTHONHASHSEED": "7", "PYTHONPATH": "include", "PYTHONIOENCODING": "utf-8"}
@@ -95,7 +95,7 @@ def test_the_document_does_not_depend_on_the_process() -> None:
 
 
 def luminance(colour: str) -> float:
-    """Of WCAG 2.1."""
+    """The contrast ratio of WCAG 2.1."""
     parts = (int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5))
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

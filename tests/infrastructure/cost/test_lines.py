@@ -23,7 +23,7 @@ STREAM = Resource(
 
 
 def usd(load: Load, resource: Resource, *others: Resource) -> dict[str, float]:
-    """The lines of one resource, by what they are."""
+    """The lines of one resource, by name."""
     there = [resource, *others] if resource == STREAM else [STREAM, resource, *others]
     bill = Bill(Month.of(there, load), read_prices())
     return {line.what: line.usd for line in bill.lines if line.resource == resource.name}

@@ -1,4 +1,4 @@
-"""The arithmetic, worked out by hand for each load; and what is called measured is measured again."""
+"""The usage under each load, compared with calculations by hand; facts called measured are measured again."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_bytes_of_an_event(events: list[Event]) -> None:
 
 
 def test_bytes_that_a_report_reads_of_a_row(events: list[Event]) -> None:
-    """An hour's rows as Parquet with zstd, the columns that the queries name."""
+    """An hour's rows as Parquet with zstd, with the columns that the queries read."""
     import io
     import random
 

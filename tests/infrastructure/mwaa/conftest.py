@@ -1,4 +1,4 @@
-"""A folder laid out as MWAA lays out a container, and Pythons to run in it."""
+"""A folder laid out like a container of MWAA, and Python interpreters to run in it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CONSTRAINTS = MWAA / "constraints.txt"
 
 
 def unpack(folder: Path) -> Path:
-    """What ``build`` makes, as MWAA puts it into /usr/local/airflow: dags, plugins.zip unpacked, and the other two."""
+    """Put what ``build`` makes into a folder as MWAA does in /usr/local/airflow; plugins.zip is unpacked."""
     home = folder / "usr" / "local" / "airflow"
     for artifact in build():
         name = artifact.key if artifact.key.startswith("dags/") else Path(artifact.key).name
@@ -38,12 +38,12 @@ def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session", params=["lock", pytest.param("mwaa", marks=pytest.mark.services)])
 def interpreter(request: pytest.FixtureRequest) -> Path:
-    """A Python with the packages that we lock, and one with those of MWAA's image, which is made once."""
+    """A Python with our locked packages, and one with those of MWAA's image, which is created once."""
     return Path(sys.executable) if request.param == "lock" else mwaas_python()
 
 
 def mwaas_python() -> Path:
-    """Python 3.11, as on this machine and not 3.12 as in MWAA, with Airflow and all else in MWAA's versions."""
+    """Python 3.11 (MWAA has 3.12) with Airflow and all other packages in MWAA's versions."""
     folder, uv = TOOLS / "mwaa", TOOLS / "airflow" / "bin" / "uv"
     made, interpreter = folder / "stamp", folder / "bin" / "python"
     with (TOOLS / "mwaa.lock").open("a") as lock:

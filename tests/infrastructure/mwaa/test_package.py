@@ -1,4 +1,4 @@
-"""What is sent to MWAA runs there: every DAG loads from the unpacked archives, with nothing of this repository."""
+"""What is sent to MWAA is complete: every DAG loads from the unpacked archives, without this repository."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from infrastructure.mwaa import package
 from infrastructure.mwaa.package import CODE, MWAA, ROOT, build
 from tests.dags.conftest import DAG_IDS
 from tests.infrastructure.mwaa.conftest import CONSTRAINTS
-from tests.infrastructure.test_template import Resolved
+from tests.support.resolved_template import Resolved
 
 LAKE = Lake("a-long-one", "123456789012")
 CA = "-----BEGIN CERTIFICATE-----\nMIIB+/=\n-----END CERTIFICATE-----\n"
 
-# What Airflow's DAG processor does with the folder, and then what a worker may: every module of ours is imported.
+# Does what Airflow's DAG processor does with the folder, then imports every module of ours, as a worker may.
 LOAD = """
 import importlib, json, os, pathlib, pkgutil, sys
 import airflow
@@ -67,13 +67,13 @@ def requirements() -> list[Requirement]:
 
 
 def mwaas_environment(home: Path, **parameters: str) -> dict[str, str]:
-    """The environment of a container: MWAA's own variables, and the template's options as it hands them on."""
+    """The environment of a container: MWAA's own variables, and the template's Airflow options."""
     options = Resolved(LAKE, **parameters)("MwaaEnvironment.AirflowConfigurationOptions")
     return {
         "PATH": os.environ["PATH"],
         "AIRFLOW_HOME": str(home),
-        "PYTHONPATH": str(home.parent / "python"),  # MWAA's own code; nobody else may set it
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",  # so does MWAA
+        "PYTHONPATH": str(home.parent / "python"),  # MWAA's own code; it cannot be changed
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",  # as in MWAA
         "PYTHONWARNINGS": "ignore",
         "AWS_DEFAULT_REGION": "us-east-1",
         **{"AIRFLOW__" + name.upper().replace(".", "__", 1): value for name, value in options.items()},
@@ -81,7 +81,7 @@ def mwaas_environment(home: Path, **parameters: str) -> dict[str, str]:
 
 
 def started(home: Path, command: list[Any], **parameters: str) -> subprocess.CompletedProcess[str]:
-    """A command in such a container, once the start-up script has run."""
+    """Run a command in such a container after the start-up script."""
     shell = ["bash", "-c", 'source "$AIRFLOW_HOME/startup.sh" && exec "$@"', "bash", *map(str, command)]
     environment = mwaas_environment(home, **parameters)
     return subprocess.run(shell, env=environment, cwd=home, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""Code and DAGs come into Airflow's bucket, what is gone goes, and the pool is made."""
+"""Code and DAGs are uploaded to Airflow's bucket, deleted ones are removed, and the pool is created."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from infrastructure.package import Artifact
 from lake_airflow.defaults import STREAMING_FILMS_POOL
 from local.engines.airflow import POOL
 from tests.infrastructure.mwaa.test_package import LAKE
-from tests.infrastructure.test_template import Resolved
 from tests.support.aws_services import running_emulator
+from tests.support.resolved_template import Resolved
 
 BUCKET = "airflow-code"
 
