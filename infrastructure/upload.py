@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -14,7 +14,6 @@ from infrastructure.stack import DeployError, Progress
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.literals import BucketLocationConstraintType
     from mypy_boto3_s3.type_defs import LifecycleRuleTypeDef, ObjectIdentifierTypeDef
 
 TEMPLATES_PREFIX = "templates/"
@@ -45,13 +44,13 @@ def make_bucket(s3: S3Client, bucket: str, account: str) -> None:
     Raises DeployError when it belongs to another account, whose owner could replace the code that we deploy.
     """
     if not exists(s3, bucket, account):
-        region = s3.meta.region_name
+        region: Any = s3.meta.region_name  # the stubs know literal names only
         if region == "us-east-1":  # the default, which S3 does not accept as a location
             s3.create_bucket(Bucket=bucket)
         else:
             s3.create_bucket(
                 Bucket=bucket,
-                CreateBucketConfiguration={"LocationConstraint": cast("BucketLocationConstraintType", region)},
+                CreateBucketConfiguration={"LocationConstraint": region},
             )
     s3.put_public_access_block(
         Bucket=bucket,

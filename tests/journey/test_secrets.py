@@ -17,7 +17,7 @@ import boto3
 import pytest
 
 from datalake.names import Lake
-from local.commands.airflow_api import FINISHED, AirflowApi
+from local.commands.airflow_api import AirflowApi
 from local.engines import postgres
 from local.engines.waiting import wait_until
 from local.environment import endpoints
@@ -86,7 +86,7 @@ def ended(api: AirflowApi, dag_id: str, **body: Any) -> None:
     api.unpause(dag_id)
     run = api.trigger(dag_id, **body)
     state = partial(api.get, f"/dags/{dag_id}/dagRuns/{run}")
-    wait_until(lambda: state()["state"] in FINISHED, WAIT_SECONDS, f"{dag_id} has not ended", pause=1)
+    wait_until(lambda: state()["state"] in ("success", "failed"), WAIT_SECONDS, f"{dag_id} has not ended", pause=1)
 
 
 def stored(home: Home) -> dict[str, tuple[str, set[str]]]:
