@@ -25,7 +25,7 @@ from tests.support.deployed_lake import (
     physical_ids,
     run_in_mysql,
     template,
-)  # fmt: skip
+)
 from tests.support.lake_home import LAKE, lake_home
 
 pytestmark = [pytest.mark.services, pytest.mark.in_order]
