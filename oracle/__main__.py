@@ -100,9 +100,7 @@ def _print(month: str, found: Verdict, console: Console) -> None:
     for line in found.findings():
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     if found.gone:
-        console.print(
-            f"{month} cannot be recounted: {len(found.gone):,} objects that the tables refer to are missing in landing."
-        )
+        console.print(f"{month} cannot be recounted: {len(found.gone):,} objects of the tables are missing in landing.")
 
 
 def _progress(console: Console) -> Progress:

@@ -91,4 +91,4 @@ def test_what_the_job_wrote_is_as_the_oracle_says_and_stays_so_when_rebuilt(
     for gone in lake.s3.list_objects_v2(Bucket=lake.landing, Prefix="streaming/2026/10/")["Contents"]:
         lake.s3.delete_object(Bucket=lake.landing, Key=gone["Key"])
     assert verify("--month", "2026-10") == 1
-    assert "2026-10 cannot be recounted: 2 objects of the tables are gone" in capsys.readouterr().out
+    assert "2026-10 cannot be recounted: 2 objects of the tables are missing" in capsys.readouterr().out
