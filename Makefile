@@ -1,19 +1,19 @@
-# The lake on one machine. A bare `make` lists the targets; docs/ has more.
+# The lake on one machine. `make` without a target lists the targets; docs/ has the guides.
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 PYTHON := $(shell command -v python3.11 || command -v python3)
-# What set-up installs; every Python process finds the code by PYTHONPATH.
+# Every Python process finds the code by PYTHONPATH; the tools are those that set-up installs.
 export PYTHONPATH := $(CURDIR):$(CURDIR)/include
 TOOLS := .local/tools/airflow/bin
 LAKE := $(TOOLS)/python -m local
-# A command of infrastructure/; for ENV=local through the home, which knows its own addresses.
+# A command of infrastructure/; with ENV=local it runs through the home, which knows its own addresses.
 INFRASTRUCTURE = $(if $(filter local,$(ENV)),$(LAKE) $(1),$(TOOLS)/python -m infrastructure.$(1) --environment $(ENV))
-# A part of `make test`, the time of which is noted, and the tests of one tier.
+# CHECK runs a part of `make test` and records its time; TEST runs the tests of one tier.
 CHECK = @$(TOOLS)/python -m local.commands.checks --timed $@
 TEST = $(CHECK) $(TOOLS)/python -m pytest -q -m
 PARTS := test-spark test-journey ruff mypy sqlfluff cfn-lint vulture scan test-fast test-services test-trino
 
-# LAKE_HOME and LAKE_PORT choose another home; SAKILA_DIR a folder with Sakila's two scripts.
+# LAKE_HOME and LAKE_PORT select another home, SAKILA_DIR a folder with Sakila's two scripts.
 RATE ?= 100
 SECONDS ?= 60
 MONTHS ?= 3
@@ -31,54 +31,54 @@ help:  ## list the targets
 setup:  ## install what is missing (Debian packages, Python environments, jars, Sakila)
 	@$(if $(PYTHON),,$(error Python 3.11 is needed: there is neither python3.11 nor python3 on the PATH))$(PYTHON) -B -m local.installation.setup
 
-setup-tests: setup  # the security scanner, and what reads Dockerfile and docker-compose.yaml
+setup-tests: setup  # also the security scanner and the checkers of Dockerfile and docker-compose.yaml
 	@$(PYTHON) -B -m local.installation.setup docker-compose containers scanners
 
-demo: setup  ## start, deploy, load, stream, enrich, query: the whole journey, then its results
+demo: setup  ## the whole journey: start, deploy, load, stream, enrich, query; prints the results
 	@$(LAKE) demo
 
-up: setup  ## start the home and deploy what is missing or has changed
+up: setup  ## start the home, and deploy what is missing or has changed
 	@$(LAKE) up
 
-down:  ## stop everything; what is stored stays
+down:  ## stop everything; stored data stays
 	@$(PYTHON) -B -m local down
 
-status:  ## services, their states, ports, memory and logs
+status:  ## show the services with their states, ports, memory and logs
 	@$(PYTHON) -B -m local status
 
-clean:  ## stop everything and remove all that was installed and stored in .local
+clean:  ## stop everything and remove .local: all installed tools and all stored data
 	@$(PYTHON) -B -m local clean
 
-stream: setup  ## send live events: RATE= a second (0: as fast as it goes), for SECONDS=
+stream: setup  ## send live events: RATE= a second (0: as fast as possible), for SECONDS=
 	@$(LAKE) stream --rate $(RATE) --seconds $(SECONDS)
 
-history: setup  ## lay down MONTHS= past months of EVENTS= synthetic events each
+history: setup  ## write MONTHS= past months of EVENTS= synthetic events each
 	@$(LAKE) history --months $(MONTHS) --events $(EVENTS)
 
-redrive: setup  ## send the CSV objects that could not be converted back to their queue, once their cause is mended
+redrive: setup  ## send CSV objects that could not be converted back to their queue, after the cause is fixed
 	@$(LAKE) redrive
 
-deploy: tools  ## deploy to AWS: ENV=dev; shows what changes and asks (YES=1: does not); MYSQL_CA= file, REPLACE= ids
+deploy: tools  ## deploy to AWS: ENV=dev; shows what changes and asks (YES=1 does not ask); MYSQL_CA= file, REPLACE= ids
 	@$(call INFRASTRUCTURE,deploy) --sakila .local/tools/sakila $(if $(MYSQL_CA),--mysql-ca $(MYSQL_CA)) \
 	  $(REPLACE:%=--replace %) $(if $(YES),--yes)
 
-destroy: tools  ## remove a deployment: ENV=dev; shows what goes and what stays, and asks (YES=1: does not)
+destroy: tools  ## remove a deployment: ENV=dev; shows what is removed and what stays, and asks (YES=1 does not ask)
 	@$(call INFRASTRUCTURE,destroy) $(if $(YES),--yes)
 
-plan: tools  ## what `make deploy ENV=` would do: checks, limits, parameters, cost; the changes, if signed in to AWS
+plan: tools  ## show what `make deploy ENV=` would do: checks, limits, parameters, cost; the changes, if signed in to AWS
 	@$(call INFRASTRUCTURE,plan)
 
-tools:  # what deploying needs; nothing of the local home
+tools:  # what a deployment needs, without the local home
 	@$(if $(ENV),,$(error ENV= is missing: dev, prod, or local for the running home))$(PYTHON) -B -m local.installation.setup uv airflow sakila
 
-verify: setup  ## recount a MONTH= (yyyy-MM; else all) from what landed; LEDGER= file or folder of event ids
+verify: setup  ## recount MONTH= (yyyy-MM; default: all months) from what landed; LEDGER= file or folder of event ids
 	@exports=$$(test -n "$$LAKE_SUFFIX" || $(PYTHON) -B -m local env) && eval "$$exports" && \
 	  $(TOOLS)/python -m oracle $(if $(MONTH),--month $(MONTH)) $(if $(LEDGER),--ledger $(LEDGER))
 
 env:  ## print export lines for clients: eval "$(make -s env)"
 	@$(PYTHON) -B -m local env
 
-test: setup-tests  ## lint, the scanners, then every test: fast, services, Spark, Trino, the journey
+test: setup-tests  ## lint, the scanners and every test: fast, services, Spark, Trino, the journey
 	@$(TOOLS)/python -m local.commands.checks $(PARTS)
 
 test-fast: setup-tests  ## the tests that need no service
@@ -96,13 +96,13 @@ test-trino: setup-tests  ## the tests with Trino
 test-journey: setup-tests  ## the whole chain, through a home of its own
 	$(TEST) journey
 
-faults: setup  ## try every fault of docs/reliability.md SEEDS= times, a fifth where Spark is killed (ONLY= some); write its table
+faults: setup  ## try every fault of docs/reliability.md SEEDS= times (a fifth as often where Spark is killed; ONLY= some); write its table
 	@$(TOOLS)/python -m tests.faults.report --seeds $(SEEDS) $(if $(ONLY),--only $(ONLY))
 
-kill-loop: setup  ## kill a home of its own KILLS= times at random (SEED=) while it works; RECORD=1 writes docs/kill-loop.md
+kill-loop: setup  ## kill processes of a separate working home KILLS= times at random (SEED=); RECORD=1 writes docs/kill-loop.md
 	@$(TOOLS)/python -m tests.kill_loop --kills $(KILLS) --seed $(SEED) $(if $(RECORD),--record)
 
-mutants: setup  ## take protections out of a copy of the code, one at a time, and see a test fail for each
+mutants: setup  ## remove protections from a copy of the code, one at a time; a test must fail for each
 	@$(TOOLS)/python -m tests.mutants
 
 lint: ruff mypy sqlfluff cfn-lint vulture  ## ruff, mypy, sqlfluff, cfn-lint, vulture
@@ -122,20 +122,20 @@ cfn-lint: setup
 vulture: setup
 	$(CHECK) $(TOOLS)/vulture
 
-scan: setup-tests  ## checkov, cfn-lint and our own rules over the template: 0 findings; over the naive one: at least 40
+scan: setup-tests  ## checkov, cfn-lint and our own rules: 0 findings in the template, at least 40 in the naive one
 	$(CHECK) $(TOOLS)/python -m infrastructure.scanners
 
 format: setup  ## format the Python files
 	@$(TOOLS)/ruff check --fix-only --quiet . && $(TOOLS)/ruff format .
 
-docs: setup  ## write anew: docs/DAGS.md, docs/iam.md, docs/cost.md, the template's tables in docs/deploy.md, the faults' in docs/reliability.md
+docs: setup  ## generate docs/DAGS.md, docs/iam.md, docs/cost.md and the tables in docs/deploy.md and docs/reliability.md
 	@$(TOOLS)/python -m local.commands.dag_docs
 	@$(TOOLS)/python -m infrastructure.guide_tables
 	@$(TOOLS)/python -m infrastructure.iam
 	@$(TOOLS)/python -m infrastructure.cost
 	@$(TOOLS)/python -m tests.faults.report
 
-lock: setup  ## compile the requirements anew (production's and the local ones together)
+lock: setup  ## compile the requirements again (production's and the local ones together)
 	@for lock in local/requirements requirements local/aws/emulator/requirements tests/containers/requirements infrastructure/scanners/requirements; do \
 	  constraint=$$(test $$lock = requirements && echo "--constraint local/requirements.txt"); \
 	  $(TOOLS)/uv pip compile --quiet --no-header --generate-hashes --python-version 3.11 $$constraint \
