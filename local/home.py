@@ -51,7 +51,7 @@ def services(settings: Settings) -> tuple[Service, ...]:
         ),
         Service(
             "emulator",
-            lambda: emulator.command(TOOLS / "emulator" / "bin" / "python", settings.calls),
+            lambda: emulator.command(TOOLS / "emulator" / "bin" / "python", settings.iam_decisions),
             port=settings.emulator_port,
             folder=settings.data / "emulator",  # whose state holds every secret of Secrets Manager
             environment=lambda: emulator.environment(LISTEN, settings.emulator_port, settings.data / "emulator"),

@@ -43,7 +43,7 @@ class Settings:
 
     @property
     def server_port(self) -> int:
-        """Our server: executors, pass-through, credentials."""
+        """Our server: AWS's API, and the credentials of the home's components."""
         return self.port
 
     @property
@@ -102,9 +102,9 @@ class Settings:
         return self.home / "data"
 
     @property
-    def calls(self) -> Path:
+    def iam_decisions(self) -> Path:
         """Every decision of IAM, one JSON line each (``local.aws.iam_decisions``)."""
-        return self.home / "calls.jsonl"
+        return self.home / "iam-decisions.jsonl"
 
     @property
     def secrets(self) -> Path:

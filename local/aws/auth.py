@@ -1,4 +1,4 @@
-"""Who is calling, and may they: the ring of access keys, SigV4 signatures, IAM's decision.
+"""Authentication and authorisation of callers: access keys, SigV4 signatures, IAM's decisions.
 
 Sources: AWS General Reference, "Signature Version 4"; IAM User Guide, "Troubleshoot access denied error messages".
 """
@@ -14,28 +14,30 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest, HTTPHeaders
 from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.aws.iam_decisions import Calls
+from local.aws.iam_decisions import DecisionLog
 from local.aws.passthrough import xml_leaves
 from local.aws.protocol import AwsError, Caller, RawRequest, Request
-from local.aws.settings import ACCOUNT, ROOT_ACCESS_KEY
+from local.aws.settings import ROOT_ACCESS_KEY, ROOT_ARN
 from local.engines.files import write_atomically
 
-ROOT_ARN = f"arn:aws:iam::{ACCOUNT}:root"
+if TYPE_CHECKING:
+    from mypy_boto3_iam import IAMClient
+
 CLOCK_SKEW_SECONDS = 300  # what AWS tolerates between a signature's time and its own clock
 DECISION_SECONDS = 5.0  # how long a decision of IAM is remembered
-EXPIRED_KEPT_SECONDS = 86_400  # an expired session is told so for a day, then unknown
+EXPIRED_KEPT_SECONDS = 86_400  # for a day, an expired key is answered ExpiredToken; after that it is unknown
 
 
 @dataclass(frozen=True)
 class Key:
-    """An access key and whose it is; ``expires`` in epoch seconds (None: a long-lived key)."""
+    """An access key and its owner; ``expires`` is in epoch seconds (None: a long-lived key)."""
 
     access_key: str
     secret_key: str
@@ -51,11 +53,11 @@ class Key:
 
 
 class KeyRing:
-    """Every access key whose owner we know, kept in a file of mode 0600."""
+    """All access keys whose owners are known, kept in a file of mode 0600."""
 
     def __init__(self, path: Path, lookup: Callable[[str], Key | None] = lambda _: None) -> None:
         self._path = path
-        self._lookup = lookup  # asked for a key that was never seen here
+        self._lookup = lookup  # finds keys that were not handed out through us
         self._lock = threading.Lock()
         self._root = Key(ROOT_ACCESS_KEY, ROOT_ACCESS_KEY, ROOT_ARN, ROOT_ARN)
         stored = json.loads(path.read_text()) if path.exists() else []
@@ -112,7 +114,7 @@ class Authorization:
 
 
 class _Verifier(SigV4Auth):
-    """botocore's signer, told which headers the client chose to sign."""
+    """botocore's signer, limited to the headers that the client chose to sign."""
 
     def __init__(self, key: Key, authorization: Authorization) -> None:
         super().__init__(Credentials(key.access_key, key.secret_key), authorization.service, authorization.region)
@@ -169,8 +171,8 @@ def _check_clock(timestamp: str) -> None:
         )
 
 
-def learn(ring: KeyRing, iam: Any, request: Request, reply: str) -> None:
-    """Note the access key that a reply of STS or IAM hands out, or that a call to IAM takes away.
+def learn(ring: KeyRing, iam: IAMClient, request: Request, reply: str) -> None:
+    """Add the access key that STS or IAM has handed out to the ring, or remove the one that IAM has deleted.
 
     ``reply`` is the XML body of a call that succeeded.
     """
@@ -195,10 +197,10 @@ def learn(ring: KeyRing, iam: Any, request: Request, reply: str) -> None:
 
 
 class Authorizer:
-    """IAM's decision on an action, as the emulator's ``simulate_principal_policy`` gives it."""
+    """IAM's decisions, which the emulator's ``simulate_principal_policy`` makes."""
 
-    def __init__(self, iam: Any, calls: Calls) -> None:
-        self._iam, self._calls = iam, calls
+    def __init__(self, iam: IAMClient, decision_log: DecisionLog) -> None:
+        self._iam, self._log = iam, decision_log
         self._decisions: dict[tuple[str, str, str], tuple[float, str]] = {}
 
     def authorize(self, caller: Caller, action: str, *resources: str) -> None:
@@ -207,7 +209,7 @@ class Authorizer:
             return
         for resource in resources or ("*",):
             decision = self._decide(caller.principal_arn, action, resource)
-            self._calls.note(caller.principal_arn, action, resource, decision == "allowed")
+            self._log.note(caller.principal_arn, action, resource, decision == "allowed")
             if decision != "allowed":
                 reason = (
                     "with an explicit deny in an identity-based policy"
@@ -225,7 +227,7 @@ class Authorizer:
         if until > time.monotonic():
             return decision
         try:
-            # one resource a call: the emulator looks at the first only
+            # one resource a call, because the emulator evaluates the first one only
             reply = self._iam.simulate_principal_policy(
                 PolicySourceArn=principal, ActionNames=[action], ResourceArns=[resource]
             )

@@ -1,4 +1,4 @@
-"""Sessions of roles: for our own executors, and for other processes as a container's credentials endpoint.
+"""Sessions of roles, for our own services, and for other processes as a container's credentials endpoint.
 
 Source of the endpoint's format: Amazon ECS Developer Guide, "Task IAM role" (AWS_CONTAINER_CREDENTIALS_FULL_URI and
 AWS_CONTAINER_AUTHORIZATION_TOKEN, which every AWS SDK understands and renews by itself).
@@ -14,7 +14,8 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 import botocore.session
@@ -26,11 +27,15 @@ from local.aws.protocol import AwsError
 from local.aws.settings import ACCOUNT, REGION, AwsSettings
 from local.engines.files import write_atomically
 
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_sts import STSClient
+
 SESSION_SECONDS = 3600
-# The emulator forgets its sessions when it is killed, so clients are told to come back soon: SDKs renew 15 minutes
-# ahead, which makes it every 5 minutes.
+# A killed emulator forgets its sessions, so clients are told a short life of their credentials: SDKs renew them 15
+# minutes before they expire, which means every 5 minutes.
 STATED_SECONDS = 1200
-# What a service says about a session that it no longer knows.
+# Error codes with which services answer a session that they no longer know.
 LOST_SESSION = {
     "ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidClientTokenId", "InvalidToken",
     "UnrecognizedClientException",
@@ -38,15 +43,15 @@ LOST_SESSION = {
 
 
 class Sessions:
-    """Sessions of roles, assumed as root, renewed when half of their time is over or the emulator has lost them."""
+    """Sessions of roles, assumed as root and renewed when half of their time is over or the emulator has lost them."""
 
-    def __init__(self, sts: Any, ring: KeyRing, seconds: int = SESSION_SECONDS) -> None:
+    def __init__(self, sts: STSClient, ring: KeyRing, seconds: int = SESSION_SECONDS) -> None:
         self._sts, self._ring, self._seconds = sts, ring, seconds
         self._keys: dict[tuple[str, str], Key] = {}
         self._locks: dict[tuple[str, str], threading.Lock] = {}
 
     def key(self, role_arn: str, name: str) -> Key:
-        """A key of the role with at least half of its time left; raises AwsError when it cannot be assumed."""
+        """A key of the role with at least half of its time left; raises AwsError when the role cannot be assumed."""
         wanted = (role_arn, name)
         with self._locks.setdefault(wanted, threading.Lock()):
             key = self._keys.get(wanted)
@@ -61,7 +66,7 @@ class Sessions:
 
     def _assume(self, role_arn: str, name: str) -> Key:
         try:
-            # as Firehose does; services that send none are not hindered by one
+            # Firehose sends an ExternalId; it does no harm to roles that do not ask for one
             reply = self._sts.assume_role(
                 RoleArn=role_arn, RoleSessionName=name, DurationSeconds=self._seconds, ExternalId=ACCOUNT
             )
@@ -84,7 +89,7 @@ class Sessions:
 
 
 class RoleCredentials(Credentials):
-    """botocore credentials that ask for the session's key each time a request is signed."""
+    """botocore credentials that fetch the session's key each time a request is signed."""
 
     def __init__(self, fetch: Callable[[], Key]) -> None:
         self._fetch = fetch
@@ -115,22 +120,23 @@ class RoleSession(boto3.Session):
     """A boto3 session under a role, whose clients send each service's calls to its endpoint in the home."""
 
     def __init__(self, settings: AwsSettings, sessions: Sessions, role_arn: str, name: str) -> None:
-        sessions.key(role_arn, name)  # a role that cannot be assumed is told here, not at the first call
+        sessions.key(role_arn, name)  # a role that cannot be assumed raises here, not at the first call
         core = botocore.session.Session()
         provider = _RoleProvider(RoleCredentials(lambda: sessions.key(role_arn, name)))
         core.register_component("credential_provider", CredentialResolver([provider]))
-        core.register("needs-retry", lambda **event: _renew_lost(event, lambda: sessions.drop(role_arn, name)))
+        renew = cast("Any", lambda **event: _renew_lost(event, lambda: sessions.drop(role_arn, name)))
+        core.register("needs-retry", renew)
         super().__init__(botocore_session=core, region_name=REGION)
         self._settings = settings
 
     def client(self, service_name: str, *args: Any, endpoint_url: str | None = None, **options: Any) -> Any:
-        """A client; its endpoint is our server for the services that it serves, else the emulator."""
-        here = endpoint_url or self._settings.endpoint(service_name)
-        return super().client(service_name, *args, endpoint_url=here, **options)
+        """A client whose endpoint is our server for the services that it serves, else the emulator."""
+        make = cast("Any", super()).client
+        return make(service_name, *args, endpoint_url=endpoint_url or self._settings.endpoint(service_name), **options)
 
 
 def _renew_lost(event: dict[str, Any], drop: Callable[[], None]) -> int | None:
-    """botocore's ``needs-retry`` hook: try once more, at once, with a new session when the old one is unknown."""
+    """botocore's ``needs-retry`` hook: retry once, immediately, with a new session when the old one is unknown."""
     response = event["response"]
     if response is None or event["attempts"] > 1:
         return None
@@ -180,8 +186,8 @@ class CredentialsEndpoint:
         return hmac.new(self._seal, role_arn.encode(), hashlib.sha256).hexdigest()
 
 
-def _kept(path: Any, names: tuple[str, ...]) -> dict[str, str]:
-    """A file of random tokens, one a name; made, or completed, when needed."""
+def _kept(path: Path, names: tuple[str, ...]) -> dict[str, str]:
+    """The random tokens of a file, one for each name; the file is made or completed when needed."""
     tokens: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
     missing = [name for name in names if name not in tokens]
     if missing:
@@ -190,8 +196,8 @@ def _kept(path: Any, names: tuple[str, ...]) -> dict[str, str]:
     return tokens
 
 
-def function_key(lambda_client: Any, access_key: str) -> Key | None:
-    """The key of a Lambda function's own session, which the emulator makes up from the function's and its role's ARN.
+def function_key(lambda_client: LambdaClient, access_key: str) -> Key | None:
+    """The key of a Lambda function's session, which the emulator derives from the ARNs of the function and its role.
 
     Source: ministack 1.5.33, core/lambda_runtime.py, execution_credentials. A test calls our server from a function.
     """

@@ -1,9 +1,9 @@
-"""The record of every decision of IAM in a home: which role asked to do what, on which resource, and was it allowed.
+"""The record of IAM's decisions in a home: which role wanted to do what, on which resource, and whether it was allowed.
 
-One file of JSON lines, ``Settings.calls``, to which the emulator and our server append. A decision is written once by
-each process, and resources are reduced to a few folders, so that the file stays small and a hot path pays a look into a
-set. What the account's root does is not recorded: no policy binds it. Standard library only: the emulator has an
-environment of its own.
+The emulator and our server append to one file of JSON lines (``AwsSettings.decisions``). Each process writes a decision
+once, and S3 keys are cut to their first folders, so that the file stays small and a repeated decision costs one look-up
+in a set. What root does is not recorded, because no policy applies to it. Standard library only: the emulator imports
+this in a Python environment of its own.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 
-FOLDERS_KEPT = 2  # of an S3 key; the rest of it becomes *
-RESOURCES_KEPT = 300  # of one role and action; a home that runs for months makes ever new names
+FOLDERS_KEPT = 2  # of an S3 key; the rest becomes *
+RESOURCES_KEPT = 300  # for one role and action, because a home that runs for months makes ever new names
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Decision:
     allowed: bool
 
 
-class Calls:
-    """The record that one process appends to."""
+class DecisionLog:
+    """The record, as one process appends to it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -40,7 +40,7 @@ class Calls:
         self._lock = threading.Lock()
 
     def note(self, principal_arn: str, action: str, resource: str, allowed: bool) -> None:
-        """Record a decision, unless it has been."""
+        """Record a decision, unless this process has recorded it already."""
         decision = Decision(principal(principal_arn), action, reduced(resource), allowed)
         if decision in self._seen:
             return
@@ -51,7 +51,7 @@ class Calls:
             self._resources[of] += 1
             self._seen.add(decision)
             line = json.dumps(asdict(decision)) + "\n"
-            # one write to a file opened for appending: lines of two processes do not mix
+            # a single write to a file opened for appending, so that lines of two processes do not mix
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             try:
                 os.write(descriptor, line.encode())
@@ -61,13 +61,13 @@ class Calls:
 
 @lru_cache(maxsize=256)
 def principal(arn: str) -> str:
-    """``role/NAME`` of a role or of a session of it, ``user/NAME`` of a user."""
+    """``role/NAME`` for a role or a session of it, ``user/NAME`` for a user."""
     kind, _, name = arn.split(":", 5)[5].partition("/")
     return f"role/{name.split('/')[0]}" if kind == "assumed-role" else f"{kind}/{name}"
 
 
 def reduced(resource: str) -> str:
-    """An S3 object's ARN with ``*`` for what follows its first folders; any other resource as it is."""
+    """An S3 object's ARN with ``*`` in place of what follows its first folders; any other resource unchanged."""
     if not resource.startswith("arn:aws:s3:::"):
         return resource
     bucket, *parts = resource.split("/", FOLDERS_KEPT + 1)

@@ -1,4 +1,4 @@
-"""The way to the emulator: calls sent on unchanged, and calls of our own under root."""
+"""The connection to the emulator: callers' requests forwarded unchanged, and our own calls under root."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from botocore.credentials import Credentials
 from local.aws.protocol import AwsError, Payload, RawRequest
 from local.aws.settings import REGION, ROOT_ACCESS_KEY
 
-# Headers of one connection, not of the message (RFC 9110, 7.6.1); no client signs them.
+# Headers that belong to one connection, not to the message (RFC 9110, 7.6.1); no client signs them.
 HOP_BY_HOP = {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "expect"}
 CONNECTIONS = 64
 READ_SECONDS = 300.0
@@ -26,7 +26,7 @@ ROOT = Credentials(ROOT_ACCESS_KEY, ROOT_ACCESS_KEY)
 
 @dataclass(frozen=True)
 class RawReply:
-    """An HTTP reply as the emulator gave it."""
+    """An HTTP reply: the emulator's as it came, or one of our own."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -49,13 +49,13 @@ class RawReply:
 
 
 def xml_leaves(body: str) -> dict[str, str]:
-    """Texts of an XML body by element name (the last of a name)."""
+    """The texts of an XML body by element name; of several elements of one name the last counts."""
     root = ET.fromstring(body)  # noqa: S314 (the emulator is ours)
     return {element.tag.rpartition("}")[2]: element.text or "" for element in root.iter()}
 
 
 class Emulator:
-    """A pool of kept connections to the emulator."""
+    """A pool of persistent connections to the emulator, or to another server of ours."""
 
     def __init__(self, url: str) -> None:
         self._address = urlsplit(url)
@@ -68,7 +68,7 @@ class Emulator:
         )
 
     def send(self, request: RawRequest) -> RawReply:
-        """Send a request on as it is, headers and all (the signature covers them), and return the reply as it is.
+        """Forward a request unchanged with its headers (the signature covers them) and return the reply unchanged.
 
         Raises ServiceUnavailableException when the emulator does not answer.
         """
@@ -86,7 +86,7 @@ class Emulator:
         return RawReply(reply.status, kept, reply.data)
 
     def call(self, service: str, target: str, payload: Payload, credentials: Credentials = ROOT) -> Payload:
-        """A JSON call of our own, e.g. ``call("glue", "AWSGlue.GetTable", {...})``; raises the AwsError it answers."""
+        """Make a JSON call, e.g. ``call("glue", "AWSGlue.GetTable", {...})``; raises the AwsError that is answered."""
         body = json.dumps(payload).encode()
         signed = AWSRequest(
             "POST",

@@ -1,8 +1,8 @@
-"""What an executor is: the server's view of it, and what it may ask of the server.
+"""The contract between the server and the services that it serves: requests, errors, and what each side offers.
 
-An executor serves some actions of one AWS service for real. The server has already parsed the request, verified its
-signature and found its caller; the executor authorises what it handles, does the work and returns AWS's reply.
-Actions it does not list go to the emulator unchanged (``passes_through``) or are refused by name.
+A ``ServiceApi`` does the work of some actions of one AWS service. The server has already parsed the request, verified
+its signature and found its caller. The ServiceApi authorises the caller, does the work and returns AWS's reply. Actions
+that it does not list go to the emulator unchanged (``passes_through``) or are refused by name.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Payload = dict[str, Any]
 
 
 class AwsError(Exception):
-    """An error as AWS words it; becomes ``__type`` and ``message`` of a JSON reply."""
+    """An error as AWS words it; it becomes ``__type`` and ``message`` of a JSON reply, ``fields`` its other members."""
 
     def __init__(self, code: str, message: str, status: int = 400, **fields: Any) -> None:
         super().__init__(f"{code}: {message}")
@@ -30,8 +30,8 @@ class AwsError(Exception):
 class Caller:
     """Who signed the request.
 
-    ``arn`` is the identity as AWS prints it (an assumed-role session, a user, root); ``principal_arn`` the role or user
-    whose policies decide.
+    ``arn`` is the identity as AWS prints it (an assumed-role session, a user, root); ``principal_arn`` is the role or
+    user whose policies decide.
     """
 
     arn: str
@@ -40,13 +40,13 @@ class Caller:
 
     @property
     def is_root(self) -> bool:
-        """The account's root, whom no policy binds."""
+        """Whether this is the account's root, to whom no policy applies."""
         return self.arn.endswith(":root")
 
 
 @dataclass(frozen=True)
 class RawRequest:
-    """An HTTP request as it arrived: nothing decoded, so its signature still fits. ``target`` is path and query."""
+    """An HTTP request as it arrived, not decoded, so that its signature still fits. ``target`` is path and query."""
 
     method: str
     target: str
@@ -54,7 +54,7 @@ class RawRequest:
     body: bytes
 
     def header(self, name: str) -> str:
-        """The value of a header (its first, if repeated), or an empty text."""
+        """The value of a header (the first one, if it is repeated), or an empty text."""
         return next((value for key, value in self.headers if key.lower() == name), "")
 
 
@@ -74,12 +74,12 @@ class Request:
 
 
 class Services(Protocol):
-    """What the server offers its executors."""
+    """What the server offers to each ServiceApi."""
 
     settings: AwsSettings
 
     def root(self, service: str) -> Any:
-        """A boto3 client under the root caller, straight at the emulator: for the home's own upkeep only."""
+        """A boto3 client under root, straight at the emulator: for the server's own upkeep only."""
 
     def session(self, role_arn: str, name: str) -> boto3.Session:
         """A session under a role that renews itself; raises AwsError AccessDenied when it cannot be assumed.
@@ -91,15 +91,16 @@ class Services(Protocol):
         """Raise AwsError AccessDeniedException in AWS's words unless the caller may do ``action`` on every resource."""
 
     def forward(self, request: Request) -> Any:
-        """Send this very call to the emulator under its caller's own signature and return the reply.
+        """Send this call to the emulator under its caller's own signature and return the reply.
 
-        A dict for a JSON protocol, the XML body as text for the query protocol; raises the AwsError it answers.
+        The reply is a dict for a JSON protocol, the XML body as text for the query protocol. Raises the AwsError that
+        the emulator answers.
         """
 
     def call_as_root(self, service: str, target: str, payload: Payload) -> Payload:
-        """A JSON call to the emulator under root, in plain JSON: ``call_as_root("glue", "AWSGlue.GetTable", {...})``.
+        """Send a JSON call under root to the emulator: ``call_as_root("glue", "AWSGlue.GetTable", {...})``.
 
-        For an executor that has authorised its caller itself. Raises the AwsError that the emulator answers.
+        For a ServiceApi that has authorised its caller itself. Raises the AwsError that the emulator answers.
         """
 
     def credentials_environment(self, role_arn: str) -> dict[str, str]:
@@ -110,19 +111,20 @@ class Services(Protocol):
 Handler = Callable[[Request], "Payload | str"]
 
 
-class Executor(Protocol):
-    """One AWS service, or part of one.
+class ServiceApi(Protocol):
+    """One AWS service, or a part of one.
 
-    Methods named in an attribute ``internal`` (a tuple) also answer ``POST /internal/<name>`` with the home's token.
+    Methods that an attribute ``internal`` (a tuple) names are also called by ``POST /internal/<name>`` with the home's
+    token.
     """
 
     @property
     def service(self) -> str:
-        """SigV4 service name: dms, firehose, glue, athena, cloudformation."""
+        """The service's name in SigV4 signatures: dms, firehose, glue, athena, cloudformation."""
 
     @property
     def passes_through(self) -> bool:
-        """Whether actions without a handler go to the emulator; all executors of a service must agree."""
+        """Whether actions without a handler go to the emulator; every ServiceApi of one service must say the same."""
 
     @property
     def actions(self) -> Mapping[str, Handler]:

@@ -1,28 +1,32 @@
-"""The query protocol (CloudFormation's): forms and XML bodies as the values that a service model describes.
+"""The query protocol (CloudFormation's): form fields and XML bodies, read and written after a service's model.
 
 Source: the AWS Query protocol in Smithy's documentation; botocore's ``QuerySerializer`` and ``QueryParser`` are the
-other ends.
+clients' side.
 """
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 from xml.etree import ElementTree as ET
+from xml.sax.saxutils import escape
 
 from botocore.model import ListShape, OperationModel, Shape, StructureShape
 
 from local.aws.protocol import Payload
 
-_OF_THE_PROTOCOL = {"Action", "Version"}
+_PROTOCOL_FIELDS = {"Action", "Version"}
 
 
 def read(shape: Shape, form: Payload) -> tuple[Payload, list[str]]:
-    """The nested request of form fields such as ``Parameters.member.1.ParameterKey``, and the fields it has not.
+    """Form fields such as ``Parameters.member.1.ParameterKey`` as the nested request that they stand for.
 
-    A field whose text is no value of its type is kept as text.
+    Also returns the names of the fields that the shape does not know. A field whose text is no value of its type is
+    kept as text.
     """
-    fields = {name: _first(value) for name, value in form.items() if name not in _OF_THE_PROTOCOL}
+    fields = {name: _first(value) for name, value in form.items() if name not in _PROTOCOL_FIELDS}
     used: set[str] = set()
     request: Payload = _read(shape, "", fields, used) or {}
     return request, sorted(fields.keys() - used)
@@ -69,7 +73,7 @@ def _scalar(shape: Shape, text: str) -> Any:
 
 
 def read_reply(model: OperationModel, body: str) -> tuple[Payload, list[str]]:
-    """What an XML reply says, and the elements that its model does not know."""
+    """The content of an XML reply, and the names of the elements that its model does not know."""
     unknown: list[str] = []
     root = ET.fromstring(body)  # noqa: S314 (our own reply)
     shape = model.output_shape
@@ -79,19 +83,19 @@ def read_reply(model: OperationModel, body: str) -> tuple[Payload, list[str]]:
     element = next((child for child in root if _tag(child) == wrapper), None)
     if element is None:
         return {}, [f"{wrapper} is missing"]
-    said: Payload = _element(shape, element, unknown)
-    return said, unknown
+    content: Payload = _element(shape, element, unknown)
+    return content, unknown
 
 
 def _element(shape: Shape, element: ET.Element, unknown: list[str]) -> Any:
     if isinstance(shape, StructureShape):
-        said: Payload = {}
+        content: Payload = {}
         for child in element:
             if _tag(child) in shape.members:
-                said[_tag(child)] = _element(shape.members[_tag(child)], child, unknown)
+                content[_tag(child)] = _element(shape.members[_tag(child)], child, unknown)
             else:
                 unknown.append(_tag(child))
-        return said
+        return content
     if isinstance(shape, ListShape):
         unknown += [_tag(child) for child in element if _tag(child) != "member"]
         return [_element(shape.member, child, unknown) for child in element if _tag(child) == "member"]
@@ -100,3 +104,38 @@ def _element(shape: Shape, element: ET.Element, unknown: list[str]) -> Any:
 
 def _tag(element: ET.Element) -> str:
     return element.tag.rpartition("}")[2]
+
+
+def write_reply(model: OperationModel, result: Payload) -> str:
+    """The XML body of an action's reply; ``result`` is what boto3 returns to its caller."""
+    shape, name = model.output_shape, model.name
+    inner = ""
+    if shape is not None:
+        wrapper = shape.serialization.get("resultWrapper", f"{name}Result")
+        inner = f"<{wrapper}>{_members(shape, result)}</{wrapper}>"
+    return (
+        f'<?xml version="1.0" encoding="UTF-8"?><{name}Response xmlns="{model.service_model.metadata["xmlNamespace"]}">'
+        f"{inner}<ResponseMetadata><RequestId>{uuid.uuid4()}</RequestId></ResponseMetadata></{name}Response>"
+    )
+
+
+def _members(shape: StructureShape, value: Payload) -> str:
+    return "".join(
+        f"<{name}>{_write(member, value[name])}</{name}>"
+        for name, member in shape.members.items()
+        if value.get(name) is not None
+    )
+
+
+def _write(shape: Shape, value: Any) -> str:
+    if isinstance(shape, StructureShape):
+        return _members(shape, value)
+    if isinstance(shape, ListShape):
+        return "".join(f"<member>{_write(shape.member, item)}</member>" for item in _items(value))
+    if shape.type_name == "boolean":
+        return "true" if value else "false"
+    return escape(value.isoformat() if isinstance(value, datetime) else str(value))
+
+
+def _items(value: Any) -> Iterable[Any]:
+    return value if isinstance(value, (list, tuple)) else [value]

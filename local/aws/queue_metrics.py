@@ -1,8 +1,8 @@
-"""SQS's metric that alarms look at: how many messages wait in a queue. The emulator counts them and tells nobody.
+"""Publishes SQS's metric of the messages that wait in a queue, on which alarms are set; the emulator does not.
 
-Every few seconds (AWS: every minute) the depth of each queue that an alarm names goes to CloudWatch, as the service's
-own. Only those queues: the emulator's alarms take a metric's points whatever their dimensions, so other queues' depths
-would set them off. Left out: all other metrics of SQS.
+Every few seconds (AWS: every minute) the depth of each queue that an alarm names is put into CloudWatch, under SQS's
+namespace. Other queues are left out, because the emulator's alarms ignore a metric's dimensions and would be triggered
+by them. All other metrics of SQS are left out.
 """
 
 from __future__ import annotations
@@ -11,8 +11,13 @@ import logging
 import threading
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from local.aws.protocol import Handler, Services
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch import CloudWatchClient
+    from mypy_boto3_sqs import SQSClient
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +26,7 @@ EVERY = 10.0  # seconds
 
 
 class QueueMetrics:
-    """Tells CloudWatch from a thread of its own; CloudWatch's API itself is the emulator's."""
+    """Puts the metric from a thread of its own; CloudWatch's API itself is the emulator's."""
 
     service = "monitoring"
     passes_through = True
@@ -33,11 +38,11 @@ class QueueMetrics:
         self._thread = threading.Thread(target=self._run, name="queue-metrics", daemon=True)
 
     def start(self) -> None:
-        """Tell in the background."""
+        """Publish in the background."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop; there is nothing to lose."""
+        """Stop publishing."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join(5)
@@ -45,20 +50,21 @@ class QueueMetrics:
     def _run(self) -> None:
         while not self._stopping.wait(EVERY):
             try:
-                self.tell(datetime.now(UTC))
-            except Exception as error:  # noqa: BLE001 - the emulator may be down; it is told the next time
+                self.publish(datetime.now(UTC))
+            except Exception as error:  # noqa: BLE001 - the emulator may be down; the next round tries again
                 log.warning("CloudWatch takes no metrics now: %s", error)
 
-    def tell(self, now: datetime) -> None:
+    def publish(self, now: datetime) -> None:
         """Put the depth of every queue that an alarm names, as of ``now``."""
-        for name in sorted(set(self._alarmed())):
-            sqs = self._clients("sqs")
+        cloudwatch: CloudWatchClient = self._clients("cloudwatch")
+        for name in sorted(set(self._alarmed(cloudwatch))):
+            sqs: SQSClient = self._clients("sqs")
             try:
                 url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
                 found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
             except sqs.exceptions.QueueDoesNotExist:
                 continue
-            self._clients("cloudwatch").put_metric_data(
+            cloudwatch.put_metric_data(
                 Namespace=NAMESPACE,
                 MetricData=[
                     {
@@ -71,9 +77,10 @@ class QueueMetrics:
                 ],
             )
 
-    def _alarmed(self) -> Iterator[str]:
-        """Names of the queues whose depth an alarm looks at."""
-        for page in self._clients("cloudwatch").get_paginator("describe_alarms").paginate(AlarmTypes=["MetricAlarm"]):
+    @staticmethod
+    def _alarmed(cloudwatch: CloudWatchClient) -> Iterator[str]:
+        """Names of the queues that have an alarm on this metric."""
+        for page in cloudwatch.get_paginator("describe_alarms").paginate(AlarmTypes=["MetricAlarm"]):
             for alarm in page["MetricAlarms"]:
                 if (alarm.get("Namespace"), alarm.get("MetricName")) == (NAMESPACE, METRIC):
                     yield from (one["Value"] for one in alarm["Dimensions"] if one["Name"] == "QueueName")

@@ -1,35 +1,29 @@
-"""botocore's models of the services our executors serve, held against every request and every reply.
+"""Every request and every reply is checked against botocore's model of the service.
 
-A request that AWS would refuse by its model alone never reaches an executor. A reply that AWS could not have given is
-logged as an error, and a test in which that happened fails.
-Always on: a call with 500 records takes 4 ms longer, a page of 1,000 rows of Athena three times its JSON's writing.
+A request that AWS would refuse by its model alone never reaches a ServiceApi. A reply that AWS could not have given is
+logged as an error, and a test in which that happened fails. The check is always on: it adds 4 ms to a call with 500
+records, and a page of 1,000 rows of Athena takes three times as long as writing its JSON alone.
 
-Sources: the models themselves; the wording of AWS's constraint errors as users report them, for instance
-github.com/postmates/cernan/pull/210 (Firehose), moj-analytical-services/etl_manager/issues/90 (Glue) and
-Tomme/dbt-athena/issues/136 (Athena). What AWS says to a member it does not know is not documented; it is
-refused here by name.
+What AWS answers to a member that it does not know is not documented; here such a request is refused by name.
 """
 
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import cache
 from typing import Any
 
 import botocore.session
-from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, Shape, StringShape, StructureShape
+from botocore.model import OperationModel, ServiceModel, StructureShape
 
 from local.aws import query_protocol
 from local.aws.protocol import AwsError, Handler, Payload, Request
+from local.aws.shape_faults import Fault, faults
 
-UNLIKE_AWS = "unlike AWS's model"  # how the log's line of a reply that does not fit begins
-log = logging.getLogger("service_models")
+UNLIKE_AWS = "unlike AWS's model"  # begins the log line about a reply that does not fit
 
-# How a service calls a request that breaks its model; DMS's and CloudFormation's are what they call a wrong parameter.
+# Each service's error code for a request that breaks its model (for DMS and CloudFormation: for a wrong parameter).
 REFUSALS = {
     "athena": "InvalidRequestException",
     "cloudformation": "ValidationError",
@@ -37,8 +31,8 @@ REFUSALS = {
     "firehose": "ValidationException",
     "glue": "ValidationException",
 }
-# Errors of any operation: "Common Error Types" of the services' API references, their front end's names for a bad
-# signature or body, and those of the query protocol.
+# Errors of any operation: "Common Error Types" of the services' API references, the codes for a bad signature or
+# body, and those of the query protocol.
 COMMON_ERRORS = {
     "AccessDenied",
     "AccessDeniedException",
@@ -63,41 +57,8 @@ COMMON_ERRORS = {
 }
 # What AWS was seen to answer although no model declares it: boto/botocore#1121, hashicorp/terraform-provider-aws#24047.
 SEEN_ERRORS = {"dms": {"InvalidParameterValueException", "InvalidParameterCombinationException"}}
-# A stack's events tell its own status too ("Stack status codes" in CloudFormation's user guide).
-SEEN_VALUES = {
-    "ResourceStatus": {
-        "REVIEW_IN_PROGRESS",
-        "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS",
-        "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS",
-    }
-}
-_SURROGATES = r"\uD800\uDC00-\uDBFF\uDFFF"  # Java's spelling of every character beyond 16 bits
-_JSON_NAMES = {"boolean": "Boolean", "integer": "Integer", "long": "Long", "float": "Float", "double": "Double"}
-_TYPES = {
-    "blob": (str, bytes),  # in JSON as base64
-    "boolean": bool,
-    "double": (int, float),
-    "float": (int, float),
-    "integer": int,
-    "long": int,
-    "timestamp": (int, float, datetime),
-}
 
-
-@dataclass(frozen=True)
-class Fault:
-    """Where a value breaks its shape, and AWS's wording of it.
-
-    ``rule`` is unknown (a member), type, required, enum, bound (a length, a size, a pattern) or null (for absent).
-    """
-
-    path: tuple[str, ...]
-    rule: str
-    said: str
-    value: Any = None
-
-    def __str__(self) -> str:
-        return f"{'.'.join(self.path)}: {'' if self.value is None else f'{self.value!r}: '}{self.said}"
+log = logging.getLogger("service_models")
 
 
 @cache
@@ -113,7 +74,7 @@ def operation(service: str, action: str) -> OperationModel | None:
 
 
 def answered(handler: Handler, request: Request) -> Payload | str:
-    """What a handler answers, its request checked; a reply or an error that does not fit the model is logged.
+    """Check a request, call its handler and return the reply; a reply or error that does not fit the model is logged.
 
     Raises:
         AwsError: the request does not fit, or the handler refuses it.
@@ -151,22 +112,22 @@ def check_request(service: str, action: str, payload: Any) -> None:
     found += [fault for fault in faults(model.input_shape, payload) if fault.rule != "null"]  # as if not given
     for fault in found:
         if fault.rule == "type":
-            raise AwsError("SerializationException", fault.said)
+            raise AwsError("SerializationException", fault.message)
     for fault in found:
         if fault.rule == "unknown":
             raise AwsError(REFUSALS[service], f"{'.'.join(fault.path)} is not a parameter of {action}")
     if found:
-        told = "; ".join(
-            f"{_stated(f.value)} at '{_member(f.path)}' failed to satisfy constraint: {f.said}" for f in found
+        stated = "; ".join(
+            f"{_stated(f.value)} at '{_member(f.path)}' failed to satisfy constraint: {f.message}" for f in found
         )
         plural = "s" if len(found) > 1 else ""
-        raise AwsError(REFUSALS[service], f"{len(found)} validation error{plural} detected: {told}")
+        raise AwsError(REFUSALS[service], f"{len(found)} validation error{plural} detected: {stated}")
 
 
 def reply_faults(service: str, action: str, reply: Payload | str) -> list[str]:
-    """How a reply differs from what its model allows: JSON's payload, or the XML body of the query protocol.
+    """How a reply (a JSON payload, or the XML body of the query protocol) differs from what its model allows.
 
-    Lengths and patterns bind who asks; no SDK looks at them in what it is answered.
+    Lengths and patterns are not checked: they bind requests only, and no SDK checks them in a reply.
     """
     model = operation(service, action)
     if model is None:
@@ -189,105 +150,9 @@ def error_faults(service: str, action: str, error: AwsError) -> list[str]:
         return []
     for shape in model.error_shapes:
         if shape.metadata.get("error", {}).get("code", shape.name) == error.code:
-            return [f"{action} {error.code} has no member {name}" for name in error.fields if name not in shape.members]
+            members = shape.members if isinstance(shape, StructureShape) else {}
+            return [f"{action} {error.code} has no member {name}" for name in error.fields if name not in members]
     return [f"{action} does not declare {error.code} ({error.message})"]
-
-
-def faults(shape: Shape, value: Any) -> list[Fault]:
-    """Every place where a value breaks its shape."""
-    if isinstance(shape, StructureShape):
-        if shape.is_document_type:
-            return []
-        return _of_structure(shape, value) if isinstance(value, dict) else [_wrong_type(shape, value)]
-    if isinstance(shape, ListShape):
-        if not isinstance(value, (list, tuple)):
-            return [_wrong_type(shape, value)]
-        found = _out_of_bounds(shape, "length", len(value), value)
-        for position, item in enumerate(value, 1):
-            if wrong := faults(shape.member, item):
-                found += _at(f"{position}.member", wrong)
-        return found
-    if isinstance(shape, MapShape):
-        if not isinstance(value, dict):
-            return [_wrong_type(shape, value)]
-        found = _out_of_bounds(shape, "length", len(value), value)
-        for key, item in value.items():
-            found += _at("key", faults(shape.key, key))
-            found += _at(f"{key}.member", faults(shape.value, item))
-        return found
-    return _of_scalar(shape, value)
-
-
-def _at(step: str, found: list[Fault]) -> list[Fault]:
-    """Faults inside a member, as those of what holds it."""
-    return [replace(fault, path=(step, *fault.path)) for fault in found]
-
-
-def _of_structure(shape: StructureShape, value: Payload) -> list[Fault]:
-    found: list[Fault] = []
-    for name, member in value.items():
-        if name not in shape.members:
-            found.append(Fault((str(name),), "unknown", "no member of the model"))
-        elif member is not None:
-            if wrong := faults(shape.members[name], member):
-                found += _at(name, wrong)
-        elif name not in shape.required_members:
-            found.append(Fault((name,), "null", "null, which AWS leaves out"))
-    missing = [name for name in shape.required_members if value.get(name) is None]
-    return found + [Fault((name,), "required", "Member must not be null") for name in missing]
-
-
-def _of_scalar(shape: Shape, value: Any) -> list[Fault]:
-    kind = shape.type_name
-    types: Any = _TYPES.get(kind, str)
-    if not isinstance(value, types) or (isinstance(value, bool) and kind != "boolean"):
-        return [_wrong_type(shape, value)]
-    if isinstance(shape, StringShape):
-        return _of_string(shape, value)
-    if kind == "blob":
-        size = len(value) if isinstance(value, bytes) else len(value) * 3 // 4 - value[-2:].count("=")
-        return _out_of_bounds(shape, "length", size, "a blob")
-    return _out_of_bounds(shape, "value", value, value) if kind in _JSON_NAMES else []
-
-
-def _of_string(shape: StringShape, value: str) -> list[Fault]:
-    found = _out_of_bounds(shape, "length", len(value), value)
-    if shape.enum and value not in shape.enum and value not in SEEN_VALUES.get(shape.name, ()):
-        said = f"Member must satisfy enum value set: [{', '.join(shape.enum)}]"
-        found.append(Fault((), "enum", said, value))
-    pattern = shape.metadata.get("pattern")
-    if pattern and not _compiled(pattern).fullmatch(value):
-        found.append(Fault((), "bound", f"Member must satisfy regular expression pattern: {pattern}", value))
-    return found
-
-
-def _out_of_bounds(shape: Shape, what: str, size: float, value: Any) -> list[Fault]:
-    metadata, bounds = shape.metadata, []
-    if "min" in metadata and size < metadata["min"]:
-        bounds.append(f"greater than or equal to {metadata['min']}")
-    if "max" in metadata and size > metadata["max"]:
-        bounds.append(f"less than or equal to {metadata['max']}")
-    return [Fault((), "bound", f"Member must have {what} {bound}", value) for bound in bounds]
-
-
-def _wrong_type(shape: Shape, value: Any) -> Fault:
-    if value is None:
-        return Fault((), "type", "Expected a value, found null")
-    if isinstance(value, (dict, list)):
-        began = "structure or map" if isinstance(value, dict) else "list"
-        return Fault((), "type", f"Start of {began} found where not expected.")
-    given = "NUMBER_VALUE" if isinstance(value, (int, float)) else "STRING_VALUE"
-    if isinstance(value, bool):
-        given = f"{str(value).upper()}_VALUE"
-    return Fault((), "type", f"{given} can not be converted to {_JSON_NAMES.get(shape.type_name, 'String')}")
-
-
-@cache
-def _compiled(pattern: str) -> re.Pattern[str]:
-    """Java's pattern as Python's; one that names Unicode's classes (tags have such) allows everything."""
-    if r"\p{" in pattern:
-        return re.compile(r"(?s).*")
-    return re.compile(pattern.replace(_SURROGATES, "\U00010000-\U0010ffff"))
 
 
 def _member(path: Iterable[str]) -> str:

@@ -11,7 +11,8 @@ import sys
 from collections.abc import Sequence
 
 from datalake.names import Lake
-from local.aws.server import EXECUTORS, FRONT, BehindTheFront, Server, run
+from local.aws.http_server import run
+from local.aws.server import FRONT_APIS, SERVICE_APIS, IngestionServer, Server
 from local.aws.settings import AwsSettings
 from local.engines import mysql
 from local.environment import COMPONENTS, component_tokens_path, endpoints, home_token_path
@@ -33,7 +34,7 @@ def aws_settings(settings: Settings) -> AwsSettings:
         secrets=settings.secrets,
         home_token=home_token_path(settings),
         component_tokens=component_tokens_path(settings),
-        decisions=settings.calls,
+        decisions=settings.iam_decisions,
         roles=roles,
         query_role=roles["analyst"],
         mysql_port=settings.mysql_port,
@@ -52,9 +53,9 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     given = aws_settings(settings)
     if arguments == ["ingestion"]:
-        run(BehindTheFront(given), HOST, settings.ingestion_port)
+        run(IngestionServer(given), HOST, settings.ingestion_port)
     else:
-        run(Server(given, FRONT if arguments == ["front"] else EXECUTORS), LISTEN, settings.server_port)
+        run(Server(given, FRONT_APIS if arguments == ["front"] else SERVICE_APIS), LISTEN, settings.server_port)
     return 0
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from infrastructure.cfn.template import parse_template
 from infrastructure.package import TEMPLATE
-from local.aws.cloudformation.types import RECORDED
+from local.aws.cloudformation.resource_types.recorded import RECORDED
 from local.aws.server import Server
 from local.commands.aws_server import aws_settings
 from local.settings import ROOT, Settings
@@ -86,8 +86,8 @@ def _recorded() -> set[str]:
 
 
 def _served(home: Path) -> set[str]:
-    executors = Server(aws_settings(Settings(home=home, port=1))).executors
-    return {f"{executor.service}:{action}" for executor in executors for action in executor.actions}
+    apis = Server(aws_settings(Settings(home=home, port=1))).apis
+    return {f"{api.service}:{action}" for api in apis for action in api.actions}
 
 
 def _settings(node: Any, path: str = "") -> Iterator[str]:

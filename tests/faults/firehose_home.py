@@ -56,7 +56,7 @@ class FirehoseHome:
 
     server: LakeServer
     proxy: Proxy
-    executor: Firehose
+    firehose: Firehose
     clock: list[float]  # one number: seconds by which Firehose's clock is ahead
     refuse: list[Refusals]  # at most one function
 
@@ -86,7 +86,7 @@ class FirehoseHome:
                 },
             },
         )
-        return self.executor.streams[name]
+        return self.firehose.streams[name]
 
     def landed(self, name: str) -> Counter[str]:
         """How often each event id is among the stream's objects."""

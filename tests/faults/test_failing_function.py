@@ -149,7 +149,7 @@ def test_a_csv_that_fails_every_try_sets_off_the_alarm_and_its_rows_come_with_th
 
 def alarm(deployed: Deployed, now: datetime | None = None) -> str:
     """The alarm's state after the home has told CloudWatch; as of 57 s ago, so that its minute ends soon."""
-    deployed.metrics.tell(now or datetime.now(UTC) - timedelta(seconds=57))
+    deployed.metrics.publish(now or datetime.now(UTC) - timedelta(seconds=57))
     found = deployed.home.clients("cloudwatch").describe_alarms(AlarmNames=[LAKE.csv_dead_letters_alarm])
     return str(found["MetricAlarms"][0]["StateValue"])
 

@@ -106,7 +106,7 @@ class Partners:
         self._home.clock[0] += seconds
         for stream in self.streams.values():
             stream.tick()
-        self._home.executor.reporter.report()
+        self._home.firehose.reporter.report()
         return seconds
 
     def acknowledged(self, name: str) -> Counter[str]:

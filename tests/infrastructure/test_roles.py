@@ -217,7 +217,7 @@ def test_the_operator_reads_every_zone_and_uploads_repairs(
 
 
 def test_no_component_was_denied_anything(home: LakeHome, outputs: dict[str, str]) -> None:
-    made = decisions.calls(decisions.read([home.settings.calls]))
+    made = decisions.calls(decisions.read([home.settings.iam_decisions]))
     components = {"lambda", "firehose", "dms", "crawler", "producer"}
     assert components <= {call.role for call in made}
     assert [call for call in sorted(made) if call.role in components and not call.allowed] == []

@@ -223,7 +223,7 @@ def test_the_developer_is_an_operator() -> None:
 
 
 def test_what_the_journey_used_is_what_is_written_down(home: Home) -> None:
-    made = decisions.calls(decisions.read([home.settings.calls]))
+    made = decisions.calls(decisions.read([home.settings.iam_decisions]))
     assert [call for call in sorted(made) if not call.allowed] == [], "denied"
     found = used_grants.uses(granted(parse_template(render_template())), made).keys()
     written = used_grants.read()

@@ -1,5 +1,5 @@
 """What can be killed in a home, and what it is doing: read from the supervisor's state file, from /proc and from the
-executors' own files, so that a look costs milliseconds and asks nobody who may be dead."""
+services' own files, so that a look costs milliseconds and asks nobody who may be dead."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class Targets:
         return [Victim("lambda", pid, f"{self._used[pid]:.2f} s of CPU used") for pid in busy]
 
     def _dms(self) -> list[Victim]:
-        """The process that holds DMS's and Firehose's executors, while a full load runs."""
+        """The process that holds DMS and Firehose, while a full load runs."""
         state = self._settings.data / "dms" / "state.json"
         tasks = json.loads(state.read_text()).get("tasks", {}).values() if state.exists() else ()
         running = [task["Status"] for task in tasks if task["Status"] in ("starting", "running")]

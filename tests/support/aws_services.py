@@ -1,7 +1,7 @@
-"""Real services for tests: the emulator under AUTH=true, and our server in front of it, on free ports.
+"""Real services for tests: the emulator with IAM enforced, and our server in front of it, on free ports.
 
-Fixtures ``emulator`` and ``lake_server`` are shared by a whole test session; tests keep apart by the names they use.
-A test that kills or restarts something takes the context managers instead, which give a home of its own.
+The fixtures ``emulator`` and ``lake_server`` are shared by a whole test session, so each test uses names of its own for
+what it makes. A test that kills or restarts something uses the context managers, which start services for it alone.
 """
 
 from __future__ import annotations
@@ -24,15 +24,17 @@ import boto3
 import pytest
 import uvicorn
 
-from local.aws import emulator as emulator_start
+from local.aws import emulator as ministack
 from local.aws.credentials import SESSION_SECONDS
-from local.aws.protocol import Executor, Services
-from local.aws.server import EXECUTORS, Server, application
+from local.aws.http_server import application
+from local.aws.protocol import ServiceApi, Services
+from local.aws.root_clients import root_client as root_client  # noqa: PLC0414  other tests take it from here
+from local.aws.server import SERVICE_APIS, Server
 from local.aws.service_models import UNLIKE_AWS
 from local.commands.aws_server import aws_settings
 from local.engines.waiting import wait_until
 from local.environment import endpoints
-from local.settings import ACCOUNT, HOST, REGION, ROOT, ROOT_ACCESS_KEY, TOOLS, Settings
+from local.settings import ACCOUNT, HOST, ROOT, ROOT_ACCESS_KEY, TOOLS, Settings
 from tests.support.ports import free_ports
 
 START_SECONDS = 60
@@ -64,12 +66,12 @@ class Emulator:
         return root_client(self.settings.emulator_url, service)
 
     def stop(self) -> None:
-        """A clean stop: the state is saved."""
+        """Stop it cleanly, so that it saves its state."""
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(30)
 
     def kill(self) -> None:
-        """SIGKILL: all but S3 falls back to the last saved state."""
+        """Kill it: everything but S3 falls back to the last saved state."""
         self.process.kill()
         self.process.wait(30)
 
@@ -83,31 +85,19 @@ def _start_emulator(settings: Settings) -> subprocess.Popen[bytes]:
     for folder in (state / "state", state / "s3", state / "tmp", settings.logs):
         folder.mkdir(parents=True, exist_ok=True)
     environment = {
-        **emulator_start.environment(HOST, settings.emulator_port, state),
+        **ministack.environment(HOST, settings.emulator_port, state),
         "PATH": os.environ["PATH"],
         "TMPDIR": str(state / "tmp"),
         "PYTHONPATH": str(ROOT),
         "AWS_ENDPOINT_URL_GLUE": settings.server_url,  # handed to Lambda functions, whose catalog writes we journal
     }
     with (settings.logs / "emulator.log").open("ab") as log:
-        command = emulator_start.command(TOOLS / "emulator" / "bin" / "python", settings.calls)
+        command = ministack.command(TOOLS / "emulator" / "bin" / "python", settings.iam_decisions)
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     wait_until(
         lambda: answers(f"{settings.emulator_url}/_ministack/health"), START_SECONDS, "the emulator did not start"
     )
     return process
-
-
-def root_client(url: str, service: str, **options: Any) -> Any:
-    """A boto3 client under root."""
-    return boto3.client(
-        service,
-        endpoint_url=url,
-        region_name=REGION,
-        aws_access_key_id=ROOT_ACCESS_KEY,
-        aws_secret_access_key=ROOT_ACCESS_KEY,
-        **options,
-    )
 
 
 @contextmanager
@@ -124,7 +114,7 @@ def running_emulator(home: Path) -> Iterator[Emulator]:
 
 @dataclass
 class LakeServer:
-    """Our server, run inside the test's process so that tests may look into it, and its emulator."""
+    """Our server in the test's own process, so that tests can look into it, and its emulator."""
 
     settings: Settings
     emulator: Emulator
@@ -135,16 +125,16 @@ class LakeServer:
         return root_client(self.settings.server_url, service, **options)
 
     def session(self, role_arn: str, name: str = "test") -> boto3.Session:
-        """A session under a role, as executors get it."""
+        """A session under a role, as services get it."""
         return self.server.session(role_arn, name)
 
     def role(self, name: str, *statements: dict[str, Any], trusted: str = f"arn:aws:iam::{ACCOUNT}:root") -> str:
-        """Make (or replace) a role with these policy statements and return its ARN."""
+        """Make or replace a role with these policy statements; returns its ARN."""
         return make_role(self.emulator, name, {"AWS": trusted}, *statements)
 
 
 def make_role(emulator: Emulator, name: str, trusted: dict[str, str], *statements: dict[str, Any]) -> str:
-    """Make (or replace) a role that this principal may take, with these policy statements, and return its ARN."""
+    """Make or replace a role that this principal may assume, with these policy statements; returns its ARN."""
     iam = emulator.client("iam")
     trust = {"Effect": "Allow", "Principal": trusted, "Action": "sts:AssumeRole"}
     with suppress(iam.exceptions.EntityAlreadyExistsException):
@@ -158,7 +148,7 @@ def _document(*statements: dict[str, Any]) -> str:
 
 
 def point_clients_at(settings: Settings, patch: pytest.MonkeyPatch) -> None:
-    """Let clients of this process, Airflow's operators among them, reach a home as root."""
+    """Make clients in this process, also those of Airflow's operators, reach a home as root."""
     for variable, value in endpoints(settings).items():
         patch.setenv(variable, value)
     patch.setenv("AWS_ACCESS_KEY_ID", ROOT_ACCESS_KEY)
@@ -168,11 +158,11 @@ def point_clients_at(settings: Settings, patch: pytest.MonkeyPatch) -> None:
 @contextmanager
 def running_server(
     emulator: Emulator,
-    executors: Sequence[Callable[[Services], Executor]] = EXECUTORS,
+    apis: Sequence[Callable[[Services], ServiceApi]] = SERVICE_APIS,
     session_seconds: int = SESSION_SECONDS,
 ) -> Iterator[LakeServer]:
-    """Our server in front of an emulator, with these executors (default: all there are)."""
-    server = Server(aws_settings(emulator.settings), executors, session_seconds)
+    """Our server in front of an emulator, with these services (default: all)."""
+    server = Server(aws_settings(emulator.settings), apis, session_seconds)
     config = uvicorn.Config(
         application(server),
         host=HOST,
@@ -236,7 +226,7 @@ def _start_server(settings: Settings) -> subprocess.Popen[bytes]:
 
 @contextmanager
 def server_process(emulator: Emulator) -> Iterator[ServerProcess]:
-    """Our server, with every executor, in front of an emulator."""
+    """Our server, with every service, in front of an emulator."""
     running = ServerProcess(emulator.settings, _start_server(emulator.settings))
     try:
         yield running
@@ -246,14 +236,14 @@ def server_process(emulator: Emulator) -> Iterator[ServerProcess]:
 
 
 class _UnlikeAws(logging.Handler):
-    """Keeps what our server logs of a reply that AWS could not have given."""
+    """Collects what our server logs about replies that AWS could not have given."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
-        self.said: list[str] = []
+        self.messages: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.said.append(record.getMessage())
+        self.messages.append(record.getMessage())
 
 
 _unlike_aws = _UnlikeAws()
@@ -262,19 +252,19 @@ logging.getLogger("service_models").addHandler(_unlike_aws)
 
 @pytest.fixture(autouse=True)
 def replies_unlike_aws() -> Iterator[list[str]]:
-    """Every reply of our server fits AWS's model of the service, also one that the test itself never looks at.
+    """Fail a test in which a reply of our server did not fit AWS's model of the service.
 
-    A test that makes such replies takes them out of this list.
+    A test that makes such replies on purpose clears this list of their log messages.
     """
-    said = _unlike_aws.said
-    yield said
-    found = [*said]
-    said.clear()
+    messages = _unlike_aws.messages
+    yield messages
+    found = [*messages]
+    messages.clear()
     assert found == []
 
 
 def lines_unlike_aws(settings: Settings) -> list[str]:
-    """What servers that ran as processes of a home have logged of such replies; must be empty."""
+    """What the servers of a home, run as processes, have logged about such replies; must be empty."""
     logs = [path.read_text(errors="replace") for path in settings.logs.glob("*.log")]
     return [line for log in logs for line in log.splitlines() if UNLIKE_AWS in line]
 
@@ -288,6 +278,6 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 
 @pytest.fixture(scope="session")
 def lake_server(emulator: Emulator) -> Iterator[LakeServer]:
-    """One server for the whole test session, with every executor."""
+    """One server for the whole test session, with every service."""
     with running_server(emulator) as running:
         yield running

@@ -188,7 +188,7 @@ def deployed_lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed
     """One for all tests of a session; ``deployed`` gives it to a test, empty."""
     with lake_home(tmp_path_factory.mktemp("clean-zone"), LAKE) as home:
         outputs = home.deploy()
-        (metrics,) = (one for one in home.server.server.executors if isinstance(one, QueueMetrics))
+        (metrics,) = (one for one in home.server.server.apis if isinstance(one, QueueMetrics))
         metrics.stop()  # tests say when it tells
         s3 = home.clients("s3")
         yield Deployed(home, outputs, metrics, Zone(s3, LAKE.landing_bucket, LAKE.clean_bucket))

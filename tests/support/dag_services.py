@@ -1,5 +1,5 @@
 """What tests of the DAGs stand on: the lake's buckets, queue and catalog in the real emulator, and fakes at the very
-edge for the services that only our executors do for real (Athena, Glue jobs)."""
+edge for the services that only our server does for real (Athena, Glue jobs)."""
 
 from __future__ import annotations
 

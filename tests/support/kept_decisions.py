@@ -13,6 +13,6 @@ folder: Path | None = None  # set from the option
 
 def keep(settings: Settings) -> None:
     """Copy the record of a home that has the template's roles, if records are wanted."""
-    if folder and settings.calls.exists():
+    if folder and settings.iam_decisions.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.copy(settings.calls, folder / f"{uuid.uuid4().hex}.jsonl")
+        shutil.copy(settings.iam_decisions, folder / f"{uuid.uuid4().hex}.jsonl")

@@ -1,4 +1,4 @@
-"""A home with what a deployment needs: MariaDB, the emulator and our server with every executor."""
+"""A home with what a deployment needs: MariaDB, the emulator and our server with every service."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LAKE = Lake(ENVIRONMENT, SUFFIX)
 
 @dataclass
 class LakeHome:
-    """The running home. ``clients`` are root's, where the deployment's go."""
+    """The running home. ``clients`` gives clients under root with the endpoints of the deployment's clients."""
 
     server: LakeServer
     sakila: Path
@@ -39,7 +39,7 @@ class LakeHome:
         return self.server.emulator
 
     def clients(self, service: str) -> Any:
-        served = {executor.service for executor in self.server.server.executors} | {"iam", "sts"}
+        served = {api.service for api in self.server.server.apis} | {"iam", "sts"}
         return self.server.client(service) if service in served else self.emulator.client(service)
 
     def deploy(self, **parameters: str) -> dict[str, str]:
@@ -69,7 +69,7 @@ def running_mysql(settings: Settings) -> Iterator[None]:
 
 @contextmanager
 def lake_home(folder: Path, lake: Lake = LAKE) -> Iterator[LakeHome]:
-    """Start it, for a lake of these names. The Sakila scripts are one line each: a deployment only uploads them."""
+    """Start a home for a lake of these names. The Sakila scripts have one line each: a deployment only uploads them."""
     sakila = folder / "sakila"
     sakila.mkdir(parents=True)
     for name in ("sakila-schema.sql", "sakila-data.sql"):

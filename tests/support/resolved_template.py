@@ -9,7 +9,7 @@ from infrastructure.cfn.intrinsics import Resolver, parameter_values
 from infrastructure.cfn.template import parse_template
 from infrastructure.package import parameters_of, render_template
 from local.aws.cloudformation.plan import pseudo_parameters
-from local.aws.cloudformation.reduced import output_name
+from local.aws.cloudformation.reduced_template import output_name
 
 CODE = {
     "LambdaCodeKey": f"lambda/{'0' * 64}.zip",

@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+import botocore.session
 from botocore.exceptions import ClientError
 
 from infrastructure.cfn import stack_policy
-from infrastructure.cfn.intrinsics import TemplateError, parameter_values
-from local.aws.cloudformation import wire
+from infrastructure.cfn.intrinsics import Json, TemplateError, parameter_values
+from local.aws import query_protocol
 from local.aws.cloudformation.change_sets import UPDATABLE, ChangeSets, obsolete
+from local.aws.cloudformation.describe_actions import DescribeActions
 from local.aws.cloudformation.differences import replaced
-from local.aws.cloudformation.emulated import EmulatedStack
+from local.aws.cloudformation.emulated_stack import EmulatedStack
+from local.aws.cloudformation.errors import invalid
 from local.aws.cloudformation.operations import Operations
-from local.aws.cloudformation.plan import Plan, own_types, template_of
-from local.aws.cloudformation.reading import Reading
-from local.aws.cloudformation.stacks import IN_REVIEW, Deployed, Stack, Store
-from local.aws.cloudformation.types import Context, Json, invalid, root_clients
-from local.aws.protocol import AwsError, Handler, Request, Services
+from local.aws.cloudformation.plan import Plan, template_of
+from local.aws.cloudformation.resource_types import own_types
+from local.aws.cloudformation.resource_types.base import Context
+from local.aws.cloudformation.stacks import IN_REVIEW, Deployed, Stack, Store, now
+from local.aws.protocol import AwsError, Handler, Payload, Request, Services
+from local.aws.root_clients import root_clients
 from local.aws.settings import ACCOUNT, REGION
 
-# Options of requests that the home does not act on.
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+MODEL = botocore.session.get_session().get_service_model("cloudformation")
+# Options of requests that are refused, because the home does not act on them.
 REFUSED = (
     "RoleARN", "StackPolicyURL", "StackPolicyDuringUpdateBody", "StackPolicyDuringUpdateURL", "RollbackConfiguration",
     "DisableRollback", "OnFailure", "OnStackFailure", "ResourceTypes", "NotificationARNs", "ResourcesToImport",
@@ -32,7 +40,7 @@ REFUSED = (
 
 
 class CloudFormation:
-    """The executor; the package's docstring says what it makes and what it leaves out."""
+    """The service's API; the package's docstring says what it makes and what it leaves out."""
 
     service = "cloudformation"
     passes_through = False
@@ -46,9 +54,9 @@ class CloudFormation:
         self._operations = Operations(self._context, self._store, self._emulated, types)
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
-        self._reading = Reading(self._store, self._emulated, self._template_text, set(types))
+        self._describing = DescribeActions(self._store, self._emulated, self._template_text, set(types))
         self._change_sets = ChangeSets(
-            self._store, self._operations, self._reading, self._lock, self._deployed, self._begin, self._run
+            self._store, self._operations, self._describing, self._lock, self._deployed, self._begin, self._run
         )
         changing: dict[str, Callable[[Json], Json]] = {
             "CreateStack": self._create,
@@ -58,9 +66,9 @@ class CloudFormation:
             "SetStackPolicy": self._set_policy,
             **self._change_sets.changing,
         }
-        reading = {**self._reading.actions, **self._change_sets.reading}
+        describing = {**self._describing.actions, **self._change_sets.describing}
         self.actions: Mapping[str, Handler] = {
-            **{action: self._handler(action, method) for action, method in reading.items()},
+            **{action: self._handler(action, method) for action, method in describing.items()},
             **{action: self._handler(action, method, root_only=True) for action, method in changing.items()},
         }
 
@@ -75,14 +83,14 @@ class CloudFormation:
 
     def _handler(self, action: str, method: Callable[[Json], Json], root_only: bool = False) -> Handler:
         def handle(request: Request) -> str:
-            given = wire.read(action, request.payload)
+            given = _parameters(action, request.payload)
             self._services.authorize(request.caller, f"cloudformation:{action}", self._resource(given))
             if root_only and not request.caller.is_root:
-                # everything is made as root here, so nobody may reach it through a stack who could not do it himself
+                # everything here is made as root, so others must not gain rights through a stack
                 raise AwsError("AccessDeniedException", f"User: {request.caller.arn} is not authorized: the local home "
                                f"lets the account's root alone call cloudformation:{action}")  # fmt: skip
             try:
-                return wire.reply(action, method(given))
+                return query_protocol.write_reply(MODEL.operation_model(action), method(given))
             except TemplateError as error:
                 raise invalid(str(error)) from error
 
@@ -135,7 +143,7 @@ class CloudFormation:
         return {"StackId": stack.id}
 
     def _begin(self, stack: Stack, deployed: Deployed) -> None:
-        """Begin what makes a stack ``deployed``: its creation or an update. Whatever is raised, nothing has begun."""
+        """Begin the creation or the update of a stack to ``deployed``. If this raises, nothing has begun."""
         plan = self._operations.plan(stack, deployed)
         denials = self._denials(stack, plan) if stack.policy and stack.status != IN_REVIEW else {}
         before = (stack.target, stack.previous, stack.status, stack.reason, stack.description, len(stack.events))
@@ -143,7 +151,7 @@ class CloudFormation:
         if not creates and (stack.status != "UPDATE_FAILED" or stack.previous is None):
             stack.previous = stack.target
         stack.target, stack.description = deployed, str(plan.template.get("Description", ""))
-        stack.updated = "" if creates else wire.now()
+        stack.updated = "" if creates else now()
         stack.become("CREATE_IN_PROGRESS" if creates else "UPDATE_IN_PROGRESS", "User Initiated")
         self._store.save(stack)
         if denials:
@@ -151,7 +159,7 @@ class CloudFormation:
             return
         try:
             self._free_buckets(stack, plan)
-            self._emulated.start(stack, stack.target, plan.reduced)  # what it refuses never began
+            self._emulated.start(stack, stack.target, plan.reduced)  # what the emulator refuses has not begun
         except Exception:
             stack.target, stack.previous, stack.status, stack.reason, stack.description, events = before
             del stack.events[events:]
@@ -161,7 +169,7 @@ class CloudFormation:
         self._run(lambda: operation(stack, plan), stack)
 
     def _denials(self, stack: Stack, plan: Plan) -> dict[str, str]:
-        """What the stack policy does not allow: {logical id: why}. Decided before the first resource is touched."""
+        """What the stack policy denies: {logical id: reason}. Decided before the first resource is touched."""
         policy, changes = stack_policy.parse(stack.policy), self._change_sets.changes(stack, plan)
         renewed, found = replaced(changes), {}
         for change in changes:
@@ -176,7 +184,7 @@ class CloudFormation:
 
     def _set_policy(self, given: Json) -> Json:
         with self._lock:
-            stack = self._reading.stack(given)
+            stack = self._describing.stack(given)
             stack.policy = _policy(given)
             self._store.save(stack)
         return {}
@@ -189,7 +197,7 @@ class CloudFormation:
             if stack.busy:
                 raise invalid(f"Stack:{stack.id} is in {stack.status} state and can not be deleted.")
             if stack.status == IN_REVIEW:  # it has nothing that could be deleted
-                stack.change_sets, stack.deleted = [], wire.now()
+                stack.change_sets, stack.deleted = [], now()
                 stack.become("DELETE_COMPLETE")
                 self._store.save(stack)
                 return {}
@@ -201,19 +209,19 @@ class CloudFormation:
 
     def _continue_rollback(self, given: Json) -> Json:
         with self._lock:
-            stack = self._reading.stack(given)
+            stack = self._describing.stack(given)
             if stack.status != "UPDATE_ROLLBACK_FAILED":
                 raise invalid(f"Stack:{stack.id} is in {stack.status} state and can not continue update rollback.")
             stack.become("UPDATE_ROLLBACK_IN_PROGRESS", "User Initiated")
             self._store.save(stack)
-        self._run(lambda: self._operations.go_back(stack), stack)
+        self._run(lambda: self._operations.roll_back(stack), stack)
         return {}
 
     def _free_buckets(self, stack: Stack, plan: Plan) -> None:
-        """Drop empty buckets that a killed emulator kept on disk while it forgot their stack."""
+        """Delete empty buckets that a killed emulator kept on disk although it forgot their stack."""
         if self._emulated.describe(stack.name) is not None:
             return
-        s3 = self._context.clients("s3")
+        s3: S3Client = self._context.clients("s3")
         present = {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
         for name in {plan.bucket_name(logical) for logical in plan.buckets} & present:
             try:
@@ -233,7 +241,7 @@ class CloudFormation:
         thread.start()
 
     def _deployed(self, given: Json, stack: Stack | None) -> Deployed:
-        """What a request asks for; raises ValidationError for what the local home does not do."""
+        """What a request wants deployed; raises ValidationError for what the local home does not do."""
         if refused := [name for name in REFUSED if given.get(name) and given[name] != "ROLLBACK"]:
             raise invalid(f"The local home does not take {refused[0]}")
         previous = stack.target if stack else None
@@ -251,10 +259,16 @@ class CloudFormation:
             raise invalid("Either TemplateBody or TemplateURL must be specified")
         bucket, _, key = unquote(urlsplit(given["TemplateURL"]).path).lstrip("/").partition("/")
         try:
-            text: str = self._context.clients("s3").get_object(Bucket=bucket, Key=key)["Body"].read().decode()
+            s3: S3Client = self._context.clients("s3")
+            return s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode()
         except ClientError as error:
             raise invalid(f"S3 error: {error.response['Error']['Message']}") from error
-        return text
+
+
+def _parameters(action: str, form: Payload) -> Json:
+    """The parameters of a call as boto3 takes them."""
+    shape = MODEL.operation_model(action).input_shape
+    return {} if shape is None else query_protocol.read(shape, form)[0]
 
 
 def _meaning(deployed: Deployed) -> tuple[Any, ...]:
@@ -262,7 +276,7 @@ def _meaning(deployed: Deployed) -> tuple[Any, ...]:
 
 
 def _policy(given: Json) -> str:
-    """The stack policy of a request, or nothing."""
+    """The stack policy of a request, or an empty text."""
     text = str(given.get("StackPolicyBody") or "")
     if given.get("StackPolicyURL"):
         raise invalid("The local home does not take StackPolicyURL")

@@ -6,14 +6,14 @@ import threading
 import uuid
 from collections.abc import Callable
 
+from infrastructure.cfn.intrinsics import Json
+from local.aws.cloudformation.describe_actions import DescribeActions, page
 from local.aws.cloudformation.descriptions import shown_parameters
 from local.aws.cloudformation.differences import differences
+from local.aws.cloudformation.errors import Failure, errors_as_failures, invalid
 from local.aws.cloudformation.operations import Operations
-from local.aws.cloudformation.own_resources import reasons
 from local.aws.cloudformation.plan import Plan
-from local.aws.cloudformation.reading import Reading, page
 from local.aws.cloudformation.stacks import IN_REVIEW, ChangeSet, Deployed, Stack, Store
-from local.aws.cloudformation.types import Failure, Json, invalid
 from local.aws.protocol import AwsError
 from local.aws.settings import ACCOUNT, REGION
 
@@ -24,24 +24,28 @@ UPDATABLE = (
 
 
 class ChangeSets:
-    """Kept with their stacks. ``begin`` starts the operation of one (stack, what it is to be), under ``lock``."""
+    """The change sets of all stacks, each kept with its stack.
+
+    ``deployed`` gives what a request wants deployed, ``begin`` starts the operation that deploys it (under ``lock``),
+    ``run`` runs a function in a thread of its own.
+    """
 
     def __init__(
         self,
         store: Store,
         operations: Operations,
-        reading: Reading,
+        describing: DescribeActions,
         lock: threading.Lock,
         deployed: Callable[[Json, Stack | None], Deployed],
         begin: Callable[[Stack, Deployed], None],
         run: Callable[[Callable[[], None], Stack], None],
     ) -> None:
-        self._store, self._operations, self._reading, self._lock = store, operations, reading, lock
+        self._store, self._operations, self._describing, self._lock = store, operations, describing, lock
         self._deployed, self._begin, self._run = deployed, begin, run
 
     @property
-    def reading(self) -> dict[str, Callable[[Json], Json]]:
-        """The actions that only look."""
+    def describing(self) -> dict[str, Callable[[Json], Json]]:
+        """The actions that change nothing."""
         return {"DescribeChangeSet": self._describe, "ListChangeSets": self._list}
 
     @property
@@ -57,8 +61,8 @@ class ChangeSets:
         """What an update of a stack to this plan would change."""
         if stack.status == IN_REVIEW:
             return differences(None, plan, {}, (), self._operations.types)
-        physical = self._reading.physical(stack)
-        # an update that was killed may have done its part or not: it is compared with what it began from
+        physical = self._describing.physical(stack)
+        # an update that was killed may be done in part: compare with the state before it as well
         interrupted = stack.previous if stack.status == "UPDATE_FAILED" else None
         for before in [interrupted, stack.target] if interrupted else [stack.target]:
             present = self._operations.plan(stack, before)
@@ -100,7 +104,7 @@ class ChangeSets:
         """Find the changes; runs beside the request, as on AWS."""
         made.status = "CREATE_IN_PROGRESS"
         try:
-            with reasons():
+            with errors_as_failures():
                 made.changes = self.changes(stack, plan)
             if not made.changes:
                 raise Failure(NO_CHANGES)
@@ -157,7 +161,7 @@ class ChangeSets:
         }
 
     def _list(self, given: Json) -> Json:
-        stack = self._reading.stack(given)
+        stack = self._describing.stack(given)
         return page([self._summary(stack, one) for one in stack.change_sets], given, "Summaries")
 
     @staticmethod
@@ -180,7 +184,7 @@ class ChangeSets:
         name = given["ChangeSetName"]
         if not name.startswith("arn:") and not given.get("StackName"):
             raise invalid("StackName must be specified if ChangeSetName is not specified as an ARN.")
-        stacks = [self._reading.stack(given)] if given.get("StackName") else list(self._store)
+        stacks = [self._describing.stack(given)] if given.get("StackName") else list(self._store)
         for stack in stacks:
             for one in stack.change_sets:
                 if name in (one.name, one.id):
@@ -189,7 +193,7 @@ class ChangeSets:
 
 
 def obsolete(stack: Stack) -> None:
-    """What another operation has overtaken cannot be executed any more."""
+    """Another operation has changed the stack: its change sets can no longer be executed."""
     for one in stack.change_sets:
         if one.execution == "AVAILABLE":
             one.execution = "OBSOLETE"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from infrastructure.cfn.intrinsics import Json
 from local.aws.cloudformation.plan import template_of
 from local.aws.cloudformation.stacks import Deployed, Resource, Stack
-from local.aws.cloudformation.types import Json
 
 
 def shown_parameters(deployed: Deployed) -> list[Json]:

@@ -1,11 +1,11 @@
 """What an update would change: the ``ResourceChange`` structures of a change set.
 
-Sources: CloudFormation API Reference, ``ResourceChange``, ``ResourceChangeDetail`` and ``ResourceTargetDefinition``;
-whether a property's change takes a new resource is said by AWS's own resource schemas (``createOnlyProperties``,
+Sources: CloudFormation API Reference, ``ResourceChange``, ``ResourceChangeDetail`` and ``ResourceTargetDefinition``.
+Whether a property's change needs a new resource stands in AWS's resource schemas (``createOnlyProperties``,
 ``conditionalCreateOnlyProperties``), which cfn-lint carries.
 
-As on AWS, a reference to an attribute of a resource that changes is a change that is not certain (``Dynamic``), as is a
-Ref of a resource that may be replaced. Not told: values before and after, changes inside lists, stack tags.
+As on AWS, a reference to an attribute of a resource that changes is an uncertain change (``Dynamic``), and so is a Ref
+of a resource that may be replaced. Left out: values before and after, changes inside lists, stack tags.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 from infrastructure.cfn.intrinsics import Json, in_order, references
 from local.aws.cloudformation.plan import Plan
-from local.aws.cloudformation.types import OwnType
+from local.aws.cloudformation.resource_types.base import OwnType
 from local.aws.settings import REGION
 
 ATTRIBUTES = ("Metadata", "CreationPolicy", "UpdatePolicy", "DeletionPolicy", "UpdateReplacePolicy")
@@ -28,7 +28,7 @@ def differences(
 ) -> list[Json]:
     """The changes from one plan (None: there is no stack yet) to another, in the templates' order.
 
-    ``physical`` are the ids of what there is; ``lost`` is what should be there and is not, and is made again: "Add".
+    ``physical`` are the physical ids of what exists; ``lost`` is what should exist and does not: it is an "Add".
     """
     old = before.resources if before else {}
     found: dict[str, Json] = {}
@@ -59,7 +59,7 @@ def differences(
 
 
 def replaced(changes: list[Json]) -> set[str]:
-    """Logical ids of what the update will replace: certainly, or because a cause of theirs is replaced."""
+    """Logical ids of what the update will replace: certainly, or because what causes its change is replaced."""
     gone = {change["LogicalResourceId"] for change in changes if change.get("Replacement") == "True"}
     while more := {change["LogicalResourceId"] for change in changes if _causes(change) & gone} - gone:
         gone |= more
@@ -67,7 +67,7 @@ def replaced(changes: list[Json]) -> set[str]:
 
 
 def _causes(change: Json) -> set[str]:
-    """What replaces a resource by being replaced itself."""
+    """The resources whose replacement replaces this one."""
     return {
         detail["CausingEntity"].partition(".")[0]
         for detail in change.get("Details", [])
@@ -141,7 +141,7 @@ def _replacement(details: list[Json]) -> str:
 
 
 def _paths(was: Any, becomes: Any, path: str) -> Iterator[str]:
-    """Paths of what differs; a list is one thing."""
+    """Paths of what differs; a list is compared as a whole."""
     if isinstance(was, dict) and isinstance(becomes, dict):
         for key in was.keys() | becomes.keys():
             yield from _paths(was.get(key), becomes.get(key), f"{path}/{key}")
@@ -150,7 +150,7 @@ def _paths(was: Any, becomes: Any, path: str) -> Iterator[str]:
 
 
 def _recreation(type_name: str, paths: list[str], types: Mapping[str, OwnType]) -> str:
-    """The worst that a change of these properties does."""
+    """Whether a change of these properties needs a new resource: Always, Conditionally or Never; the worst counts."""
     always, conditionally = _create_only(type_name)
     if own := types.get(type_name):
         always |= {f"/properties/{name}" for name in own.replaces}
@@ -165,7 +165,7 @@ def _recreation(type_name: str, paths: list[str], types: Mapping[str, OwnType]) 
 
 @cache
 def _create_only(type_name: str) -> tuple[frozenset[str], frozenset[str]]:
-    """What takes a new resource always, and what does so under conditions; nothing for a type unknown to AWS."""
+    """Properties whose change needs a new resource: always, and under conditions. None for a type unknown to AWS."""
     from cfnlint.schema import PROVIDER_SCHEMA_MANAGER  # noqa: PLC0415 (50 MB, for change sets alone)
     from cfnlint.schema._exceptions import ResourceNotFoundError  # noqa: PLC0415
 

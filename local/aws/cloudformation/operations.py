@@ -1,22 +1,27 @@
 """What happens after CreateStack, UpdateStack and DeleteStack have answered.
 
-The emulator makes its part first, then we ours: only our resources need values of the emulator's (key, roles, buckets),
-never the other way round, for what the emulator needs of ours is known beforehand. A failure is rolled back as on AWS.
+The emulator makes its part first, then we make ours: our resources need values of the emulator's (key, roles, buckets),
+while what the emulator's need of ours is known beforehand. A failure is rolled back as on AWS.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from local.aws.cloudformation import supplements
-from local.aws.cloudformation.emulated import EmulatedStack
-from local.aws.cloudformation.own_resources import OwnResources, reasons
+from infrastructure.cfn.intrinsics import Json
+from local.aws.cloudformation import bucket_properties
+from local.aws.cloudformation.emulated_stack import EmulatedStack
+from local.aws.cloudformation.errors import Failure, errors_as_failures
+from local.aws.cloudformation.own_resources import OwnResources
 from local.aws.cloudformation.plan import Plan
-from local.aws.cloudformation.stacks import Deployed, Stack, Store
-from local.aws.cloudformation.types import Context, Failure, Json, OwnType
-from local.aws.cloudformation.wire import now
+from local.aws.cloudformation.resource_types.base import Context, OwnType
+from local.aws.cloudformation.stacks import Deployed, Stack, Store, now
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 
 class Operations:
@@ -31,7 +36,7 @@ class Operations:
         return Plan(stack, deployed, self.types, self._context.settings)
 
     def lost(self, stack: Stack, plan: Plan) -> set[str]:
-        """Logical ids of what should be there and is not: a killed emulator forgets what it did not save."""
+        """Logical ids of resources that should exist and do not: a killed emulator forgets what it did not save."""
         made = {name for name in plan.ours if name in stack.resources and self._own.exists(stack.resources[name])}
         if self._emulated.holds(stack.name, plan.reduced, stack.target):
             made |= plan.emulated
@@ -39,7 +44,7 @@ class Operations:
 
     def refuse(self, stack: Stack, denials: Mapping[str, str]) -> None:
         """End an update that the stack policy does not allow: {logical id: why}. Nothing was touched."""
-        with reasons():
+        with errors_as_failures():
             plan = self.plan(stack, stack.target)
         for logical, why in denials.items():
             resource = stack.resources.get(logical)
@@ -79,15 +84,15 @@ class Operations:
         except Failure as failure:
             stack.become("UPDATE_ROLLBACK_IN_PROGRESS", str(failure))
             self._store.save(stack)
-            self.go_back(stack)
+            self.roll_back(stack)
         self._store.save(stack)
 
-    def go_back(self, stack: Stack) -> None:
-        """Make the stack what it was before the update; a failure leaves it such that this can be repeated."""
+    def roll_back(self, stack: Stack) -> None:
+        """Roll an update back; after a failure this can be repeated."""
         try:
             if stack.previous is None:
                 raise Failure("The state before the update is unknown")
-            with reasons():
+            with errors_as_failures():
                 plan = self.plan(stack, stack.previous)
                 self._emulated.start(stack, stack.previous, plan.reduced)
             stack.target = stack.previous
@@ -100,7 +105,7 @@ class Operations:
         self._store.save(stack)
 
     def delete(self, stack: Stack, plan: Plan) -> None:
-        """Remove a stack's resources, but for those that its template keeps."""
+        """Remove a stack's resources except those that its template keeps."""
         try:
             self._remove_everything(stack, plan)
             stack.deleted = now()
@@ -112,7 +117,7 @@ class Operations:
 
     def _apply(self, stack: Stack, plan: Plan, prefix: str) -> None:
         """Bring the emulator's part to its end, then ours; raises Failure."""
-        with reasons():
+        with errors_as_failures():
             failed: list[str] = []
             status = self._emulated.settle(stack, self._copy(stack, failed))
             self._store.save(stack)
@@ -126,13 +131,13 @@ class Operations:
             resolver = plan.resolver(self._emulated.values(stack.name), self._secret)
             for logical in plan.buckets:
                 given = plan.resources[logical]["Properties"]
-                wanted = {name: given[name] for name in supplements.PROPERTIES if name in given}
-                supplements.apply(self._context, resolver.value(wanted))
+                wanted = {name: given[name] for name in bucket_properties.PROPERTIES if name in given}
+                bucket_properties.apply(self._context, resolver.value(wanted))
         for logical in plan.ours:
             self._own.make(stack, plan, resolver, logical, prefix)
         for logical in [name for name in stack.resources if name not in plan.ours]:
             self._own.set_aside(stack, logical)
-        with reasons():
+        with errors_as_failures():
             stack.outputs = plan.outputs(resolver)
         self._store.save(stack)
 
@@ -148,13 +153,13 @@ class Operations:
             del stack.resources[logical]
             self._store.save(stack)
         self._own.clean_up(stack)
-        with reasons():
+        with errors_as_failures():
             self._remove_buckets(plan)
             self._emulated.delete(stack, self._copy(stack))
 
     def _remove_buckets(self, plan: Plan) -> None:
         """Delete the buckets ourselves: the emulator's CloudFormation would drop one that still holds objects."""
-        s3 = self._context.clients("s3")
+        s3: S3Client = self._context.clients("s3")
         for logical in plan.buckets:
             if plan.kept(logical):
                 continue
@@ -173,7 +178,7 @@ class Operations:
 
     @staticmethod
     def _copy(stack: Stack, failed: list[str] | None = None) -> Callable[[Json], None]:
-        """Hands the emulator's events on; names what failed in ``failed``."""
+        """A function that copies an event of the emulator to the stack, and adds what failed to ``failed``."""
 
         def copy(event: Json) -> None:
             if failed is not None and event["ResourceStatus"].endswith("_FAILED"):

@@ -1,42 +1,19 @@
-"""Our resources of a stack: made, changed, replaced and removed one at a time, each step on disk before the next."""
+"""Makes, changes, replaces and removes our resources one at a time, each step on disk before the next."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from infrastructure.cfn.intrinsics import Resolver, TemplateError
+from infrastructure.cfn.intrinsics import Json, Resolver
+from local.aws.cloudformation.errors import Failure, errors_as_failures
 from local.aws.cloudformation.plan import SECRET_PROPERTIES, Plan, digest
-from local.aws.cloudformation.stacks import Resource, Stack, Store
-from local.aws.cloudformation.types import RECORDED, Context, Failure, Json, OwnType, without
-from local.aws.cloudformation.wire import now
-from local.aws.protocol import AwsError
-
-log = logging.getLogger("cloudformation")
-
-
-class reasons:  # noqa: N801 (reads as a statement)
-    """Turns every error that an AWS call or a template can raise into a Failure with its message as reason."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, Failure) or not isinstance(error, Exception):
-            return
-        if isinstance(error, ClientError):
-            raise Failure(error.response["Error"].get("Message") or str(error)) from error
-        if isinstance(error, AwsError):
-            raise Failure(error.message) from error
-        if isinstance(error, BotoCoreError | TemplateError):
-            raise Failure(str(error)) from error
-        log.error("A stack operation failed", exc_info=error)
-        raise Failure(f"{type(error).__name__}: {error}") from error
+from local.aws.cloudformation.resource_types.base import Context, OwnType, without
+from local.aws.cloudformation.resource_types.recorded import RECORDED
+from local.aws.cloudformation.stacks import Resource, Stack, Store, now
 
 
 class OwnResources:
-    """Works on the resources of ``Stack.resources``; whatever fails raises Failure."""
+    """Works on ``Stack.resources``; raises Failure for everything that fails."""
 
     def __init__(self, context: Context, store: Store, types: Mapping[str, OwnType]) -> None:
         self._context, self._store, self._types = context, store, types
@@ -46,10 +23,10 @@ class OwnResources:
         type_name = plan.resources[logical]["Type"]
         before = stack.resources.get(logical) or self._taken_back(stack, logical, type_name)
         try:
-            with reasons():
+            with errors_as_failures():
                 properties: Json = resolver.value(plan.resources[logical].get("Properties") or {})
-                print_ = digest(properties)
-                if before and before.type == type_name and before.digest == print_ and self.exists(before):
+                fingerprint = digest(properties)
+                if before and before.type == type_name and before.digest == fingerprint and self.exists(before):
                     return
                 if before is None:
                     self._must_be_new(plan, logical, properties)
@@ -70,7 +47,7 @@ class OwnResources:
             self._store.save(stack)
             raise Failure(f"The following resource(s) failed to {prefix.lower()}: [{logical}].") from failure
         made = stack.resources[logical]
-        made.attributes, made.physical, made.digest = attributes, str(attributes[""]), print_
+        made.attributes, made.physical, made.digest = attributes, str(attributes[""]), fingerprint
         made.properties = without(properties, *SECRET_PROPERTIES)
         made.status, made.reason, made.updated = f"{verb}_COMPLETE", "", now()
         made.keeps, made.keeps_replaced = plan.kept(logical), plan.kept(logical, "UpdateReplacePolicy")
@@ -79,7 +56,7 @@ class OwnResources:
 
     @staticmethod
     def _taken_back(stack: Stack, logical: str, type_name: str) -> Resource | None:
-        """What was dropped from the stack but is not removed yet, when a rollback or a later update wants it again."""
+        """A resource that left the stack but is not deleted yet, when a rollback or a later update wants it again."""
         for name, resource in stack.leftovers.items():
             if name.split()[0] == logical and resource.type == type_name:
                 del stack.leftovers[name]
@@ -88,7 +65,7 @@ class OwnResources:
         return None
 
     def _must_be_new(self, plan: Plan, logical: str, properties: Json) -> None:
-        """Raise Failure for a name that is taken, before it could be thought ours and be deleted by the rollback."""
+        """Raise Failure for a name that is taken, so that a rollback does not delete what is not ours."""
         type_name = plan.resources[logical]["Type"]
         own = self._types.get(type_name)
         name = own and plan.known(logical).get("")
@@ -96,7 +73,7 @@ class OwnResources:
             raise Failure(f"Resource of type '{type_name}' with identifier '{name}' already exists.")
 
     def _note(self, stack: Stack, plan: Plan, logical: str, status: str, properties: Json) -> None:
-        """Remember a resource before it is touched, so that a kill in the middle leaves nothing unknown."""
+        """Record a resource before it is touched, so that it is known even after a kill in the middle."""
         type_name = plan.resources[logical]["Type"]
         present = stack.resources.get(logical)
         if present is None or present.type != type_name:
@@ -111,7 +88,7 @@ class OwnResources:
         self._store.save(stack)
 
     def _attributes(self, stack: Stack, plan: Plan, logical: str, properties: Json, before: Resource | None) -> Json:
-        """Do it: create, change, or replace; returns the resource's attributes."""
+        """Create, change or replace a resource; returns its attributes."""
         type_name = plan.resources[logical]["Type"]
         if type_name not in self._types:
             return {"": plan.recorded(logical)}
@@ -149,13 +126,13 @@ class OwnResources:
         return attributes
 
     def set_aside(self, stack: Stack, logical: str) -> None:
-        """Take a resource out of the stack; ``clean_up`` removes it once the update has succeeded."""
+        """Take a resource out of the stack; ``clean_up`` deletes it once the update has succeeded."""
         gone = stack.resources.pop(logical)
         if gone.physical:
             stack.leftovers[f"{logical} {gone.physical}"] = gone
 
     def clean_up(self, stack: Stack) -> None:
-        """Remove what the update replaced or dropped; a failure is noted and does not undo the update, as on AWS."""
+        """Delete what the update replaced or dropped; as on AWS, a failure is noted and does not undo the update."""
         for name, resource in list(stack.leftovers.items()):
             logical = name.split()[0]
             if resource.keeps:
@@ -164,7 +141,7 @@ class OwnResources:
                 continue
             stack.add_event(logical, resource.type, resource.physical, "DELETE_IN_PROGRESS")
             try:
-                with reasons():
+                with errors_as_failures():
                     self._delete(resource)
             except Failure as failure:
                 stack.add_event(logical, resource.type, resource.physical, "DELETE_FAILED", str(failure))
@@ -177,7 +154,7 @@ class OwnResources:
         """Remove a resource, with its events."""
         stack.add_event(logical, resource.type, resource.physical, "DELETE_IN_PROGRESS")
         try:
-            with reasons():
+            with errors_as_failures():
                 self._delete(resource)
         except Failure as failure:
             resource.status, resource.reason = "DELETE_FAILED", str(failure)
@@ -191,7 +168,7 @@ class OwnResources:
             self._types[resource.type].delete(self._context, resource.physical, resource.properties)
 
     def exists(self, resource: Resource) -> bool:
-        """Whether what we made is still there."""
+        """Whether a resource that we made still exists."""
         if resource.type in RECORDED:
             return True
         return bool(resource.physical) and self._types[resource.type].exists(

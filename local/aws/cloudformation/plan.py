@@ -1,4 +1,4 @@
-"""What a template means for one stack: which resources are ours, in which order, and what the emulator is to make."""
+"""What a template means for one stack: which resources we make, in which order, and which the emulator makes."""
 
 from __future__ import annotations
 
@@ -10,40 +10,21 @@ from typing import Any
 
 from infrastructure.cfn.intrinsics import Json, Reference, Resolver, in_order, outline, references
 from infrastructure.cfn.template import parse_template
-from local.aws.cloudformation import supplements
-from local.aws.cloudformation.database import MySqlInstance, SecretAttachment
-from local.aws.cloudformation.dms_types import DmsCertificate, DmsEndpoint, DmsInstance, DmsTask
-from local.aws.cloudformation.glue_types import GlueCrawler, GlueDatabase, GlueJob
-from local.aws.cloudformation.made import DeliveryStream, NamedQuery
-from local.aws.cloudformation.reduced import output_name, reduce
+from local.aws.cloudformation import bucket_properties
+from local.aws.cloudformation.errors import invalid
+from local.aws.cloudformation.reduced_template import output_name, reduced_template
+from local.aws.cloudformation.resource_types.base import OwnType, getter
+from local.aws.cloudformation.resource_types.recorded import RECORDED, recorded_attributes
 from local.aws.cloudformation.stacks import Deployed, Stack
-from local.aws.cloudformation.types import RECORDED, OwnType, getter, invalid, recorded_attributes
 from local.aws.settings import ACCOUNT, REGION, AwsSettings
 
 SECRET_PROPERTIES = ("MasterUserPassword", "CertificatePem")
 
 
-def own_types(settings: AwsSettings) -> dict[str, OwnType]:
-    """Every type that we make."""
-    return {
-        "AWS::Athena::NamedQuery": NamedQuery(),
-        "AWS::DMS::Certificate": DmsCertificate(),
-        "AWS::DMS::Endpoint": DmsEndpoint(),
-        "AWS::DMS::ReplicationInstance": DmsInstance(),
-        "AWS::DMS::ReplicationTask": DmsTask(),
-        "AWS::Glue::Crawler": GlueCrawler(),
-        "AWS::Glue::Database": GlueDatabase(),
-        "AWS::Glue::Job": GlueJob(),
-        "AWS::KinesisFirehose::DeliveryStream": DeliveryStream(),
-        "AWS::RDS::DBInstance": MySqlInstance(settings),
-        "AWS::SecretsManager::SecretTargetAttachment": SecretAttachment(settings),
-    }
-
-
 class Plan:
     """One template with its parameters, for one stack.
 
-    Raises ValidationError or TemplateError for a template that cannot be.
+    Raises ValidationError or TemplateError for a template that is not valid.
     """
 
     def __init__(self, stack: Stack, deployed: Deployed, types: Mapping[str, OwnType], settings: AwsSettings) -> None:
@@ -74,17 +55,19 @@ class Plan:
     @property
     def buckets(self) -> list[str]:
         """Logical ids of the active buckets."""
-        return [name for name, resource in self.resources.items() if resource["Type"] == supplements.TYPE]
+        return [name for name, resource in self.resources.items() if resource["Type"] == bucket_properties.TYPE]
 
     @cached_property
     def reduced(self) -> Json:
-        """The emulator's part."""
-        return reduce(self.template, self._ours, self._literal, self._needed(), self._settings, self._parameters)
+        """The template of the emulator's stack."""
+        return reduced_template(
+            self.template, self._ours, self._literal, self._needed(), self._settings, self._parameters
+        )
 
     def kept(self, logical: str, policy: str = "DeletionPolicy") -> bool:
-        """Whether a resource outlives its stack, or with ``UpdateReplacePolicy`` its replacement.
+        """Whether a resource outlives its stack or, with ``UpdateReplacePolicy``, its replacement.
 
-        AWS's default is Delete, but for the deletion of a DBInstance Snapshot.
+        AWS's default is Delete, except that the default at the deletion of a DBInstance is Snapshot.
         """
         resource = self.resources[logical]
         database = resource["Type"] == "AWS::RDS::DBInstance" and policy == "DeletionPolicy"
@@ -106,7 +89,7 @@ class Plan:
         return self._recorded(logical, "")
 
     def resolver(self, values: Mapping[str, str], secret: Callable[[str], str]) -> Resolver:
-        """Resolves everything, once the emulator's ``values`` (its stack's outputs) are there."""
+        """A resolver of everything, for when the emulator's ``values`` (its stack's outputs) exist."""
 
         def lookup(logical: str, name: str) -> Any:
             if logical not in self.resources:
@@ -124,7 +107,7 @@ class Plan:
         return Resolver(self.template, self._parameters, self._pseudo, lookup, secret)
 
     def outline(self, node: Any) -> Any:
-        """A part of the template with its values, but ``${Logical.Attribute}`` for what refers to resources."""
+        """A part of the template with its values, but with ``${Logical.Attribute}`` for references to resources."""
         return self._outlined.value(node)
 
     @cached_property
@@ -145,11 +128,11 @@ class Plan:
         return found
 
     def _needed(self) -> list[Reference]:
-        """What our resources, our outputs and the supplements need of the emulator's resources."""
+        """What our resources, our outputs and the buckets' completed properties need of the emulator's resources."""
         nodes = [self.resources[name].get("Properties") for name in self.ours]
         nodes += [output for output in (self.template.get("Outputs") or {}).values() if self._static.active(output)]
         for name in self.buckets:
-            nodes += [self.resources[name]["Properties"].get(key) for key in supplements.PROPERTIES]
+            nodes += [self.resources[name]["Properties"].get(key) for key in bucket_properties.PROPERTIES]
         return sorted({(logical, name) for logical, name in references(nodes) if logical in self.emulated})
 
     def _property(self, logical: str) -> Callable[[str], Any]:
@@ -180,7 +163,7 @@ class Plan:
 
 
 def pseudo_parameters(name: str, stack_id: str) -> Json:
-    """What AWS's pseudo parameters are in a stack of the home."""
+    """The values of AWS's pseudo parameters in a stack of the home."""
     return {
         "AWS::AccountId": ACCOUNT,
         "AWS::Region": REGION,
@@ -194,7 +177,7 @@ def pseudo_parameters(name: str, stack_id: str) -> Json:
 
 @lru_cache(maxsize=8)
 def template_of(text: str) -> Json:
-    """A template's text as a mapping with resources (not to be changed); raises ValidationError as AWS words it."""
+    """A template's text as a mapping with resources, which must not be changed; raises AWS's ValidationError."""
     try:
         template = parse_template(text)
     except ValueError as error:

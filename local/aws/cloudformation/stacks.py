@@ -1,4 +1,4 @@
-"""What the home remembers of its stacks: one file a stack, replaced at each change."""
+"""The state of all stacks: one file a stack, replaced at each change."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import json
 import uuid
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from local.aws.cloudformation.wire import now
+from infrastructure.cfn.intrinsics import Json
 from local.aws.settings import ACCOUNT, REGION
 from local.engines.files import write_atomically
 
-Json = dict[str, Any]
 STACK_TYPE = "AWS::CloudFormation::Stack"
 EVENTS_KEPT = 500
 IN_REVIEW = "REVIEW_IN_PROGRESS"  # nothing but a change set that would create it
@@ -27,9 +26,14 @@ AFTER_INTERRUPTION = {
 }
 
 
+def now() -> str:
+    """The present as CloudFormation prints it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 @dataclass
 class Resource:
-    """A resource that we made or recorded. ``digest`` tells whether its properties (secrets among them) changed."""
+    """A resource that we made or recorded. ``digest`` changes with its properties, also with the secret ones."""
 
     type: str
     status: str
@@ -39,13 +43,13 @@ class Resource:
     digest: str = ""
     reason: str = ""
     updated: str = field(default_factory=now)
-    keeps: bool = False  # DeletionPolicy: the thing outlives its place in the stack
+    keeps: bool = False  # DeletionPolicy: it is not deleted with the stack
     keeps_replaced: bool = False  # UpdateReplacePolicy
 
 
 @dataclass
 class Deployed:
-    """What a stack was told to be."""
+    """What a request wants deployed: the template and the values for it."""
 
     template: str
     parameters: dict[str, str]
@@ -55,7 +59,7 @@ class Deployed:
 
 @dataclass
 class ChangeSet:
-    """What a stack would become, and how that differs from what it is (``changes``: ResourceChange structures)."""
+    """What would be deployed, and how that differs from what is (``changes``: ResourceChange structures)."""
 
     name: str
     id: str
@@ -69,13 +73,13 @@ class ChangeSet:
     changes: list[Json] = field(default_factory=list)
 
     def fail(self, reason: str) -> None:
-        """It can be looked at and deleted, never executed."""
+        """Mark it as failed: it can be described and deleted, but not executed."""
         self.status, self.reason, self.execution = "FAILED", reason, "UNAVAILABLE"
 
 
 @dataclass
 class Stack:
-    """One stack. ``target`` is what it is or becomes, ``previous`` what an update can go back to."""
+    """One stack. ``target`` is what is deployed or being deployed, ``previous`` what an update can roll back to."""
 
     name: str
     target: Deployed
@@ -119,7 +123,7 @@ class Stack:
         self.add_event(self.name, STACK_TYPE, self.id, status, reason)
 
     def end_execution(self) -> None:
-        """Note how the operation ended, if a change set began it."""
+        """Note how the operation ended in the change set that began it, if one did."""
         for one in self.change_sets:
             if one.execution == "EXECUTE_IN_PROGRESS" and not self.busy:
                 one.execution = "EXECUTE_COMPLETE" if self.status in COMPLETE else "EXECUTE_FAILED"
@@ -157,7 +161,7 @@ class Store:
         write_atomically(self._folder / f"{stack.name}.json", json.dumps(asdict(stack)))
 
     def forget(self, stack: Stack) -> None:
-        """Remove a stack that was never begun."""
+        """Remove a stack whose creation has not begun."""
         self._stacks.pop(stack.name, None)
         (self._folder / f"{stack.name}.json").unlink(missing_ok=True)
 

@@ -2,8 +2,8 @@
 
 ``python -m local.aws.emulator.recording FILE``, in the emulator's own Python environment; FILE is the record.
 
-ministack decides in ``iam_evaluator.enforce``, which every service looks up when it is called, and asks
-``iam_evaluator.evaluate`` with the caller that it has found. Both are wrapped; neither decides otherwise than before.
+ministack decides in ``iam_evaluator.enforce``, which every service calls, and which calls ``iam_evaluator.evaluate``
+with the caller that it has found. Both are wrapped to record their decisions, which stay the same.
 """
 
 from __future__ import annotations
@@ -14,32 +14,32 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from local.aws.iam_decisions import Calls
+from local.aws.iam_decisions import DecisionLog
 
-MINISTACK = "1.5.33"  # read and wrapped at this version; another one is to be read again
+MINISTACK = "1.5.33"  # the version whose code was read; read it again before wrapping another
 
 
-def record(evaluator: Any, calls: Calls) -> None:
-    """Have ``evaluator``, ministack's module, note each decision about a caller whom policies bind."""
+def record(evaluator: Any, decision_log: DecisionLog) -> None:
+    """Make ``evaluator``, ministack's module, record each decision about a caller to whom policies apply."""
     if version("ministack") != MINISTACK:
-        raise RuntimeError(f"ministack {version('ministack')}: its IAM is wrapped at {MINISTACK} only")
+        raise RuntimeError(f"ministack {version('ministack')}: its IAM can be wrapped in {MINISTACK} only")
     enforce, evaluate = evaluator.enforce, evaluator.evaluate
     asked: ContextVar[Any] = ContextVar("asked", default=None)
 
-    def noting_who_asks(context: Any, *policies: Any) -> Any:
+    def evaluate_and_note_caller(context: Any, *policies: Any) -> Any:
         asked.set(context)
         return evaluate(context, *policies)
 
-    def recorded(
+    def enforce_and_record(
         access_key: str, action: str, service: str, region: str, resource_arn: str = "*", service_context: Any = None
     ) -> Any:
         asked.set(None)
         denial = enforce(access_key, action, service, region, resource_arn, service_context)
         if context := asked.get():  # neither root nor a caller without a valid signature
-            calls.note(context.principal_arn, action, resource_arn, denial is None)
+            decision_log.note(context.principal_arn, action, resource_arn, denial is None)
         return denial
 
-    evaluator.evaluate, evaluator.enforce = noting_who_asks, recorded
+    evaluator.evaluate, evaluator.enforce = evaluate_and_note_caller, enforce_and_record
 
 
 def main() -> None:
@@ -47,7 +47,7 @@ def main() -> None:
     from ministack.app import main as serve  # noqa: PLC0415
     from ministack.core import iam_evaluator  # noqa: PLC0415
 
-    record(iam_evaluator, Calls(Path(sys.argv.pop())))  # ministack reads the rest of the command line itself
+    record(iam_evaluator, DecisionLog(Path(sys.argv.pop())))  # ministack reads the rest of the command line itself
     serve()
 
 

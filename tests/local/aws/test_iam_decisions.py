@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from infrastructure.iam.decisions import read as recorded_decisions
 from local.aws import iam_decisions as calls
 from local.aws.emulator import recording
-from local.aws.iam_decisions import Calls, Decision, reduced
+from local.aws.iam_decisions import Decision, DecisionLog, reduced
 from local.settings import ACCOUNT, ROOT
 from tests.support.aws_services import LakeServer
 
@@ -21,15 +21,17 @@ JOBS = f"arn:aws:iam::{ACCOUNT}:role/jobs"
 
 
 def test_a_decision_is_written_once_whichever_session_asked(tmp_path: Path) -> None:
-    record = Calls(tmp_path / "calls.jsonl")
+    record = DecisionLog(tmp_path / "iam-decisions.jsonl")
     for session in ("one", "two"):
         arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/jobs/{session}"
         record.note(arn, "s3:GetObject", f"arn:aws:s3:::landing/streaming/2026/11/{session}.json", allowed=True)
     record.note(JOBS, "s3:GetObject", "arn:aws:s3:::landing/streaming/2026/11/three.json", allowed=True)
     record.note(JOBS, "s3:GetObject", "arn:aws:s3:::landing/streaming/2026/11/three.json", allowed=False)
-    Calls(tmp_path / "calls.jsonl").note(f"arn:aws:iam::{ACCOUNT}:user/dev", "sqs:SendMessage", "q", allowed=True)
+    DecisionLog(tmp_path / "iam-decisions.jsonl").note(
+        f"arn:aws:iam::{ACCOUNT}:user/dev", "sqs:SendMessage", "q", allowed=True
+    )
     where = "arn:aws:s3:::landing/streaming/2026/*"
-    assert list(read(tmp_path / "calls.jsonl")) == [
+    assert list(read(tmp_path / "iam-decisions.jsonl")) == [
         Decision("role/jobs", "s3:GetObject", where, allowed=True),
         Decision("role/jobs", "s3:GetObject", where, allowed=False),
         Decision("user/dev", "sqs:SendMessage", "q", allowed=True),
@@ -54,11 +56,16 @@ def test_objects_are_reduced_to_their_folder(resource: str, expected: str) -> No
 
 def test_the_record_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calls, "RESOURCES_KEPT", 3)
-    record = Calls(tmp_path / "calls.jsonl")
+    record = DecisionLog(tmp_path / "iam-decisions.jsonl")
     for number in range(10):
         record.note(JOBS, "glue:GetTable", f"table/{number}", allowed=True)
     record.note(JOBS, "glue:GetTables", "table/9", allowed=True)
-    assert [json.loads(line)["resource"][-1] for line in (tmp_path / "calls.jsonl").open()] == ["0", "1", "2", "9"]
+    assert [json.loads(line)["resource"][-1] for line in (tmp_path / "iam-decisions.jsonl").open()] == [
+        "0",
+        "1",
+        "2",
+        "9",
+    ]
 
 
 def test_the_wrapped_version_is_the_installed_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +73,7 @@ def test_the_wrapped_version_is_the_installed_one(tmp_path: Path, monkeypatch: p
     assert f"ministack=={recording.MINISTACK}" in pinned
     monkeypatch.setattr(recording, "version", lambda _: "9.9.9")
     with pytest.raises(RuntimeError, match="9.9.9"):
-        recording.record(SimpleNamespace(), Calls(tmp_path / "calls.jsonl"))
+        recording.record(SimpleNamespace(), DecisionLog(tmp_path / "iam-decisions.jsonl"))
 
 
 def read(path: Path) -> list[Decision]:
@@ -74,7 +81,9 @@ def read(path: Path) -> list[Decision]:
 
 
 def decisions(server: LakeServer, role: str) -> set[tuple[str, str, bool]]:
-    return {(d.action, d.resource, d.allowed) for d in read(server.settings.calls) if d.principal == f"role/{role}"}
+    return {
+        (d.action, d.resource, d.allowed) for d in read(server.settings.iam_decisions) if d.principal == f"role/{role}"
+    }
 
 
 @pytest.mark.services
@@ -94,11 +103,11 @@ def test_the_emulator_records_what_it_allows_and_denies(lake_server: LakeServer)
         ("s3:ListBucket", "arn:aws:s3:::recorded", True),
         ("s3:GetObject", "arn:aws:s3:::recorded/a/b/*", False),
     }
-    assert not [one for one in read(lake_server.settings.calls) if "root" in one.principal]
+    assert not [one for one in read(lake_server.settings.iam_decisions) if "root" in one.principal]
 
 
 @pytest.mark.services
-def test_our_executors_record_what_they_authorise(lake_server: LakeServer) -> None:
+def test_our_services_record_what_they_authorise(lake_server: LakeServer) -> None:
     grant = {"Effect": "Allow", "Action": "glue:GetDatabases", "Resource": "*"}
     glue = lake_server.session(lake_server.role("recorded-glue", grant)).client("glue")
     glue.get_databases()

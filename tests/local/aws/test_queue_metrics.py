@@ -1,4 +1,4 @@
-"""The alarm on a queue, by the home's own metric: nobody but the thread tells."""
+"""An alarm on a queue works with the metric that our server publishes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LakeServer]:
             yield running
 
 
-def test_the_depth_of_an_alarmed_queue_is_told_and_of_no_other(lake: LakeServer) -> None:
+def test_the_depth_of_an_alarmed_queue_is_published_and_of_no_other(lake: LakeServer) -> None:
     sqs, cloudwatch = (lake.emulator.client(service) for service in ("sqs", "cloudwatch"))
     watched, other = (sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("watched", "other"))
 
@@ -50,11 +50,11 @@ def test_the_depth_of_an_alarmed_queue_is_told_and_of_no_other(lake: LakeServer)
     assert [one["Dimensions"] for one in found] == [[{"Name": "QueueName", "Value": "watched"}]]
 
 
-def test_a_queue_that_is_gone_is_told_nothing_of(lake: LakeServer) -> None:
+def test_a_queue_that_is_gone_gets_no_metric(lake: LakeServer) -> None:
     sqs, cloudwatch = (lake.emulator.client(service) for service in ("sqs", "cloudwatch"))
-    (metrics,) = lake.server.executors
+    (metrics,) = lake.server.apis
     assert isinstance(metrics, QueueMetrics)
     url = sqs.create_queue(QueueName="watched")["QueueUrl"]
     sqs.delete_queue(QueueUrl=url)
     assert cloudwatch.describe_alarms(AlarmNames=["depth"])["MetricAlarms"]
-    metrics.tell(queue_metrics.datetime.now(queue_metrics.UTC))
+    metrics.publish(queue_metrics.datetime.now(queue_metrics.UTC))

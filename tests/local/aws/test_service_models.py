@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from local.aws.protocol import AwsError, Caller, Handler, Request, Services
-from local.aws.server import EXECUTORS
+from local.aws.server import SERVICE_APIS
 from local.aws.service_models import UNLIKE_AWS, answered, check_request, operation, reply_faults
 from tests.support.aws_services import LakeServer, running_emulator, running_server
 
@@ -124,7 +124,7 @@ class TestReplies:
 
 
 class Wrong:
-    """An executor whose reply lacks what AWS's model requires."""
+    """A service whose reply lacks what AWS's model requires."""
 
     service, passes_through = "firehose", False
 
@@ -167,10 +167,10 @@ class TestErrors:
 
 @pytest.mark.services
 class TestSwitchedOn:
-    def test_every_action_of_every_executor_has_a_model(self, lake_server: LakeServer) -> None:
-        executors = lake_server.server.executors
-        assert len(executors) == len(EXECUTORS)
-        actions = [(executor.service, action) for executor in executors for action in executor.actions]
+    def test_every_action_of_every_service_has_a_model(self, lake_server: LakeServer) -> None:
+        apis = lake_server.server.apis
+        assert len(apis) == len(SERVICE_APIS)
+        actions = [(api.service, action) for api in apis for action in api.actions]
         assert len(actions) > 100
         assert [action for action in actions if operation(*action) is None] == []
 

@@ -62,6 +62,6 @@ def test_it_runs_as_producer_and_fills_the_ledger(tmp_path: Path) -> None:
         wait_until(accepted, 60, "the new right did not count")
         ids = (tmp_path / "ledgers" / "live.ids").read_text().split()
         assert len(set(ids)) == len(ids) == 700
-        (executor,) = server.server.executors
-        assert isinstance(executor, Firehose)
-        assert executor.streams[LAKE.delivery_stream].pending() == 700
+        (firehose,) = server.server.apis
+        assert isinstance(firehose, Firehose)
+        assert firehose.streams[LAKE.delivery_stream].pending() == 700

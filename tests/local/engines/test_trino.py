@@ -1,4 +1,4 @@
-"""Trino's settings and start; the running one is tested with Athena (``executors/athena``)."""
+"""Trino's settings and start; the running one is tested with Athena (``tests/local/aws/athena``)."""
 
 from __future__ import annotations
 

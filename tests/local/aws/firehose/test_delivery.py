@@ -108,8 +108,8 @@ def test_delivery_runs_under_the_streams_role_and_waits_for_a_missing_right(lake
         DeliveryStreamName="rights", ExtendedS3DestinationConfiguration=destination(role, bucket)
     )
     firehose.put_record(DeliveryStreamName="rights", Record={"Data": b"a\n"})
-    (executor,) = [item for item in lake_server.server.executors if item.service == "firehose"]
-    (stream,) = [stream for name, stream in executor.streams.items() if name == "rights"]  # type: ignore[attr-defined]
+    (api,) = [item for item in lake_server.server.apis if item.service == "firehose"]
+    (stream,) = [stream for name, stream in api.streams.items() if name == "rights"]  # type: ignore[attr-defined]
     wait_until(lambda: any(delivery.failures for delivery in stream._closed), 60, "nothing was refused")
     assert objects(s3, bucket) == {}
     writer(lake_server, "rights-firehose", bucket)

@@ -1,8 +1,14 @@
-"""What the emulator's CloudFormation leaves out of its buckets: default encryption and lifecycle rules."""
+"""Default encryption and lifecycle rules of buckets, which the emulator's CloudFormation does not apply."""
 
 from __future__ import annotations
 
-from local.aws.cloudformation.types import Context, Json, shaped, without
+from typing import TYPE_CHECKING, Any
+
+from infrastructure.cfn.intrinsics import Json
+from local.aws.cloudformation.resource_types.base import Context, shaped, without
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 TYPE = "AWS::S3::Bucket"
 PROPERTIES = ("BucketName", "BucketEncryption", "LifecycleConfiguration")
@@ -10,9 +16,10 @@ PROPERTIES = ("BucketName", "BucketEncryption", "LifecycleConfiguration")
 
 def apply(context: Context, properties: Json) -> None:
     """Put a bucket's encryption and lifecycle rules through the S3 API."""
-    s3, bucket = context.clients("s3"), properties["BucketName"]
+    s3: S3Client = context.clients("s3")
+    bucket = properties["BucketName"]
     if encryption := properties.get("BucketEncryption"):
-        rules = [
+        rules: list[Any] = [
             {
                 **without(rule, "ServerSideEncryptionByDefault"),
                 "ApplyServerSideEncryptionByDefault": rule["ServerSideEncryptionByDefault"],

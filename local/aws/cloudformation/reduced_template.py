@@ -1,17 +1,18 @@
-"""The emulator's part of a template: the same template without the types that are ours.
+"""The emulator's part of a template: the same template without the types that we make or record.
 
-What is rewritten, and nothing else:
+Nothing but this is changed:
 
-* our resources and their names in DependsOn are left out; a Ref, Fn::GetAtt or Fn::Sub of them becomes the literal that
-  is known beforehand, as does AWS::StackId (the stack is ours);
-* a Ref to a parameter of type Number becomes its number, for the emulator takes the text of a parameter as it is;
+* our resources and their names in DependsOn are left out; a Ref, Fn::GetAtt or Fn::Sub of one becomes its value, which
+  is known beforehand, and so does AWS::StackId (the stack is ours);
+* a Ref to a parameter of type Number becomes a number, because the emulator does not convert a parameter's text;
 * the outputs are replaced by the values that our resources need of the emulator's;
 * Lambda functions get AWS_ENDPOINT_URL_<SERVICE> for the services that our server answers, so that what they write to
-  the Glue catalog is journalled;
-* statements that deny requests without TLS go, for the home speaks HTTP on 127.0.0.1 and the emulator enforces them;
-* conditions on aws:SourceAccount in roles' trust policies go, for here root assumes the services' roles, and STS takes
-  this key from services alone;
-* a bucket's encryption and lifecycle rules stay, but the emulator does not apply them: ``supplements.py`` does.
+  the Glue catalog is in its journal;
+* statements that deny requests without TLS are removed: the home speaks HTTP on 127.0.0.1, and the emulator enforces
+  them;
+* conditions on aws:SourceAccount in roles' trust policies are removed: here root assumes the services' roles, and only
+  a service can give STS this key;
+* a bucket's encryption and lifecycle rules stay, but the emulator does not apply them: ``bucket_properties`` does.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ Literal = Callable[[str, str], str]
 _VARIABLE = re.compile(r"\$\{([^}!]+)\}")
 
 
-def reduce(
+def reduced_template(
     template: Json,
     ours: set[str],
     literal: Literal,
@@ -38,8 +39,8 @@ def reduce(
 ) -> Json:
     """The template for the emulator.
 
-    ``literal(logical id, attribute)`` gives what stands for a reference into ``ours``; ``needed`` are the references
-    into the emulator's resources whose values we want to read (see ``output_name``).
+    ``literal(logical id, attribute)`` gives the value of a reference to a resource of ``ours``; ``needed`` are the
+    references to the emulator's resources whose values we read from its stack's outputs (see ``output_name``).
     """
     numbers = {
         name: float(parameters[name]) if "." in parameters[name] else int(parameters[name])
@@ -57,7 +58,7 @@ def reduce(
             named = kept["DependsOn"]
             kept["DependsOn"] = [other for other in ([named] if isinstance(named, str) else named) if other not in ours]
         if kept["Type"] == "AWS::Lambda::Function":
-            _point_function_here(kept, settings)
+            _point_function_at_us(kept, settings)
         if kept["Type"] in ("AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy"):
             document = kept["Properties"]["PolicyDocument"]
             document["Statement"] = [item for item in document["Statement"] if not _requires_tls(item)]
@@ -65,6 +66,13 @@ def reduce(
             _trust_root(kept["Properties"]["AssumeRolePolicyDocument"])
         resources[name] = kept
     reduced["Resources"] = resources
+    if outputs := _outputs(template, needed):
+        reduced["Outputs"] = outputs
+    return reduced
+
+
+def _outputs(template: Json, needed: Iterable[Reference]) -> Json:
+    """Outputs that hold the values of references to the emulator's resources."""
     outputs: Json = {}
     for logical, name in sorted(set(needed)):
         value = {"Fn::GetAtt": [logical, name]} if name else {"Ref": logical}
@@ -72,9 +80,7 @@ def reduce(
         if condition := template["Resources"][logical].get("Condition"):
             output["Condition"] = condition
         outputs[output_name(logical, name)] = output
-    if outputs:
-        reduced["Outputs"] = outputs
-    return reduced
+    return outputs
 
 
 def output_name(logical: str, name: str) -> str:
@@ -82,7 +88,7 @@ def output_name(logical: str, name: str) -> str:
     return f"{logical}0{re.sub('[^A-Za-z0-9]', '0', name)}"
 
 
-def _point_function_here(function: Json, settings: AwsSettings) -> None:
+def _point_function_at_us(function: Json, settings: AwsSettings) -> None:
     variables = function["Properties"].setdefault("Environment", {}).setdefault("Variables", {})
     variables |= {name: url for name, url in settings.endpoints.items() if name.startswith("AWS_ENDPOINT_URL_")}
 

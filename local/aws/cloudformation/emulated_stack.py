@@ -1,19 +1,27 @@
-"""The emulator's own stack, which holds the part of a template that is not ours."""
+"""The emulator's stack, which holds the part of a template that we do not make ourselves."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import time
 import uuid
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from infrastructure.cfn.intrinsics import Json
+from local.aws.cloudformation.errors import Failure
+from local.aws.cloudformation.resource_types.base import Context
 from local.aws.cloudformation.stacks import STACK_TYPE, Deployed, Stack
-from local.aws.cloudformation.types import Context, Failure, Json
 from local.aws.protocol import AwsError
+from local.engines.waiting import wait_until
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_s3 import S3Client
+
+T = TypeVar("T")
 
 UPDATABLE = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")
 POLL_SECONDS = 0.2
@@ -23,31 +31,30 @@ OPERATION_SECONDS = 300.0
 class EmulatedStack:
     """Starts and follows operations of the emulator's CloudFormation, as root, under the stack's own name."""
 
-    def __init__(self, context: Context, client: Any) -> None:
+    def __init__(self, context: Context, client: CloudFormationClient) -> None:
         self._context, self._client = context, client
 
     def describe(self, name: str) -> Json | None:
         """The emulator's stack, or None."""
         try:
-            found: Json = self._client.describe_stacks(StackName=name)["Stacks"][0]
+            return cast("Json", self._client.describe_stacks(StackName=name)["Stacks"][0])
         except ClientError as error:
             if "does not exist" in error.response["Error"]["Message"]:
                 return None
             raise
-        return found
 
     def holds(self, name: str, reduced: Json, deployed: Deployed) -> bool:
-        """Whether the emulator's stack is, complete, what it should be; not so after it was killed."""
+        """Whether the emulator's stack is complete and as it should be, which it is not after a kill."""
         present = self.describe(name)
         if present is None or present["StackStatus"] not in UPDATABLE:
             return False
         parameters = {item["ParameterKey"]: item["ParameterValue"] for item in present.get("Parameters", [])}
-        body = self._client.get_template(StackName=name, TemplateStage="Original")["TemplateBody"]
+        body: Any = self._client.get_template(StackName=name, TemplateStage="Original")["TemplateBody"]
         stored = json.loads(body) if isinstance(body, str) else body
         return bool(stored == reduced and parameters == deployed.parameters)
 
     def start(self, stack: Stack, deployed: Deployed, reduced: Json) -> None:
-        """Begin to create the stack, or to update it if the emulator has it; raises AwsError when it refuses."""
+        """Begin to create the stack, or to update it if it exists; raises AwsError when the emulator refuses."""
         self.settle(stack)
         present = self.describe(stack.name)
         if present and present["StackStatus"] not in UPDATABLE:
@@ -55,7 +62,7 @@ class EmulatedStack:
             present = None
         stack.copied = [event["EventId"] for event in self._events(stack)] if present else []
         with self._uploaded(reduced) as url:
-            request = {
+            request: Json = {
                 "StackName": stack.name,
                 "TemplateURL": url,
                 "Parameters": [{"ParameterKey": k, "ParameterValue": v} for k, v in deployed.parameters.items()],
@@ -70,9 +77,9 @@ class EmulatedStack:
                     raise AwsError(stated["Code"], stated["Message"]) from error
 
     def settle(self, stack: Stack, copy: Callable[[Json], None] = lambda _: None) -> str:
-        """Wait until no operation is under way, handing on new events; returns the status, "" without a stack."""
-        deadline = time.monotonic() + OPERATION_SECONDS
-        while True:
+        """Wait until no operation is under way, passing new events to ``copy``; returns the status, "" if no stack."""
+
+        def settled() -> list[str]:
             present = self.describe(stack.name)
             for event in self._events(stack) if present else ():
                 if event["EventId"] not in stack.copied:
@@ -80,11 +87,9 @@ class EmulatedStack:
                     if event["ResourceType"] != STACK_TYPE:
                         copy(event)
             status = str(present["StackStatus"]) if present else ""
-            if not status.endswith("_IN_PROGRESS"):
-                return status
-            if time.monotonic() > deadline:
-                raise Failure(f"The emulator's stack {stack.name} stays {status}")
-            time.sleep(POLL_SECONDS)
+            return [] if status.endswith("_IN_PROGRESS") else [status]
+
+        return _waited(settled, f"The emulator's stack {stack.name} does not settle")[0]
 
     def delete(self, stack: Stack, copy: Callable[[Json], None] = lambda _: None) -> None:
         """Delete the emulator's stack and wait for it; raises Failure with its reason."""
@@ -92,11 +97,14 @@ class EmulatedStack:
         if present is None:
             return
         self._client.delete_stack(StackName=stack.name)
-        deadline = time.monotonic() + OPERATION_SECONDS
-        while (found := self.describe(str(present["StackId"]))) and found["StackStatus"] != "DELETE_COMPLETE":
-            if found["StackStatus"] == "DELETE_FAILED" or time.monotonic() > deadline:
-                raise Failure(found.get("StackStatusReason") or f"The emulator's stack is {found['StackStatus']}")
-            time.sleep(POLL_SECONDS)
+
+        def deleted() -> bool:
+            found = self.describe(str(present["StackId"]))
+            if found and found["StackStatus"] == "DELETE_FAILED":
+                raise Failure(found.get("StackStatusReason") or "The emulator's stack is DELETE_FAILED")
+            return found is None or found["StackStatus"] == "DELETE_COMPLETE"
+
+        _waited(deleted, f"The emulator's stack {stack.name} is not deleted")
         for event in self._events(stack, str(present["StackId"])):
             if event["EventId"] not in stack.copied and event["ResourceType"] != STACK_TYPE:
                 copy(event)
@@ -111,32 +119,30 @@ class EmulatedStack:
     def resources(self, name: str) -> list[Json]:
         """The emulator's resources as it describes them."""
         try:
-            found: list[Json] = self._client.describe_stack_resources(StackName=name)["StackResources"]
+            return cast("list[Json]", self._client.describe_stack_resources(StackName=name)["StackResources"])
         except (ClientError, BotoCoreError):
             return []
-        return found
 
     def validate(self, reduced: Json) -> Json:
-        """The emulator's word on a template."""
+        """The emulator's reply to ValidateTemplate."""
         with self._uploaded(reduced) as url:
             try:
-                found: Json = self._client.validate_template(TemplateURL=url)
+                return cast("Json", self._client.validate_template(TemplateURL=url))
             except ClientError as error:
                 raise AwsError(error.response["Error"]["Code"], error.response["Error"]["Message"]) from error
-        return found
 
     def _events(self, stack: Stack, stack_id: str = "") -> list[Json]:
         pages = self._client.get_paginator("describe_stack_events").paginate(StackName=stack_id or stack.name)
         try:
-            found = [event for page in pages for event in page["StackEvents"]]
+            found = [cast("Json", event) for page in pages for event in page["StackEvents"]]
         except ClientError:
             return []
         return found[::-1]
 
     @contextlib.contextmanager
     def _uploaded(self, template: Json) -> Iterator[str]:
-        """A template at a URL, since 51,200 bytes are all that a request may hold; gone afterwards."""
-        s3 = self._context.clients("s3")
+        """A URL of the template, for as long as the context lasts: a request may hold 51,200 bytes only."""
+        s3: S3Client = self._context.clients("s3")
         bucket = f"cf-templates-{uuid.uuid4().hex}"
         s3.create_bucket(Bucket=bucket)
         try:
@@ -145,3 +151,11 @@ class EmulatedStack:
         finally:
             s3.delete_object(Bucket=bucket, Key="template")
             s3.delete_bucket(Bucket=bucket)
+
+
+def _waited(look: Callable[[], T], otherwise: str) -> T:
+    """Wait until ``look`` returns something true; raises Failure when the emulator takes too long."""
+    try:
+        return wait_until(look, OPERATION_SECONDS, otherwise, pause=POLL_SECONDS)
+    except TimeoutError as error:
+        raise Failure(str(error)) from error

@@ -1,4 +1,4 @@
-"""DMS and Firehose behind the front: what a user sees is one server; what a kill takes is one process."""
+"""DMS and Firehose in a process of their own: clients see one server, and a kill ends one process only."""
 
 from __future__ import annotations
 

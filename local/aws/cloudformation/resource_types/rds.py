@@ -5,14 +5,19 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pymysql
 from pymysql.connections import Connection
 from typing_extensions import override
 
-from local.aws.cloudformation.types import Context, Failure, Json, OwnType, Property, getter
+from infrastructure.cfn.intrinsics import Json
+from local.aws.cloudformation.errors import Failure
+from local.aws.cloudformation.resource_types.base import Context, OwnType, Property, getter
 from local.aws.settings import ACCOUNT, HOST, REGION, AwsSettings
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
 
 # What RDS grants the master user of MySQL (Amazon RDS User Guide, "Master user account privileges").
 MASTER_PRIVILEGES = (
@@ -23,14 +28,14 @@ MASTER_PRIVILEGES = (
 
 
 class MySqlInstance(OwnType):
-    """The master user and the first database of the private MariaDB, which the supervisor has started.
+    """The master user and the first database of the private MariaDB, which is running already.
 
-    Done of the properties: MasterUsername, MasterUserPassword, DBName. The others describe AWS's machine and are only
-    noted. Snapshots are not made: DeletionPolicy Snapshot keeps the database instead.
+    The properties MasterUsername, MasterUserPassword and DBName take effect. The others describe AWS's machine and are
+    only noted. Snapshots are not made: DeletionPolicy Snapshot keeps the database instead.
     """
 
     replaces = ("DBInstanceIdentifier", "DBName", "MasterUsername")
-    adopts = True  # the one MariaDB of the home; a stack before may have kept it
+    adopts = True  # there is one MariaDB, which an earlier stack may have kept
 
     def __init__(self, settings: AwsSettings) -> None:
         self._settings = settings
@@ -110,7 +115,7 @@ class SecretAttachment(OwnType):
     def create(self, context: Context, properties: Json) -> Json:
         if properties.get("TargetType") != "AWS::RDS::DBInstance":
             raise Failure(f"The local home attaches secrets to RDS instances, not to {properties.get('TargetType')}")
-        secrets = context.clients("secretsmanager")
+        secrets: SecretsManagerClient = context.clients("secretsmanager")
         present = secrets.get_secret_value(SecretId=properties["SecretId"])
         before = json.loads(present["SecretString"])
         after = {**before, "engine": "mysql", "host": HOST, "port": self._settings.mysql_port}
@@ -124,11 +129,11 @@ class SecretAttachment(OwnType):
 
     @override
     def delete(self, context: Context, physical: str, properties: Json) -> None:
-        """The secret goes with its own resource; nobody reads it in between."""
+        """Nothing: the secret is deleted with its own resource, and nobody reads it in between."""
 
     @override
     def exists(self, context: Context, physical: str, properties: Json) -> bool:
-        secrets = context.clients("secretsmanager")
+        secrets: SecretsManagerClient = context.clients("secretsmanager")
         try:
             value = json.loads(secrets.get_secret_value(SecretId=physical)["SecretString"])
         except secrets.exceptions.ResourceNotFoundException:

@@ -1,14 +1,16 @@
-"""The actions that only look: stacks, events, resources, templates."""
+"""The actions that change nothing: they describe stacks, events, resources and templates."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from infrastructure.cfn.intrinsics import Json
 from local.aws.cloudformation.descriptions import described, resource_of
-from local.aws.cloudformation.emulated import EmulatedStack
+from local.aws.cloudformation.emulated_stack import EmulatedStack
+from local.aws.cloudformation.errors import invalid
 from local.aws.cloudformation.plan import template_of
+from local.aws.cloudformation.resource_types.recorded import RECORDED
 from local.aws.cloudformation.stacks import IN_REVIEW, Stack, Store
-from local.aws.cloudformation.types import RECORDED, Json, invalid
 
 PAGE = 100
 
@@ -20,7 +22,7 @@ def page(found: list[Json], given: Json, name: str) -> Json:
     return {name: found[begin : begin + PAGE], **more}
 
 
-class Reading:
+class DescribeActions:
     """``template_text`` gives the template that a request names; ``own_types`` are the names of the types we make."""
 
     def __init__(
@@ -31,7 +33,7 @@ class Reading:
 
     @property
     def actions(self) -> dict[str, Callable[[Json], Json]]:
-        """By name."""
+        """The methods by action name."""
         return {
             "DescribeStacks": self._describe_stacks,
             "DescribeStackEvents": self._describe_events,
@@ -65,7 +67,7 @@ class Reading:
         return page(self.stack(given).events[::-1], given, "StackEvents")
 
     def _resources(self, stack: Stack) -> list[Json]:
-        """Every resource of a stack in the template's order: the emulator's as it tells them, then ours."""
+        """Every resource of a stack, ours and the emulator's, in the template's order."""
         found = [] if stack.status in ("DELETE_COMPLETE", IN_REVIEW) else self._emulated.resources(stack.name)
         for resource in found:
             resource["StackName"], resource["StackId"] = stack.name, stack.id
@@ -108,7 +110,8 @@ class Reading:
         template = template_of(self._template_text(given))
         kept = {name: one for name, one in template["Resources"].items() if one["Type"] not in self._ours}
         rest = {key: value for key, value in template.items() if key not in ("Resources", "Outputs")}
-        # a template needs a resource, and none may refer to one that is left out: types and parameters are judged
+        # the emulator judges types and parameters only: without properties no resource refers to one that is left out,
+        # and a template needs at least one resource
         bare = {name: {"Type": one["Type"]} for name, one in kept.items()}
         filler = {"Nothing": {"Type": "AWS::CloudFormation::WaitConditionHandle"}}
         found = self._emulated.validate({**rest, "Resources": bare or filler})

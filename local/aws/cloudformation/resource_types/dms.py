@@ -7,19 +7,20 @@ from typing import Any
 from botocore.exceptions import ClientError
 from typing_extensions import override
 
-from local.aws.cloudformation.types import Context, Json, OwnType, Property, gone, shaped, wait_until, without
+from infrastructure.cfn.intrinsics import Json
+from local.aws.cloudformation.resource_types.base import Context, OwnType, Property, gone, shaped, wait_until, without
 from local.aws.settings import ACCOUNT, REGION
 
 DMS_MISSING = "ResourceNotFoundFault"
 
 
 def dms_arn(kind: str, prop: Property) -> Json:
-    """A DMS ARN ends with ResourceIdentifier, if that is given; else nobody knows it beforehand."""
+    """A DMS ARN ends with ResourceIdentifier if that is given; otherwise it is not known beforehand."""
     identifier = prop("ResourceIdentifier")
     return {"": f"arn:aws:dms:{REGION}:{ACCOUNT}:{kind}:{identifier}"} if identifier else {}
 
 
-class DmsThing(OwnType):
+class DmsResource(OwnType):
     """What DMS's resources have in common; ``kind`` is the word in the ARN."""
 
     kind = make = change = remove = list_all = listed = arn_field = arn_filter = ""
@@ -81,7 +82,7 @@ class DmsThing(OwnType):
             )
 
 
-class DmsInstance(DmsThing):
+class DmsInstance(DmsResource):
     """AWS::DMS::ReplicationInstance."""
 
     kind, make, change, remove = (
@@ -101,7 +102,7 @@ class DmsInstance(DmsThing):
         return super().update(context, physical, {**properties, "ApplyImmediately": True})
 
 
-class DmsEndpoint(DmsThing):
+class DmsEndpoint(DmsResource):
     """AWS::DMS::Endpoint. The template spells MySqlSettings, the API MySQLSettings."""
 
     kind, make, change, remove = "endpoint", "create_endpoint", "modify_endpoint", "delete_endpoint"
@@ -119,11 +120,14 @@ class DmsEndpoint(DmsThing):
 
     @override
     def update(self, context: Context, physical: str, properties: Json) -> Json:
-        exact = {**without(_as_api(properties), "KmsKeyId"), "ExactSettings": True}  # what is left out goes
+        exact = {
+            **without(_as_api(properties), "KmsKeyId"),
+            "ExactSettings": True,
+        }  # removes settings that are left out
         return super().update(context, physical, exact)
 
 
-class DmsTask(DmsThing):
+class DmsTask(DmsResource):
     """AWS::DMS::ReplicationTask."""
 
     kind, make, change, remove = (

@@ -1,4 +1,4 @@
-"""The forms of AWS calls: a request's action and parameters, a reply or an error as its protocol words it."""
+"""Reads the action and parameters of a request, and writes replies and errors in the caller's protocol."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape
 from local.aws.passthrough import RawReply
 from local.aws.protocol import AwsError, Payload, RawRequest, Request
 
-# Names of the JSON protocols' errors in the query protocol.
+# How the query protocol names errors of the JSON protocols.
 QUERY_CODES = {
     "AccessDeniedException": "AccessDenied",
     "ExpiredTokenException": "ExpiredToken",
@@ -26,9 +26,10 @@ QUERY_CODES = {
 
 
 def parse(raw: RawRequest) -> tuple[str, Any]:
-    """Action and parameters of a JSON call (X-Amz-Target) or of a form (query protocol); no action: neither.
+    """The action and the parameters of a JSON call (header X-Amz-Target) or of a form (query protocol).
 
-    The parameters of a JSON call are whatever its body is, or None when it is no JSON.
+    The action is empty for a request that is neither. The parameters of a JSON call are its decoded body, or None when
+    that is not JSON.
     """
     target = raw.header("x-amz-target")
     if target:
@@ -42,24 +43,24 @@ def parse(raw: RawRequest) -> tuple[str, Any]:
 
 
 def is_json(request: Request) -> bool:
-    """Whether a request is of a JSON protocol; else it is of the query protocol."""
+    """Whether a request uses a JSON protocol; otherwise it uses the query protocol."""
     return "x-amz-target" in request.headers
 
 
 def reply(result: Payload | str | RawReply) -> RawReply:
-    """A handler's result as its protocol has it: a dict as JSON, text as XML, a raw reply as it is."""
+    """A handler's result as an HTTP reply: a dict becomes JSON, text is XML already, a raw reply stays as it is."""
     if isinstance(result, RawReply):
         return result
     if isinstance(result, str):
-        return _made(200, "text/xml", result)
-    return _made(200, "application/x-amz-json-1.1", json.dumps(result, default=_plain))
+        return _raw_reply(200, "text/xml", result)
+    return _raw_reply(200, "application/x-amz-json-1.1", json.dumps(result, default=_plain))
 
 
 def error_reply(error: AwsError, as_json: bool) -> RawReply:
-    """An error as the caller's protocol words it."""
+    """An error in the caller's protocol."""
     if as_json:
         body = json.dumps({"__type": error.code, "message": error.message, **error.fields}, default=_plain)
-        return _made(error.status, "application/x-amz-json-1.1", body, ("x-amzn-errortype", error.code))
+        return _raw_reply(error.status, "application/x-amz-json-1.1", body, ("x-amzn-errortype", error.code))
     code = QUERY_CODES.get(error.code, error.code)
     request_id = uuid.uuid4()
     body = (
@@ -67,16 +68,16 @@ def error_reply(error: AwsError, as_json: bool) -> RawReply:
         f"</Error><RequestId>{request_id}</RequestId></ErrorResponse>"
     )
     status = 403 if error.status == 400 and error.code in QUERY_CODES else error.status
-    return _made(status, "text/xml", body)
+    return _raw_reply(status, "text/xml", body)
 
 
-def _made(status: int, content_type: str, body: str, *headers: tuple[str, str]) -> RawReply:
+def _raw_reply(status: int, content_type: str, body: str, *headers: tuple[str, str]) -> RawReply:
     request_id = ("x-amzn-requestid", str(uuid.uuid4()))
     return RawReply(status, (("content-type", content_type), request_id, *headers), body.encode())
 
 
 def _plain(value: Any) -> Any:
-    """JSON forms of what AWS replies hold: datetimes are epoch seconds, blobs base64."""
+    """What JSON lacks: datetimes become epoch seconds, blobs become base64."""
     if isinstance(value, datetime):
         return value.timestamp()
     if isinstance(value, bytes):

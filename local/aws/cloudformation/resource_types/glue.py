@@ -1,20 +1,27 @@
 """Glue's resource types, made through the Glue API of our own server.
 
-The emulator's CloudFormation would make them behind our catalog's journal, and drop a job's ExecutionProperty.
+The emulator's CloudFormation would make them without an entry in our catalog's journal, and would drop a job's
+ExecutionProperty.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from botocore.exceptions import ClientError
 from typing_extensions import override
 
-from local.aws.cloudformation.types import Context, Json, OwnType, Property, getter, gone, shaped, without
+from infrastructure.cfn.intrinsics import Json
+from local.aws.cloudformation.resource_types.base import Context, OwnType, Property, getter, gone, shaped, without
+
+if TYPE_CHECKING:
+    from mypy_boto3_glue import GlueClient
 
 GLUE_MISSING = "EntityNotFoundException"
 
 
-class GlueThing(OwnType):
-    """Glue's named things; ``word`` is Database, Crawler or Job."""
+class GlueResource(OwnType):
+    """What Glue's named resources have in common; ``word`` is Database, Crawler or Job."""
 
     word = ""
 
@@ -58,7 +65,7 @@ class GlueThing(OwnType):
         return True
 
 
-class GlueDatabase(GlueThing):
+class GlueDatabase(GlueResource):
     """AWS::Glue::Database; deleting it deletes its tables, as AWS does."""
 
     word = "Database"
@@ -77,7 +84,7 @@ class GlueDatabase(GlueThing):
 
     @override
     def delete(self, context: Context, physical: str, properties: Json) -> None:
-        glue = context.clients("glue")
+        glue: GlueClient = context.clients("glue")
         try:
             pages = list(glue.get_paginator("get_tables").paginate(DatabaseName=physical))
         except ClientError as error:
@@ -88,8 +95,8 @@ class GlueDatabase(GlueThing):
         super().delete(context, physical, properties)
 
 
-class GlueCrawler(GlueThing):
-    """AWS::Glue::Crawler; the template wraps the schedule's text."""
+class GlueCrawler(GlueResource):
+    """AWS::Glue::Crawler; in the template, the schedule's text is inside a ScheduleExpression."""
 
     word = "Crawler"
     replaces = ("Name",)
@@ -104,7 +111,7 @@ class GlueCrawler(GlueThing):
         return {**properties, "Schedule": schedule["ScheduleExpression"]} if schedule else properties
 
 
-class GlueJob(GlueThing):
+class GlueJob(GlueResource):
     """AWS::Glue::Job."""
 
     word = "Job"

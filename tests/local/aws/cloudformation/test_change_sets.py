@@ -1,170 +1,41 @@
-"""Change sets and stack policies of the home's CloudFormation: their states, what they tell, what they refuse."""
+"""Stacks created and updated by change sets, and stack policies: their states and refusals."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from botocore.model import OperationModel
 from botocore.validate import ParamValidator
 
-from local.aws.cloudformation import CloudFormation, wire
-from local.aws.cloudformation.differences import differences, replaced
-from local.aws.cloudformation.plan import Plan, own_types
-from local.aws.cloudformation.stacks import INTERRUPTED, ChangeSet, Deployed, Stack, Store
-from local.aws.glue_catalog import GlueCatalog
-from local.commands.aws_server import aws_settings
+from local.aws import query_protocol
 from local.engines.waiting import wait_until
-from local.settings import Settings
-from tests.local.aws.stacks import Stacks, database, queue, stack_of
-from tests.support.aws_services import LakeServer, running_emulator, running_server
+from tests.local.aws.cloudformation.stacks import Stacks, database, queue, stack_of
+from tests.support.aws_services import LakeServer
 
-SETTINGS = aws_settings(Settings(home=Path("/nowhere"), port=15650))
-TYPES = own_types(SETTINGS)
-
-
-def changes(before: Any, after: Any, given: tuple[dict[str, str], dict[str, str]] = ({}, {}), lost: Any = ()) -> Any:
-    """{logical id: change} between two templates under two sets of parameters."""
-    was, becomes = (
-        Plan(Stack("s", deployed), deployed, TYPES, SETTINGS)
-        for deployed in (
-            Deployed(json.dumps(template), values, [], [])
-            for template, values in zip((before, after), given, strict=True)
-        )
-    )
-    found = differences(was, becomes, {"Q": "the-queue"}, lost, TYPES)
-    return {change["LogicalResourceId"]: change for change in found}
-
-
-def bucket(name: Any, **properties: Any) -> dict[str, Any]:
-    return {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": name, **properties}}
-
-
-# ---------------------------------------------------------------- what is told
-
-
-def test_what_is_new_gone_and_changed() -> None:
-    found = changes(
-        stack_of(Q=queue("q"), Same=queue("same"), Gone={**queue("gone"), "DeletionPolicy": "Retain"}),
-        stack_of(Q=queue("q", DelaySeconds=3), Same=queue("same"), New=queue("new")),
-    )
-    assert {name: change["Action"] for name, change in found.items()} == {"Q": "Modify", "New": "Add", "Gone": "Remove"}
-    assert (found["Q"]["PhysicalResourceId"], found["Q"]["Replacement"], found["Q"]["Scope"]) == (
-        "the-queue", "False", ["Properties"],
-    )  # fmt: skip
-    target = {"Attribute": "Properties", "Name": "DelaySeconds", "RequiresRecreation": "Never"}
-    assert found["Q"]["Details"] == [{"Target": target, "Evaluation": "Static", "ChangeSource": "DirectModification"}]
-    assert found["Gone"]["PolicyAction"] == "Retain"
-
-
-def test_a_property_that_aws_cannot_change_takes_a_new_resource() -> None:
-    found = changes(stack_of(B=bucket("a")), stack_of(B={**bucket("b"), "UpdateReplacePolicy": "Retain"}))
-    assert (found["B"]["Replacement"], found["B"]["PolicyAction"]) == ("True", "ReplaceAndRetain")
-    assert found["B"]["Scope"] == ["Properties", "UpdateReplacePolicy"]
-    assert replaced(list(found.values())) == {"B"}
-
-
-def test_who_refers_to_a_replaced_resource_is_replaced_too() -> None:
-    before, after = (
-        stack_of(
-            Key={"Type": "AWS::KMS::Key", "Properties": {"Description": text}},
-            B=bucket(name),
-            Stream={
-                "Type": "AWS::KinesisFirehose::DeliveryStream",
-                "Properties": {"DeliveryStreamName": {"Ref": "B"}, "Tags": [{"Key": "k", "Value": {"Ref": "Key"}}]},
-            },
-            Instance={
-                "Type": "AWS::DMS::ReplicationInstance",
-                "Properties": {
-                    "ReplicationInstanceClass": "c",
-                    "KmsKeyId": {"Fn::GetAtt": ["Key", "Arn"]},
-                },
-            },
-        )
-        for name, text in (("a", "before"), ("b", "after"))
-    )
-    found = changes(before, after)
-    assert {name: change["Replacement"] for name, change in found.items()} == {
-        "Key": "False", "B": "True", "Stream": "Conditional", "Instance": "Conditional",
-    }  # fmt: skip
-    [detail] = found["Stream"]["Details"]
-    assert (detail["Evaluation"], detail["ChangeSource"], detail["CausingEntity"]) == (
-        "Dynamic", "ResourceReference", "B",
-    )  # fmt: skip
-    assert found["Instance"]["Details"][0]["CausingEntity"] == "Key.Arn"
-    assert replaced(list(found.values())) == {"B", "Stream"}  # the key stays, and so does its ARN
-
-
-def test_a_parameter_is_named_as_the_cause() -> None:
-    template = stack_of(Q=queue("q", DelaySeconds={"Ref": "Delay"}), Other=queue("o", DelaySeconds={"Ref": "Fixed"}))
-    template["Parameters"] = {"Delay": {"Type": "Number"}, "Fixed": {"Type": "Number"}}
-    found = changes(template, template, ({"Delay": "1", "Fixed": "1"}, {"Delay": "2", "Fixed": "1"}))
-    assert found.keys() == {"Q"}
-    assert [(one["ChangeSource"], one["CausingEntity"]) for one in found["Q"]["Details"]] == [
-        ("ParameterReference", "Delay")
-    ]
-
-
-def test_what_was_lost_is_added() -> None:
-    template = stack_of(Q=queue("q"), Other=queue("o"))
-    assert {name: one["Action"] for name, one in changes(template, template, lost={"Other"}).items()} == {
-        "Other": "Add"
-    }
-
-
-def test_conditions_decide_what_there_is() -> None:
-    template = stack_of(Q={**queue("q"), "Condition": "On"})
-    template |= {"Parameters": {"Is": {"Type": "String"}}, "Conditions": {"On": {"Fn::Equals": [{"Ref": "Is"}, "1"]}}}
-    template["Resources"]["Always"] = queue("a")
-    found = changes(template, template, ({"Is": "1"}, {"Is": "0"}))
-    assert {name: change["Action"] for name, change in found.items()} == {"Q": "Remove"}
-
-
-def test_a_change_set_that_was_interrupted_has_failed(tmp_path: Path) -> None:
-    store, deployed = Store(tmp_path), Deployed("{}", {}, [], [])
-    half = ChangeSet("c", "arn", "UPDATE", deployed, status="CREATE_IN_PROGRESS")
-    begun = ChangeSet("d", "arn:d", "UPDATE", deployed, status="CREATE_COMPLETE", execution="EXECUTE_IN_PROGRESS")
-    store.save(Stack("s", deployed, status="UPDATE_IN_PROGRESS", change_sets=[half, begun], policy="{}"))
-    again = Store(tmp_path)
-    again.load()
-    stack = again.find("s")
-    assert stack is not None
-    assert [(one.status, one.execution) for one in stack.change_sets] == [
-        ("FAILED", "UNAVAILABLE"), ("CREATE_COMPLETE", "EXECUTE_FAILED"),
-    ]  # fmt: skip
-    assert (stack.change_sets[0].reason, stack.policy) == (INTERRUPTED, "{}")
-
-
-# ---------------------------------------------------------------- a stack's life by change sets
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LakeServer]:
-    folder = tmp_path_factory.mktemp("change-sets")
-    with running_emulator(folder) as emulator, running_server(emulator, (GlueCatalog, CloudFormation)) as running:
-        yield running
+pytestmark = pytest.mark.services
 
 
 @pytest.fixture(autouse=True)
 def replies_fit_the_model(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Every member of a reply is one that botocore's model of the service knows, with a type and value it allows."""
-    reply, wrong = wire.reply, []
+    write_reply, wrong = query_protocol.write_reply, []
 
-    def judged(action: str, result: Any) -> str:
-        shape = wire.operation(action).output_shape
-        if shape is not None and ("ChangeSet" in action or "Policy" in action):
+    def judged(model: OperationModel, result: Any) -> str:
+        shape = model.output_shape
+        if shape is not None and ("ChangeSet" in model.name or "Policy" in model.name):
             bare = json.loads(
                 json.dumps(result), object_hook=lambda one: {k: v for k, v in one.items() if v is not None}
             )
             report = ParamValidator().validate(bare, shape)
             wrong.extend([report.generate_report()] if report.has_errors() else [])
             wrong.extend(_not_enumerated(shape, bare))
-        return reply(action, result)
+        return write_reply(model, result)
 
-    monkeypatch.setattr(wire, "reply", judged)
+    monkeypatch.setattr(query_protocol, "write_reply", judged)
     yield
     assert wrong == []
 
@@ -178,14 +49,6 @@ def _not_enumerated(shape: Any, value: Any) -> Iterator[str]:
             yield from _not_enumerated(shape.member, item)
     elif getattr(shape, "enum", None) and value not in shape.enum:
         yield f"{shape.name}: {value}"
-
-
-@pytest.fixture
-def stacks(server: LakeServer, request: pytest.FixtureRequest) -> Iterator[Stacks]:
-    found = Stacks(server, request.node.name.replace("_", "-")[:60])
-    yield found
-    found.client.delete_stack(StackName=found.name)
-    found.settled()
 
 
 def propose(stacks: Stacks, template: Any, kind: str = "UPDATE", name: str = "c") -> dict[str, Any]:
@@ -207,7 +70,6 @@ def execute(stacks: Stacks, arn: str) -> str:
     return stacks.settled()
 
 
-@pytest.mark.services
 def test_a_stack_is_created_and_updated_by_change_sets(stacks: Stacks) -> None:
     first = stack_of(Q=queue(f"{stacks.name}-q"), D=database(stacks.name.replace("-", "_")))
     with pytest.raises(ClientError, match="does not exist"):
@@ -246,7 +108,6 @@ def test_a_stack_is_created_and_updated_by_change_sets(stacks: Stacks) -> None:
     assert stacks.describe()["StackStatus"] == "UPDATE_COMPLETE"
 
 
-@pytest.mark.services
 def test_a_change_set_that_is_not_wanted_leaves_nothing(stacks: Stacks) -> None:
     proposed = propose(stacks, stack_of(Q=queue(f"{stacks.name}-q")), "CREATE")
     stacks.client.delete_change_set(ChangeSetName=proposed["ChangeSetId"])
@@ -257,7 +118,6 @@ def test_a_change_set_that_is_not_wanted_leaves_nothing(stacks: Stacks) -> None:
     assert stacks.queues() == []
 
 
-@pytest.mark.services
 def test_an_update_past_a_change_set_makes_it_obsolete(stacks: Stacks) -> None:
     stacks.create(stack_of(Q=queue(f"{stacks.name}-q")))
     proposed = propose(stacks, stack_of(Q=queue(f"{stacks.name}-q", DelaySeconds=5)))
@@ -266,7 +126,6 @@ def test_an_update_past_a_change_set_makes_it_obsolete(stacks: Stacks) -> None:
         stacks.client.execute_change_set(ChangeSetName=proposed["ChangeSetId"])
 
 
-@pytest.mark.services
 def test_many_changes_come_in_pages(stacks: Stacks) -> None:
     many = stack_of(**{f"Q{n}": queue(f"{stacks.name[:20]}-{n}") for n in range(130)})
     proposed = propose(stacks, many, "CREATE")
@@ -275,7 +134,6 @@ def test_many_changes_come_in_pages(stacks: Stacks) -> None:
     assert sum(len(page["Changes"]) for page in pages) == 130
 
 
-@pytest.mark.services
 def test_what_the_home_does_not_do_is_refused_by_name(stacks: Stacks) -> None:
     body = {"ChangeSetName": "c", "StackName": stacks.name, "TemplateBody": json.dumps(stack_of(Q=queue("q")))}
     for option in ({"OnStackFailure": "DELETE"}, {"RoleARN": f"arn:aws:iam::{'1' * 12}:role/r"}):
@@ -294,7 +152,6 @@ POLICY = {
 }  # fmt: skip
 
 
-@pytest.mark.services
 def test_the_stack_policy_stops_what_it_denies_before_anything_changes(stacks: Stacks) -> None:
     name = stacks.name.replace("-", "_")
     first = stack_of(
@@ -325,7 +182,6 @@ def test_the_stack_policy_stops_what_it_denies_before_anything_changes(stacks: S
     assert stacks.queues() == [f"{stacks.name}-q"]
 
 
-@pytest.mark.services
 @pytest.mark.parametrize("text", ["{", "[]", '{"Statement": [{"Effect": "Deny", "Principal": "me"}]}'])
 def test_a_policy_that_is_none_is_refused(server: LakeServer, text: str) -> None:
     stacks = Stacks(server, "policy")
