@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import uuid
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -140,6 +141,7 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._stacks: dict[str, Stack] = {}
+        self._lock = threading.Lock()
 
     def load(self) -> None:
         """Read every file; an operation that was under way has failed."""
@@ -156,9 +158,13 @@ class Store:
                 self.save(stack)
 
     def save(self, stack: Stack) -> None:
-        """Write a stack; on disk before this returns."""
-        self._stacks[stack.name] = stack
-        write_atomically(self._folder / f"{stack.name}.json", json.dumps(asdict(stack)))
+        """Write a stack; on disk before this returns. A deleted stack whose name is taken again is not written."""
+        with self._lock:
+            present = self._stacks.get(stack.name, stack)
+            if stack.status == "DELETE_COMPLETE" and present is not stack:
+                return
+            self._stacks[stack.name] = stack
+            write_atomically(self._folder / f"{stack.name}.json", json.dumps(asdict(stack)))
 
     def forget(self, stack: Stack) -> None:
         """Remove a stack whose creation has not begun."""

@@ -108,3 +108,15 @@ def test_a_change_set_that_was_interrupted_has_failed(tmp_path: Path) -> None:
         ("FAILED", "UNAVAILABLE"), ("CREATE_COMPLETE", "EXECUTE_FAILED"),
     ]  # fmt: skip
     assert (stack.change_sets[0].reason, stack.policy) == (INTERRUPTED, "{}")
+
+
+def test_the_end_of_a_deletion_does_not_overwrite_a_new_stack_of_that_name(tmp_path: Path) -> None:
+    store, deployed = Store(tmp_path), Deployed("{}", {}, [], [])
+    deleted = Stack("s", deployed, status="DELETE_COMPLETE")
+    store.save(deleted)
+    store.save(new := Stack("s", deployed))
+    store.save(deleted)  # by the thread that has deleted it
+    assert store.find("s") is new
+    again = Store(tmp_path)
+    again.load()
+    assert [stack.id for stack in again] == [new.id]
