@@ -1,7 +1,7 @@
 """``python -m infrastructure.iam.decisions TIER CALLS...``: updates used_grants.json from recorded IAM decisions.
 
-TIER is the tier of tests that made the calls. CALLS are the files ``iam-decisions.jsonl`` in which its homes recorded every IAM
-decision (``pytest --calls FOLDER`` collects them).
+TIER is the tier of tests that made the calls. CALLS are the files ``iam-decisions.jsonl`` in which its homes
+recorded every IAM decision (``pytest --calls FOLDER`` collects them).
 """
 
 from __future__ import annotations
