@@ -17,7 +17,7 @@ def test_it_reads_and_writes_what_boto3_sends_and_reads() -> None:
     output = model.output_shape
     assert output
     sent: dict[str, str] = {}
-    client = boto3.client("cloudformation")
+    client = boto3.Session().client("cloudformation")
     request: dict[str, Any] = {
         "StackName": "s",
         "Parameters": [{"ParameterKey": "A", "UsePreviousValue": True}, {"ParameterKey": "B", "ParameterValue": "<&>"}],
