@@ -18,14 +18,13 @@ One row a film, with its category: the static half of every answer.
 
 from __future__ import annotations
 
-from airflow.providers.amazon.aws.operators.athena import AthenaOperator
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import chain, dag
 
 from lake_airflow import run_reports
 from lake_airflow.assets import CLEAN_TABLES, FILM_CATEGORY
-from lake_airflow.athena import ATHENA
 from lake_airflow.defaults import DEFAULT_ARGS, GLUE_JOB, LAKE, SQL_PATH, START_DATE, Tag
+from lake_airflow.operators.athena import SqlFileOperator
 from lake_airflow.operators.glue import GlueJobRunOperator
 
 
@@ -41,7 +40,7 @@ from lake_airflow.operators.glue import GlueJobRunOperator
 )
 def curate_film_category() -> None:
     run_job = GlueJobRunOperator(task_id="run_job", job_name=LAKE.film_category_job, **GLUE_JOB)
-    count_films = AthenaOperator(task_id="count_films", query="count_films.sql", **ATHENA)
+    count_films = SqlFileOperator(task_id="count_films", query="tasks/count_films.sql")
     reconcile_films = PythonOperator(
         task_id="reconcile_films",
         python_callable=run_reports.reconcile_films,

@@ -24,15 +24,12 @@ It is created paused: unpause it when `curate_film_category` has succeeded.
 
 from __future__ import annotations
 
-from airflow.providers.amazon.aws.operators.athena import AthenaOperator
-from airflow.providers.standard.operators.python import PythonOperator, ShortCircuitOperator
+from airflow.providers.standard.operators.python import ShortCircuitOperator
 from airflow.sdk import CronTriggerTimetable, chain, dag
 
-from lake_airflow import new_events, run_reports
-from lake_airflow.assets import STREAMING_FILMS
-from lake_airflow.athena import ATHENA
-from lake_airflow.defaults import DEFAULT_ARGS, GLUE_JOB, LAKE, SQL_PATH, START_DATE, STREAMING_FILMS_POOL, Tag
-from lake_airflow.operators.glue import GlueJobRunOperator
+from lake_airflow import new_events
+from lake_airflow.defaults import DEFAULT_ARGS, SQL_PATH, START_DATE, Tag
+from lake_airflow.enrichment_tasks import enrich_and_reconcile
 
 
 @dag(
@@ -52,22 +49,9 @@ def enrich_streaming_films() -> None:
         task_id="find_new_objects",
         python_callable=new_events.mode_of_new_objects,
     )
-    run_job = GlueJobRunOperator(
-        task_id="run_job",
-        job_name=LAKE.streaming_films_job,
-        script_args={"--mode": find_new_objects.output},
-        pool=STREAMING_FILMS_POOL,
-        **GLUE_JOB,
-    )
-    count_lines = AthenaOperator(task_id="count_lines", query="reconciliation_of_run.sql", **ATHENA)
-    reconcile_lines = PythonOperator(
-        task_id="reconcile_lines",
-        python_callable=run_reports.reconcile_lines,
-        op_args=[run_job.output, count_lines.output],
-        outlets=[STREAMING_FILMS],
-    )
+    enrich = enrich_and_reconcile({"--mode": find_new_objects.output})
 
-    chain(find_new_objects, run_job, count_lines, reconcile_lines)
+    chain(find_new_objects, enrich)
 
 
 enrich_streaming_films()

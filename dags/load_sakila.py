@@ -28,7 +28,7 @@ from airflow.providers.amazon.aws.sensors.s3 import S3KeySensor
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import chain, dag
 
-from lake_airflow import sakila_source as source
+from lake_airflow import mysql_tasks
 from lake_airflow.assets import MYSQL_SAKILA
 from lake_airflow.defaults import DEFAULT_ARGS, LAKE, START_DATE, Tag, poll_seconds
 
@@ -46,12 +46,12 @@ def load_sakila() -> None:
     wait_for_scripts = S3KeySensor(
         task_id="wait_for_scripts",
         bucket_name=LAKE.artifacts_bucket,
-        bucket_key=source.SCRIPT_KEYS,
+        bucket_key=mysql_tasks.SCRIPT_KEYS,
         poke_interval=poll_seconds(60),
         timeout=timedelta(minutes=10).total_seconds(),
     )
-    run_scripts = PythonOperator(task_id="run_scripts", python_callable=source.run_scripts)
-    verify_tables = PythonOperator(task_id="verify_tables", python_callable=source.verify, outlets=[MYSQL_SAKILA])
+    run_scripts = PythonOperator(task_id="run_scripts", python_callable=mysql_tasks.run_scripts)
+    verify_tables = PythonOperator(task_id="verify_tables", python_callable=mysql_tasks.verify, outlets=[MYSQL_SAKILA])
 
     chain(wait_for_scripts, run_scripts, verify_tables)
 

@@ -27,8 +27,9 @@ from __future__ import annotations
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import CronTriggerTimetable, chain, dag
 
-from lake_airflow import maintenance as upkeep
-from lake_airflow.defaults import DEFAULT_ARGS, GLUE_JOB, LAKE, START_DATE, STREAMING_FILMS_POOL, Tag
+from datalake.names import STREAMING_FILMS_POOL
+from lake_airflow.defaults import DEFAULT_ARGS, GLUE_JOB, LAKE, START_DATE, Tag
+from lake_airflow.maintain_lake import check_row_counts, number_param
 from lake_airflow.operators.glue import GlueJobRunOperator
 
 
@@ -41,9 +42,9 @@ from lake_airflow.operators.glue import GlueJobRunOperator
     tags=[Tag.CURATION],
     default_args=DEFAULT_ARGS,
     params={
-        "snapshot_days": upkeep.number_param(7, "days for which every snapshot is kept"),
-        "keep_snapshots": upkeep.number_param(10, "snapshots that are kept whatever their age"),
-        "orphan_days": upkeep.number_param(3, "days for which an object that no snapshot names is kept"),
+        "snapshot_days": number_param(7, "days for which every snapshot is kept"),
+        "keep_snapshots": number_param(10, "snapshots that are kept whatever their age"),
+        "orphan_days": number_param(3, "days for which an object that no snapshot names is kept"),
     },
     doc_md=__doc__,
 )
@@ -59,7 +60,7 @@ def maintain_lake() -> None:
         pool=STREAMING_FILMS_POOL,
         **GLUE_JOB,
     )
-    check_rows = PythonOperator(task_id="check_rows", python_callable=upkeep.check_rows, op_args=[run_job.output])
+    check_rows = PythonOperator(task_id="check_rows", python_callable=check_row_counts, op_args=[run_job.output])
 
     chain(run_job, check_rows)
 

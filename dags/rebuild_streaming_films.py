@@ -27,16 +27,12 @@ It is created paused: unpause it when `curate_film_category` has succeeded. The 
 
 from __future__ import annotations
 
-from airflow.providers.amazon.aws.operators.athena import AthenaOperator
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import CronPartitionTimetable, chain, dag
 
-from lake_airflow import months, run_reports
-from lake_airflow.assets import STREAMING_FILMS
-from lake_airflow.athena import ATHENA
-from lake_airflow.defaults import DEFAULT_ARGS, GLUE_JOB, LAKE, SQL_PATH, START_DATE, STREAMING_FILMS_POOL, Tag
-from lake_airflow.months import MONTH_PARAM
-from lake_airflow.operators.glue import GlueJobRunOperator
+from lake_airflow.defaults import DEFAULT_ARGS, SQL_PATH, START_DATE, Tag
+from lake_airflow.enrichment_tasks import enrich_and_reconcile
+from lake_airflow.run_month import MONTH_PARAM, month_of_run
 
 
 @dag(
@@ -52,23 +48,10 @@ from lake_airflow.operators.glue import GlueJobRunOperator
     doc_md=__doc__,
 )
 def rebuild_streaming_films() -> None:
-    choose_month = PythonOperator(task_id="choose_month", python_callable=months.choose_month)
-    run_job = GlueJobRunOperator(
-        task_id="run_job",
-        job_name=LAKE.streaming_films_job,
-        script_args={"--mode": "rebuild", "--month": choose_month.output},
-        pool=STREAMING_FILMS_POOL,
-        **GLUE_JOB,
-    )
-    count_lines = AthenaOperator(task_id="count_lines", query="reconciliation_of_run.sql", **ATHENA)
-    reconcile_lines = PythonOperator(
-        task_id="reconcile_lines",
-        python_callable=run_reports.reconcile_lines,
-        op_args=[run_job.output, count_lines.output],
-        outlets=[STREAMING_FILMS],
-    )
+    choose_month = PythonOperator(task_id="choose_month", python_callable=month_of_run)
+    enrich = enrich_and_reconcile({"--mode": "rebuild", "--month": choose_month.output})
 
-    chain(choose_month, run_job, count_lines, reconcile_lines)
+    chain(choose_month, enrich)
 
 
 rebuild_streaming_films()

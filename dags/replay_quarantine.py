@@ -25,16 +25,13 @@ repaired is not repaired again. Where the rules have changed and not the lines, 
 
 from __future__ import annotations
 
-from airflow.providers.amazon.aws.operators.athena import AthenaOperator
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import chain, dag
 
-from lake_airflow import months, replay, run_reports
-from lake_airflow.assets import STREAMING_FILMS
-from lake_airflow.athena import ATHENA
-from lake_airflow.defaults import DEFAULT_ARGS, GLUE_JOB, LAKE, SQL_PATH, START_DATE, STREAMING_FILMS_POOL, Tag
-from lake_airflow.months import MONTH_PARAM
-from lake_airflow.operators.glue import GlueJobRunOperator
+from lake_airflow import replay
+from lake_airflow.defaults import DEFAULT_ARGS, SQL_PATH, START_DATE, Tag
+from lake_airflow.enrichment_tasks import enrich_and_reconcile
+from lake_airflow.run_month import MONTH_PARAM, month_of_run
 
 
 @dag(
@@ -49,33 +46,20 @@ from lake_airflow.operators.glue import GlueJobRunOperator
     doc_md=__doc__,
 )
 def replay_quarantine() -> None:
-    choose_month = PythonOperator(task_id="choose_month", python_callable=months.choose_month)
+    choose_month = PythonOperator(task_id="choose_month", python_callable=month_of_run)
     publish_repairs = PythonOperator(
         task_id="publish_repairs",
         python_callable=replay.publish_repairs,
         op_args=[choose_month.output],
     )
-    run_job = GlueJobRunOperator(
-        task_id="run_job",
-        job_name=LAKE.streaming_films_job,
-        script_args={"--mode": "rebuild", "--month": choose_month.output},
-        pool=STREAMING_FILMS_POOL,
-        **GLUE_JOB,
-    )
-    count_lines = AthenaOperator(task_id="count_lines", query="reconciliation_of_run.sql", **ATHENA)
-    reconcile_lines = PythonOperator(
-        task_id="reconcile_lines",
-        python_callable=run_reports.reconcile_lines,
-        op_args=[run_job.output, count_lines.output],
-        outlets=[STREAMING_FILMS],
-    )
+    enrich = enrich_and_reconcile({"--mode": "rebuild", "--month": choose_month.output})
     check_repairs = PythonOperator(
         task_id="check_repairs",
         python_callable=replay.check_repairs,
         op_args=[publish_repairs.output, choose_month.output],
     )
 
-    chain(choose_month, publish_repairs, run_job, count_lines, reconcile_lines, check_repairs)
+    chain(choose_month, publish_repairs, enrich, check_repairs)
 
 
 replay_quarantine()

@@ -27,15 +27,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.providers.amazon.aws.operators.athena import AthenaOperator
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import chain, dag
 
-from lake_airflow import replication
-from lake_airflow import sakila_source as source
+from lake_airflow import mysql_tasks, replication
 from lake_airflow.assets import CLEAN_TABLES, MYSQL_SAKILA
-from lake_airflow.athena import ATHENA
 from lake_airflow.defaults import DEFAULT_ARGS, LAKE, SQL_PATH, START_DATE, Tag, poll_seconds
+from lake_airflow.operators.athena import SqlFileOperator
 from lake_airflow.operators.dms import DmsFullLoadOperator
 from lake_airflow.operators.s3 import CsvConvertedSensor
 
@@ -53,7 +51,7 @@ LOAD_STARTED = "{{ ti.xcom_pull(task_ids='run_full_load')['started'] }}"
     doc_md=__doc__,
 )
 def replicate_sakila() -> None:
-    check_columns = PythonOperator(task_id="check_columns", python_callable=source.check_columns)
+    check_columns = PythonOperator(task_id="check_columns", python_callable=mysql_tasks.check_columns)
     run_full_load = DmsFullLoadOperator(
         task_id="run_full_load",
         replication_task_id=LAKE.dms_task,
@@ -75,7 +73,11 @@ def replicate_sakila() -> None:
         python_callable=replication.remove_superseded,
         op_args=[LOAD_STARTED],
     )
-    count_clean_rows = AthenaOperator(task_id="count_clean_rows", query="sakila_row_counts.sql", **ATHENA)
+    count_clean_rows = SqlFileOperator(
+        task_id="count_clean_rows",
+        query="tasks/sakila_row_counts.sql",
+        values={"tables": list(CLEAN_TABLES)},
+    )
     reconcile_rows = PythonOperator(
         task_id="reconcile_rows",
         python_callable=replication.reconcile_rows,

@@ -20,24 +20,25 @@ has changed; the month is the run's partition key. By hand: trigger it with a pa
 
 from __future__ import annotations
 
-from airflow.providers.amazon.aws.operators.athena import AthenaOperator
+from pathlib import Path
+
 from airflow.providers.amazon.aws.operators.s3 import S3CopyObjectOperator
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import IdentityMapper, PartitionedAssetTimetable, chain, dag
 
+from datalake.months import Month
 from datalake.names import QUERY_RESULTS_PREFIX, REPORTS_PREFIX
-from lake_airflow import months
 from lake_airflow.assets import STREAMING_FILMS
-from lake_airflow.athena import ATHENA
 from lake_airflow.defaults import DEFAULT_ARGS, LAKE, SQL_PATH, START_DATE, Tag
-from lake_airflow.months import MONTH_PARAM
+from lake_airflow.operators.athena import SqlFileOperator
+from lake_airflow.run_month import MONTH_PARAM, month_of_run
 
-MONTH_FOLDER = "{{ ti.xcom_pull(task_ids='choose_month').replace('-', '/') }}/"
-# Query (a file under include/sql/athena) --> folder of its report
+MONTH_FOLDER = "{{ Month.parse(ti.xcom_pull(task_ids='choose_month')).folder }}"
+# SQL file under include/sql/athena --> folder of its report
 REPORTS = {
-    "overall_top_streaming_categories": "",
-    "overall_top_streaming_states": "",
-    "film_popularity_of_month": MONTH_FOLDER,
+    "saved/overall_top_streaming_categories.sql": "",
+    "saved/overall_top_streaming_states.sql": "",
+    "tasks/film_popularity_of_month.sql": MONTH_FOLDER,
 }
 
 
@@ -50,12 +51,14 @@ REPORTS = {
     default_args=DEFAULT_ARGS,
     params={"month": MONTH_PARAM},
     template_searchpath=SQL_PATH,
+    user_defined_macros={"Month": Month},
     doc_md=__doc__,
 )
 def report_film_popularity() -> None:
-    choose_month = PythonOperator(task_id="choose_month", python_callable=months.choose_month)
-    for name, folder in REPORTS.items():
-        query = AthenaOperator(task_id=f"query_{name}", query=f"{name}.sql", **ATHENA)
+    choose_month = PythonOperator(task_id="choose_month", python_callable=month_of_run)
+    for file, folder in REPORTS.items():
+        name = Path(file).stem
+        query = SqlFileOperator(task_id=f"query_{name}", query=file, values={"month": choose_month.output})
         publish = S3CopyObjectOperator(
             task_id=f"publish_{name}",
             source_bucket_name=LAKE.results_bucket,

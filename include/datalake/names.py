@@ -32,6 +32,10 @@ REPORTS_PREFIX = "reports/"  # results: what report_film_popularity publishes
 
 SAKILA_SCHEMA = "sakila"  # the MySQL schema
 
+# Airflow's pool of one slot, deferred tasks included: the Glue jobs that write streaming_films run one at a time
+# (MaxConcurrentRuns=1), so the others wait here, where the queue can be seen.
+STREAMING_FILMS_POOL = "streaming_films"
+
 
 @dataclass(frozen=True)
 class Lake:

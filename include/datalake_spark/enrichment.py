@@ -16,13 +16,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as fn
 
 from datalake.landing import (
-    UNKNOWN_MONTH,
     LandedObject,
     find_new,
     landed_months,
@@ -30,13 +29,17 @@ from datalake.landing import (
     neighbours,
     parse_key,
 )
+from datalake.months import UNKNOWN_MONTH, Month
 from datalake.tables import FILM_CATEGORY, QUARANTINE, RECONCILIATION, STREAMING_FILMS
-from datalake_spark import iceberg, settling
-from datalake_spark.held import Held, in_month, of_objects
+from datalake_spark import iceberg, table_rows
+from datalake_spark.committed_tables import CommittedTables, in_month, of_objects
 from datalake_spark.landed_lines import landed_counts, lines_of, read_objects, read_raw
 from datalake_spark.reconciliation import Unreconciled, count_rows, reconcile, record
 from datalake_spark.redelivery import COPY, WINDOW_SECONDS, judge, shared_copies
 from datalake_spark.report import Report, Tally
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 WINDOW = timedelta(seconds=WINDOW_SECONDS)
 Keep = Callable[[DataFrame], DataFrame]
@@ -68,7 +71,7 @@ class Enrichment:
 
     Args:
         spark: with the Iceberg catalog ``glue_catalog``.
-        s3: a boto3 client; the workers make their own.
+        s3: the driver's client; the workers make their own.
         landing_bucket: where the objects are.
         curated_bucket: where the tables are made, if they do not exist.
         run_id: kept with every commit.
@@ -77,7 +80,9 @@ class Enrichment:
         UnusableFilms: at once, before anything is read or written.
     """
 
-    def __init__(self, spark: SparkSession, s3: Any, landing_bucket: str, curated_bucket: str, run_id: str) -> None:
+    def __init__(
+        self, spark: SparkSession, s3: S3Client, landing_bucket: str, curated_bucket: str, run_id: str
+    ) -> None:
         self._spark, self._s3, self._bucket = spark, s3, landing_bucket
         spark.conf.set("spark.sql.session.timeZone", "UTC")  # times in names are UTC
         for table in (STREAMING_FILMS, QUARANTINE, RECONCILIATION, FILM_CATEGORY):
@@ -90,7 +95,7 @@ class Enrichment:
         self.report = Report(film_category_snapshot=snapshot)
         self.run_id, self._mode = run_id, ""
         self._properties = {"run-id": run_id, "film-category-snapshot-id": str(snapshot)}
-        self._doubtful: set[str] = set()  # months that a twin changed unnoticed by Iceberg
+        self._doubtful: set[Month] = set()  # months that a twin changed unnoticed by Iceberg
 
     def take_new(self, everything: bool = False) -> None:
         """Commit every landed object that is not done; ``everything`` looks beyond the last day of names.
@@ -104,8 +109,8 @@ class Enrichment:
         self._mode = "sweep" if everything else "hourly"
         iceberg.retried(lambda: self._take_new(everything))
 
-    def rebuild(self, month: str) -> None:
-        """Replace one month (yyyy-MM) in both tables by what its landed objects say, and nothing else.
+    def rebuild(self, month: Month) -> None:
+        """Replace one month in both tables by what its landed objects say, and nothing else.
 
         Raises:
             LandingIncomplete: some of its objects are gone.
@@ -123,7 +128,7 @@ class Enrichment:
         fresh = {landed.key for landed in new}
         # A repair bears the month and time of what it repairs.
         repaired = {(landed.month, landed.time) for landed in listed if landed.is_repair}
-        anew: set[str] = set()
+        anew: set[Month] = set()
         for month, group in groupby(new, key=lambda landed: landed.month):
             objects = list(group)
             if month in anew:
@@ -135,25 +140,30 @@ class Enrichment:
             if month not in anew:
                 self._write_anew(month, fresh, anew)
 
-    def _rebuild(self, month: str) -> None:
+    def _rebuild(self, month: Month) -> None:
         held = self._held()
         objects = month_objects(self._s3, self._bucket, month)
         fresh = {landed.key for landed in objects} - held.done(objects)
         self._write_anew(month, fresh, None)
 
-    def _held(self) -> Held:
-        held = Held(self._spark)
+    def _held(self) -> CommittedTables:
+        held = CommittedTables(self._spark)
         self.report.snapshot_id = held.snapshots[STREAMING_FILMS.name]
         return held
 
     def _add(
-        self, month: str, objects: Sequence[LandedObject], held: Held, anew: set[str], fresh: Collection[str]
+        self,
+        month: Month,
+        objects: Sequence[LandedObject],
+        held: CommittedTables,
+        anew: set[Month],
+        fresh: Collection[str],
     ) -> bool:
         """Commit these objects beside the month's rows; False, and nothing done, if it must be written anew."""
         with keeping() as keep:
             landed = keep(read_objects(self._spark, self._bucket, objects, fresh))
             # What this run has committed since is compared with, too; the commit is still validated from ``held`` on.
-            copies = (Held(self._spark) if self.report.months else held).copies(objects, WINDOW)
+            copies = (CommittedTables(self._spark) if self.report.months else held).copies(objects, WINDOW)
             settled, displaced = self._settle(lines_of(landed), copies, keep)
             if month in displaced:
                 return False
@@ -169,7 +179,7 @@ class Enrichment:
             self._commit(month, objects, settled, landed_counts(landed), held, conditions, self._properties)
         return True
 
-    def _write_anew(self, month: str, fresh: Collection[str], anew: set[str] | None) -> None:
+    def _write_anew(self, month: Month, fresh: Collection[str], anew: set[Month] | None) -> None:
         """Replace a month; and first those months, unless in ``anew`` already, whose counted copies are none any more.
 
         With ``anew`` None no other month is touched: they are reported.
@@ -188,18 +198,18 @@ class Enrichment:
             settled, displaced = self._settle(lines, self._neighbour_copies(month, objects, fresh), keep)
             displaced.discard(month)
             if anew is None:
-                self.report.stale_months |= displaced
+                self.report.stale_months |= {other.key for other in displaced}
             else:
                 anew.add(month)
                 for other in sorted(displaced - anew):
                     self._write_anew(other, fresh, anew)
             conditions = dict.fromkeys((STREAMING_FILMS.name, QUARANTINE.name), in_month(month))
-            properties = self._properties | {"replaced-month": month, "step-id": uuid.uuid4().hex}
+            properties = self._properties | {"replaced-month": month.key, "step-id": uuid.uuid4().hex}
             self._commit(month, objects, settled, landed_counts(landed), held, conditions, properties)
         self._doubtful.discard(month)
 
     def _neighbour_copies(
-        self, month: str, objects: Sequence[LandedObject], fresh: Collection[str]
+        self, month: Month, objects: Sequence[LandedObject], fresh: Collection[str]
     ) -> DataFrame | None:
         """Copies from landed objects of other months, within 48 hours of these; None when there is no such object."""
         times = [landed.time for landed in objects if landed.time]
@@ -212,25 +222,25 @@ class Enrichment:
         lines = lines.where("reason IS NULL AND event_id IS NOT NULL")
         return lines.withColumn("mine", fn.lit(False)).select(*COPY)
 
-    def _settle(self, lines: DataFrame, others: DataFrame | None, keep: Keep) -> tuple[DataFrame, set[str]]:
+    def _settle(self, lines: DataFrame, others: DataFrame | None, keep: Keep) -> tuple[DataFrame, set[Month]]:
         """Lines with the reasons that other copies give them, and the months in which a copy counts no longer."""
         mine = lines.where("reason IS NULL").withColumn("mine", fn.lit(True)).select(*COPY)
         judged = keep(judge(shared_copies(mine, others)).where("verdict IS NOT NULL OR displaced"))
-        verdicts = judged.where("mine AND verdict IS NOT NULL").select(*settling.LINE, "verdict")
+        verdicts = judged.where("mine AND verdict IS NOT NULL").select(*table_rows.LINE, "verdict")
         found = judged.selectExpr(
             "count_if(mine AND verdict IS NOT NULL) AS verdicts",
             "collect_set(CASE WHEN displaced AND NOT mine THEN source_file END) AS displaced",
         ).collect()[0]
         displaced = {parse_key(key).month for key in found.displaced}
-        return (settling.settle(lines, verdicts) if found.verdicts else lines), displaced
+        return (table_rows.apply_verdicts(lines, verdicts) if found.verdicts else lines), displaced
 
     def _commit(
         self,
-        month: str,
+        month: Month,
         objects: Sequence[LandedObject],
         lines: DataFrame,
         landed: Mapping[str, int],
-        held: Held,
+        held: CommittedTables,
         conditions: Mapping[str, Column],
         properties: Mapping[str, str],
     ) -> None:
@@ -243,10 +253,10 @@ class Enrichment:
             Unreconciled: rows and landed lines do not agree, and no twin was at work.
             Conflict: a twin was faster.
         """
-        fields = settling.count_fields(lines).collect()[0]
+        fields = table_rows.count_fields(lines).collect()[0]
         snapshots = dict(held.snapshots)
         if fields.lines or any(held.has_files(table, month) for table in (QUARANTINE, STREAMING_FILMS)):
-            quarantine, enriched = self._quarantine(month, objects, lines), settling.enrich(lines, self._films, month)
+            quarantine, enriched = self._quarantine(month, objects, lines), table_rows.enrich(lines, self._films, month)
             for table, rows in ((QUARANTINE, quarantine), (STREAMING_FILMS, enriched)):
                 condition, snapshot = conditions[table.name], held.snapshots[table.name]
                 snapshots[table.name] = iceberg.replace_rows(rows, table, condition, snapshot, properties)
@@ -267,26 +277,26 @@ class Enrichment:
         self.report.events += fields.events
         self.report.with_event_id += fields.with_event_id
         if fields.with_unknown_fields:
-            for row in settling.count_unknown_fields(lines).collect():
+            for row in table_rows.count_unknown_fields(lines).collect():
                 self.report.unknown_fields[row.field] += row["count"]
 
-    def _quarantine(self, month: str, objects: Sequence[LandedObject], lines: DataFrame) -> DataFrame:
+    def _quarantine(self, month: Month, objects: Sequence[LandedObject], lines: DataFrame) -> DataFrame:
         """The month's quarantine; the text of lines that are bad only beside others is fetched again."""
         late = lines.where("reason IS NOT NULL AND raw IS NULL")
         keys = {row.source_file for row in late.select("source_file").distinct().collect()}
         bad = lines.where("raw IS NOT NULL")
         if keys:
             landed = read_raw(self._spark, self._bucket, [landed for landed in objects if landed.key in keys])
-            bad = bad.union(settling.with_raw(late, landed))
-        return settling.quarantine(bad, month)
+            bad = bad.union(table_rows.with_raw(late, landed))
+        return table_rows.quarantine(bad, month)
 
-    def _count(self, month: str, tallies: Collection[Tally]) -> None:
+    def _count(self, month: Month, tallies: Collection[Tally]) -> None:
         self.report.add(tallies)
         if tallies and month != UNKNOWN_MONTH:
-            self.report.months.add(month)
+            self.report.months.add(month.key)
 
 
 def _repaired(objects: Sequence[LandedObject], landed: DataFrame) -> DataFrame:
     """The lines of these objects (``OBJECTS``), judged by the repairs among them."""
     lines = lines_of(landed)
-    return settling.apply_repairs(lines) if any(one.is_repair for one in objects) else lines
+    return table_rows.apply_repairs(lines) if any(one.is_repair for one in objects) else lines

@@ -92,8 +92,8 @@ def record(
                 tallies[one.key].quarantined,
                 tallies[one.key].duplicates,
                 tallies[one.key].unknown_films,
-                one.partition_0,
-                one.partition_1,
+                one.month.year,
+                one.month.number,
             )
             for one in group
         ]

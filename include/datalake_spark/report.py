@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 from datalake.events import DUPLICATE, NOT_WRONG
+from datalake.run_reports import EnrichmentCounts
 
 OPTIONAL_FIELD = "event_id"  # the one field that events may lack
 
@@ -80,7 +80,7 @@ class Report(Tally):
         """Fields that producers may leave out, and that no event of the run has."""
         return [OPTIONAL_FIELD] if self.events and not self.with_event_id else []
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> EnrichmentCounts:
         """As it is published."""
         return {
             "months": sorted(self.months),

@@ -13,13 +13,12 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Sequence
-from typing import Any
 
 import boto3
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as fn
 
-from datalake.run_reports import write_report
+from datalake.run_reports import FilmCategoryReport, write_report
 from datalake.tables import FILM_CATEGORY, SAKILA
 from datalake_spark import iceberg
 
@@ -57,7 +56,7 @@ def read_clean(spark: SparkSession, name: str, bucket: str) -> DataFrame:
     return spark.read.schema(table.spark_ddl()).parquet(f"s3://{bucket}/{table.prefix}")
 
 
-def run(spark: SparkSession, clean_bucket: str, curated_bucket: str, run_id: str) -> dict[str, Any]:
+def run(spark: SparkSession, clean_bucket: str, curated_bucket: str, run_id: str) -> FilmCategoryReport:
     """Replace curated.film_category; returns the run's report."""
     film, film_category, category = (
         read_clean(spark, name, clean_bucket) for name in ("film", "film_category", "category")

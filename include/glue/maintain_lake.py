@@ -20,10 +20,10 @@ from datetime import UTC, datetime, timedelta
 import boto3
 from pyspark.sql import SparkSession
 
-from datalake.run_reports import write_report
+from datalake.run_reports import MaintainLakeReport, write_report
 from datalake.tables import FILM_CATEGORY, QUARANTINE, RECONCILIATION, STREAMING_FILMS
 from datalake_spark.iceberg import identifier
-from datalake_spark.maintenance import Retention, compact_before, maintain
+from datalake_spark.table_maintenance import Retention, compact_before, maintain
 
 JOB = "maintain_lake"
 _log = logging.getLogger(JOB)
@@ -57,8 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if spark.catalog.tableExists(identifier(table))
     ]
     before = compact_before(spark, datetime.now(UTC)) if RECONCILIATION in tables else None
-    upkeep = [maintain(spark, s3, table, before, keep).as_dict() for table in tables]
-    report = {"job": JOB, "run_id": args.JOB_RUN_ID, "tables": upkeep}
+    done = [maintain(spark, s3, table, before, keep) for table in tables]
+    report: MaintainLakeReport = {"job": JOB, "run_id": args.JOB_RUN_ID, "tables": done}
     write_report(s3, args.curated_bucket, report)
     _log.info("%s", report)
 

@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import argparse
 import logging
-import re
 from collections.abc import Sequence
 
 import boto3
 from pyspark.sql import SparkSession
 
-from datalake.run_reports import write_report
+from datalake.months import Month
+from datalake.run_reports import StreamingFilmsReport, write_report
 from datalake_spark.enrichment import Enrichment, Report
 
 JOB = "streaming_films"
@@ -45,8 +45,11 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     args, _ = parser.parse_known_args(arguments)
     if (args.mode == "rebuild") != (args.month is not None):
         parser.error("--month yyyy-MM goes with --mode rebuild, and only with it")
-    if args.month and not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", args.month):
-        parser.error(f"--month {args.month!r}: give yyyy-MM")
+    if args.month:
+        try:
+            args.month = Month.parse(args.month)
+        except ValueError as error:
+            parser.error(f"--month {error}")
     return args
 
 
@@ -75,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     else:
         enrichment.take_new(everything=args.mode == "sweep")
     report = enrichment.report
-    summary = {"job": JOB, "run_id": args.JOB_RUN_ID, "mode": args.mode, **report.as_dict()}
+    summary: StreamingFilmsReport = {"job": JOB, "run_id": args.JOB_RUN_ID, "mode": args.mode, **report.as_dict()}
     write_report(s3, args.curated_bucket, summary)
     _log.info("%s", summary)
     check_bad_share(report, args.max_bad_share)

@@ -10,16 +10,20 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from botocore.exceptions import ClientError, ConnectionError, CredentialRetrievalError, HTTPClientError  # noqa: A004
 
 from kdg.generator import Event, Generator
+
+if TYPE_CHECKING:
+    from mypy_boto3_firehose import FirehoseClient
+    from mypy_boto3_firehose.type_defs import RecordTypeDef
 
 MAX_RECORDS = 500
 MAX_BYTES = 4 * 1024 * 1024
@@ -87,7 +91,7 @@ def batches(events: Sequence[Event]) -> Iterator[Sequence[Event]]:
 class Sender:
     """Puts batches on ``concurrency`` threads. ``client``: a boto3 Firehose client, best without retries of its own."""
 
-    def __init__(self, client: Any, stream: str, ledger: Ledger, concurrency: int = 4) -> None:
+    def __init__(self, client: FirehoseClient, stream: str, ledger: Ledger, concurrency: int = 4) -> None:
         self._client, self._stream, self._ledger = client, stream, ledger
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="put")
         self._slots = threading.BoundedSemaphore(2 * concurrency)  # batches made but not yet acknowledged
@@ -130,9 +134,9 @@ class Sender:
 
     def _attempt(self, events: Sequence[Event]) -> Sequence[Event]:
         """One call; returns the events to send again."""
-        records = [{"Data": event.data} for event in events]
+        records: list[RecordTypeDef] = [{"Data": event.data} for event in events]
         try:
-            reply = self._client.put_record_batch(DeliveryStreamName=self._stream, Records=records)
+            reply: Mapping[str, Any] = self._client.put_record_batch(DeliveryStreamName=self._stream, Records=records)
         except _NO_ANSWER:
             refused: Sequence[Event] = events
         except ClientError as error:

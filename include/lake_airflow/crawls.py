@@ -5,16 +5,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 from airflow.providers.amazon.aws.hooks.glue_crawler import GlueCrawlerHook
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.sdk.exceptions import AirflowException
 
 from datalake import tables
+from datalake.months import Month
 from datalake.names import STREAMING_PREFIX
 from lake_airflow.defaults import LAKE
-from lake_airflow.new_events import Month, landed_months, table_exists
+from lake_airflow.new_events import landed_months, table_exists
+
+if TYPE_CHECKING:
+    from mypy_boto3_glue import GlueClient
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +32,7 @@ def is_due() -> bool:
     last_crawl = crawler.get_crawler(LAKE.crawler).get("LastCrawl", {}).get("StartTime")
 
     def has_landed_since(moment: datetime) -> bool:
-        newest = f"{STREAMING_PREFIX}{'/'.join(landed[-1])}/"
+        newest = STREAMING_PREFIX + landed[-1].folder
         return any(o["LastModified"] > moment for o in s3.iter_file_metadata(newest, LAKE.landing_bucket))
 
     reason = reason_to_crawl(landed, crawled_months(crawler.conn), last_crawl, datetime.now(UTC), has_landed_since)
@@ -60,7 +64,7 @@ def check_catalog() -> dict[str, list[str]]:
     Raises:
         AirflowException: naming the months that the crawler left out.
     """
-    s3, glue = S3Hook(), GlueCrawlerHook().conn
+    s3, glue = S3Hook(), cast("GlueClient", GlueCrawlerHook().conn)
     if unknown := _missing(landed_months(s3), crawled_months(glue)):
         raise AirflowException(
             f"The crawler ran, and still {tables.LANDED_EVENTS.full_name} lacks the months {unknown}"
@@ -72,15 +76,15 @@ def check_catalog() -> dict[str, list[str]]:
     return found
 
 
-def crawled_months(glue: Any) -> set[Month]:
-    """The months that the catalog knows; none before the first crawl. ``glue`` is a boto3 client."""
+def crawled_months(glue: GlueClient) -> set[Month]:
+    """The months that the catalog knows; none before the first crawl."""
     table = tables.LANDED_EVENTS
     if not table_exists(glue, table):
         return set()
     pages = glue.get_paginator("get_partitions").paginate(
         DatabaseName=table.database, TableName=table.name, ExcludeColumnSchema=True
     )
-    return {(p["Values"][0], p["Values"][1]) for page in pages for p in page["Partitions"]}
+    return {Month(*partition["Values"][:2]) for page in pages for partition in page["Partitions"]}
 
 
 def drift(found: dict[str, str]) -> dict[str, list[str]]:
@@ -95,4 +99,4 @@ def drift(found: dict[str, str]) -> dict[str, list[str]]:
 
 
 def _missing(landed: Collection[Month], crawled: Collection[Month]) -> str:
-    return ", ".join("-".join(month) for month in sorted(set(landed) - set(crawled)))
+    return ", ".join(month.key for month in sorted(set(landed) - set(crawled)))

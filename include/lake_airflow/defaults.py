@@ -18,12 +18,8 @@ LAKE = Lake.from_environment()
 # Before the oldest month anybody may rebuild: Airflow ends a run that lies before its DAG's start without any task.
 START_DATE = datetime(2020, 1, 1, tzinfo=UTC)
 
-# template_searchpath of the DAGs that query: a query is named by its file, query="count_films.sql"
+# template_searchpath of the DAGs that query: a query is named by its file, query="tasks/count_films.sql"
 SQL_PATH = str(Path(__file__).resolve().parent.parent / "sql" / "athena")
-
-# One slot, deferred tasks included: the Glue job that writes streaming_films runs once at a time (MaxConcurrentRuns=1),
-# so the others may as well wait here, where the queue is seen.
-STREAMING_FILMS_POOL = "streaming_films"
 
 
 class FailFast(RetryPolicy):

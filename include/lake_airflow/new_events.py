@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
@@ -12,9 +12,13 @@ from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.sdk import Param
 
 from datalake import landing, tables
+from datalake.months import Month
 from datalake.schemas import Table
 from lake_airflow.athena import run_query
 from lake_airflow.defaults import LAKE
+
+if TYPE_CHECKING:
+    from mypy_boto3_glue import GlueClient
 
 log = logging.getLogger(__name__)
 
@@ -29,16 +33,14 @@ MODE_PARAM = Param(
     description="hourly looks at names of the last day; sweep at the whole landing zone, for what came very late.",
 )
 
-Month = tuple[str, str]  # partition_0 and partition_1: yyyy, MM
-
 
 def landed_months(s3: S3Hook) -> list[Month]:
     """The month folders in which events have landed, oldest first."""
-    return sorted((month[:4], month[5:]) for month in landing.landed_months(s3.conn, LAKE.landing_bucket))
+    return sorted(landing.landed_months(s3.conn, LAKE.landing_bucket))
 
 
-def table_exists(glue: Any, table: Table) -> bool:
-    """Whether the Glue catalog knows the table. ``glue`` is a boto3 client."""
+def table_exists(glue: GlueClient, table: Table) -> bool:
+    """Whether the Glue catalog knows the table."""
     try:
         glue.get_table(DatabaseName=table.database, Name=table.name)
     except glue.exceptions.EntityNotFoundException:
@@ -58,7 +60,7 @@ def mode_of_new_objects(dag_run: Any, params: Any) -> str | None:
     return mode if new else None
 
 
-def find_new_objects(s3: S3Hook, athena: AthenaHook, glue: Any, *, everything: bool = False) -> list[str]:
+def find_new_objects(s3: S3Hook, athena: AthenaHook, glue: GlueClient, *, everything: bool = False) -> list[str]:
     """Keys of landed objects that the job would take; it asks the same rule (``datalake.landing``).
 
     What is done is asked of ``curated.streaming_reconciliation``: one Athena query over the last two landed months,
@@ -75,7 +77,7 @@ def find_new_objects(s3: S3Hook, athena: AthenaHook, glue: Any, *, everything: b
     done = done_objects(athena, asked)
     newest = None if everything else max(done, key=_name_time, default=None)
     new = landing.new_objects(s3.conn, LAKE.landing_bucket, done, newest)
-    elsewhere = {(o.partition_0, o.partition_1) for o in map(landing.parse_key, new)} - asked
+    elsewhere = {landed.month for landed in map(landing.parse_key, new)} - asked
     if elsewhere:
         done |= done_objects(athena, elsewhere)
     return [key for key in new if key not in done]
@@ -89,5 +91,5 @@ def _name_time(key: str) -> tuple[bool, Any]:
 
 def done_objects(athena: AthenaHook, months: Collection[Month]) -> set[str]:
     """Keys of the objects of these months that some run has committed whole."""
-    rows = run_query(athena, "done_objects.sql", months=sorted(months))
+    rows = run_query(athena, "tasks/done_objects.sql", months=sorted(months))
     return {str(row["source_file"]) for row in rows}

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from datalake.events import (
     NOT_WRONG,
@@ -27,7 +27,11 @@ from datalake.events import (
     split_lines,
 )
 from datalake.landing import LandedObject, landed_objects, parse_key
+from datalake.months import Month
 from datalake.names import REPAIRED_PREFIX, REPAIRS_PREFIX
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 ALL_REASONS = "all"
 
@@ -55,10 +59,10 @@ class Published:
     refused: list[str] = field(default_factory=list)  # place and reason of lines that were not published
 
 
-def publish(s3: Any, bucket: str, month: str, reason: str, quarantined: Quarantined) -> Published:
-    """Publish the uploaded repairs of a month (yyyy-MM) of lines quarantined for ``reason``, or for any (ALL_REASONS).
+def publish(s3: S3Client, bucket: str, month: Month, reason: str, quarantined: Quarantined) -> Published:
+    """Publish the uploaded repairs of a month: those of lines quarantined for ``reason``, or for any (ALL_REASONS).
 
-    ``s3`` is a boto3 client; its errors pass through.
+    Errors of ``s3`` pass through.
     """
     result = Published()
     wanted: dict[Supersedes, Repair] = {}
@@ -88,7 +92,7 @@ def publish(s3: Any, bucket: str, month: str, reason: str, quarantined: Quaranti
     return result
 
 
-def read_repair(place: str, text: bytes, month: str) -> Repair | str:
+def read_repair(place: str, text: bytes, month: Month) -> Repair | str:
     """One uploaded line, or what is wrong with it."""
     file = _named_file(text)
     if not file:
@@ -113,17 +117,17 @@ def repair_objects(repairs: Iterable[Repair]) -> Iterator[tuple[str, bytes]]:
         yield _repair_key(parse_key(file), str(name)), body
 
 
-def published(s3: Any, bucket: str, month: str) -> Iterator[Repair]:
+def published(s3: S3Client, bucket: str, month: Month) -> Iterator[Repair]:
     """The good lines of a month's repair objects."""
-    for landed in landed_objects(s3, bucket, f"{REPAIRED_PREFIX}{month.replace('-', '/')}/"):
+    for landed in landed_objects(s3, bucket, REPAIRED_PREFIX + month.folder):
         for line in parse_object(landed.key, _read(s3, bucket, landed.key)):
             if isinstance(line.outcome, Event) and line.outcome.supersedes:
                 yield Repair(line.outcome.supersedes, line.raw.strip(), f"{landed.key} line {line.source_line}")
 
 
-def _uploaded(s3: Any, bucket: str, month: str) -> Iterator[tuple[str, bytes]]:
+def _uploaded(s3: S3Client, bucket: str, month: Month) -> Iterator[tuple[str, bytes]]:
     """Place and text of every uploaded line that is not blank."""
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{REPAIRS_PREFIX}{month}/")
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{REPAIRS_PREFIX}{month.key}/")
     for key in (entry["Key"] for page in pages for entry in page.get("Contents", [])):
         for number, line in split_lines(_read(s3, bucket, key)):
             yield f"{key} line {number}", line.strip()
@@ -143,7 +147,7 @@ def _objection(held_for: str | None, reason: str) -> str:
 def _repair_key(superseded: LandedObject, name: str) -> str:
     """Folder and time are those of the object whose lines are repaired: ``datalake.landing``."""
     stem = superseded.key.rpartition("/")[2][: -len(_NO_UUID)]
-    return f"{REPAIRED_PREFIX}{superseded.partition_0}/{superseded.partition_1}/{stem}{name}"
+    return f"{REPAIRED_PREFIX}{superseded.month.folder}{stem}{name}"
 
 
 def _named_file(text: bytes) -> str:
@@ -157,6 +161,5 @@ def _named_file(text: bytes) -> str:
     return file if isinstance(file, str) else ""
 
 
-def _read(s3: Any, bucket: str, key: str) -> bytes:
-    body: bytes = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-    return body
+def _read(s3: S3Client, bucket: str, key: str) -> bytes:
+    return s3.get_object(Bucket=bucket, Key=key)["Body"].read()

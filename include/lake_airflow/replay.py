@@ -13,6 +13,7 @@ from airflow.sdk import Param
 from airflow.sdk.exceptions import AirflowFailException
 
 from datalake.events import Supersedes
+from datalake.months import Month
 from datalake.names import REPAIRS_PREFIX
 from lake_airflow import repairs
 from lake_airflow.athena import run_query
@@ -41,8 +42,10 @@ def publish_repairs(month: str, params: Mapping[str, Any]) -> Result:
     Raises:
         AirflowFailException: nothing was uploaded, or nothing of it is good: no job would change anything.
     """
-    s3 = S3Hook().conn
-    result = repairs.publish(s3, LAKE.landing_bucket, month, params["reason"], lambda keys: quarantined(month, keys))
+    s3, of_month = S3Hook().conn, Month.parse(month)
+    result = repairs.publish(
+        s3, LAKE.landing_bucket, of_month, params["reason"], lambda keys: quarantined(of_month, keys)
+    )
     for refused in result.refused:
         log.error("Refused: %s", refused)
     log.info("Published: %s", result.keys)
@@ -65,8 +68,9 @@ def check_repairs(published: Result, month: str, params: Mapping[str, Any], ti: 
     Raises:
         AirflowFailException: with place and reason of the lines that were refused; all others are repaired.
     """
-    left = lines_left(month, params["reason"])
-    not_taken = Counter(quarantined(month, published["keys"]).values())
+    of_month = Month.parse(month)
+    left = lines_left(of_month, params["reason"])
+    not_taken = Counter(quarantined(of_month, published["keys"]).values())
     parts = [
         f"repaired: {_counts(published['new'])}",
         f"left in quarantine: {_counts(left)}",
@@ -81,9 +85,9 @@ def check_repairs(published: Result, month: str, params: Mapping[str, Any], ti: 
     return sentence
 
 
-def lines_left(month: str, reason: str) -> Counter[str]:
+def lines_left(month: Month, reason: str) -> Counter[str]:
     """Quarantined lines of the month that no repair supersedes, by reason, without those that nothing is wrong with."""
-    counted = run_query(AthenaHook(), "quarantine_by_reason.sql", month=month)
+    counted = run_query(AthenaHook(), "tasks/quarantine_by_reason.sql", month=month)
     left = Counter({str(row["reason"]): int(row["line_count"] or 0) for row in counted})
     repaired = {repair.supersedes for repair in repairs.published(S3Hook().conn, LAKE.landing_bucket, month)}
     held = quarantined(month, {line.source_file for line in repaired})
@@ -92,7 +96,7 @@ def lines_left(month: str, reason: str) -> Counter[str]:
     return Counter({name: count for name, count in left.items() if name in asked and count})
 
 
-def quarantined(month: str, keys: Collection[str]) -> dict[Supersedes, str]:
+def quarantined(month: Month, keys: Collection[str]) -> dict[Supersedes, str]:
     """The month's quarantined lines of these landed objects, with their reasons."""
     ordered = sorted(keys)
     rows = [
@@ -100,7 +104,7 @@ def quarantined(month: str, keys: Collection[str]) -> dict[Supersedes, str]:
         for start in range(0, len(ordered), KEYS_IN_A_QUERY)
         for row in run_query(
             AthenaHook(),
-            "quarantined_lines_of_objects.sql",
+            "tasks/quarantined_lines_of_objects.sql",
             month=month,
             keys=ordered[start : start + KEYS_IN_A_QUERY],
         )

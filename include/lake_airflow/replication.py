@@ -19,7 +19,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from datalake import tables
 from datalake.names import DMS_PREFIX, SAKILA_SCHEMA
-from lake_airflow import sakila_source as source
+from lake_airflow import mysql_tasks
 from lake_airflow.athena import query_rows
 from lake_airflow.defaults import LAKE
 
@@ -140,7 +140,7 @@ def _delete(s3: S3Hook, bucket: str, keys: set[str]) -> None:
 def reconcile_rows(load: Mapping[str, Any], count_query: str) -> str:
     """Compare MySQL as it is now, what DMS loaded, and the clean zone as ``sakila_row_counts.sql`` counted it."""
     clean = {str(row["table_name"]): int(row["row_count"] or 0) for row in query_rows(AthenaHook(), count_query)}
-    return rows_agree(source.count_rows(), load["rows"], clean)
+    return rows_agree(mysql_tasks.count_rows(), load["rows"], clean)
 
 
 def rows_agree(mysql: Mapping[str, int], dms: Mapping[str, int], clean: Mapping[str, int]) -> str:

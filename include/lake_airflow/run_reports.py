@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, get_args
 
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from datalake import tables
-from datalake.landing import UNKNOWN_MONTH
-from datalake.run_reports import report_key
-from datalake.schemas import Table
+from datalake.months import UNKNOWN_MONTH
+from datalake.run_reports import FilmCategoryReport, StreamingFilmsReport, report_key
 from lake_airflow.assets import STREAMING_FILMS
 from lake_airflow.athena import query_rows
 from lake_airflow.defaults import LAKE
@@ -22,14 +20,13 @@ from lake_airflow.notes import give_note
 
 log = logging.getLogger(__name__)
 
-Report = dict[str, Any]
-COUNTS = ("objects", "landed", "enriched", "quarantined", "duplicates", "unknown_films")
+CountName = Literal["objects", "landed", "enriched", "quarantined", "duplicates", "unknown_films"]
+COUNTS: tuple[CountName, ...] = get_args(CountName)
 
 
-def read_report(table: Table, run_id: str) -> Report:
-    """What one run of the job that writes ``table`` reported: ``runs/<table>/<run id>.json`` in the curated bucket."""
-    report: Report = json.loads(S3Hook().read_key(report_key(table.name, run_id), LAKE.curated_bucket))
-    return report
+def read_report(job: str, run_id: str) -> Any:
+    """What one run of a Glue job reported; ``job`` is the stem of its script. The caller knows the report's type."""
+    return json.loads(S3Hook().read_key(report_key(job, run_id), LAKE.curated_bucket))
 
 
 def reconcile_films(job_run_id: str, count_query: str) -> str:
@@ -39,7 +36,7 @@ def reconcile_films(job_run_id: str, count_query: str) -> str:
         AirflowFailException: with the numbers that differ.
     """
     (row,) = query_rows(AthenaHook(), count_query)
-    return films_agree(read_report(tables.FILM_CATEGORY, job_run_id), films=int(row["films"] or 0))
+    return films_agree(read_report("film_category", job_run_id), films=int(row["films"] or 0))
 
 
 def reconcile_lines(job_run_id: str, count_query: str, ti: Any, outlet_events: Any) -> str:
@@ -52,20 +49,20 @@ def reconcile_lines(job_run_id: str, count_query: str, ti: Any, outlet_events: A
         AirflowFailException: with the numbers that do not add up, or that the job reported otherwise.
         AirflowSkipException: the run touched no month, so there is nothing to announce.
     """
-    report = read_report(tables.STREAMING_FILMS, job_run_id)
+    report: StreamingFilmsReport = read_report("streaming_films", job_run_id)
     (counted,) = query_rows(AthenaHook(), count_query)
     give_note(ti, summary(report))
     sentence = lines_agree(report, counted)
     if report["stale_months"]:
         log.warning("Rebuild these months too, which hold copies of what this run took: %s", report["stale_months"])
-    months = [month for month in report["months"] if month != UNKNOWN_MONTH]
+    months = [month for month in report["months"] if month != UNKNOWN_MONTH.key]
     if not months:
         raise AirflowSkipException(f"No month was touched: {sentence}")
     outlet_events[STREAMING_FILMS].add_partitions(months)
     return sentence
 
 
-def films_agree(report: Report, films: int) -> str:
+def films_agree(report: FilmCategoryReport, films: int) -> str:
     """Every film of the clean zone is in film_category once; raises AirflowFailException otherwise."""
     if report["films"] != films or not films:
         raise AirflowFailException(
@@ -74,7 +71,7 @@ def films_agree(report: Report, films: int) -> str:
     return f"{films} films, {report['categories']} categories, snapshot {report['snapshot_id']}"
 
 
-def lines_agree(report: Report, counted: Mapping[str, str | None]) -> str:
+def lines_agree(report: StreamingFilmsReport, counted: Mapping[str, str | None]) -> str:
     """Every landed line is a row of streaming_films or of the quarantine, by the tables and by the job's own account.
 
     ``counted``: the row of ``reconciliation_of_run.sql``. Raises AirflowFailException otherwise.
@@ -94,7 +91,7 @@ def lines_agree(report: Report, counted: Mapping[str, str | None]) -> str:
     return sentence
 
 
-def summary(report: Report) -> str:
+def summary(report: StreamingFilmsReport) -> str:
     """A run of the enrichment in one line."""
     landed, enriched, quarantined, duplicates = (f"{report[name]:,}" for name in COUNTS[1:5])
     unknown = ", ".join(f"{name} ({count:,})" for name, count in report["unknown_fields"].items())

@@ -16,6 +16,7 @@ from airflow.utils.session import create_session
 from airflow.utils.sqlalchemy import prohibit_commit
 from sqlalchemy import delete, select, text, update
 
+from datalake.run_reports import StreamingFilmsReport
 from lake_airflow import run_reports
 from lake_airflow.defaults import DEFAULT_ARGS, LAKE
 from tests.support.aws_services import Emulator
@@ -24,8 +25,9 @@ from tests.support.dag_services import FakeAthena, Handler, client_error
 pytestmark = [pytest.mark.services, pytest.mark.usefixtures("airflow_db", "lake_services")]
 
 LANDED = "streaming/2026/11/events-1-2026-11-20-10-00-00-00000000-0000-0000-0000-000000000000"
-REPORT: dict[str, Any] = {
+REPORT: StreamingFilmsReport = {
     "job": "streaming_films",
+    "run_id": "jr_1",
     "mode": "hourly",
     "months": ["2026-11"],
     "objects": 1,
@@ -34,16 +36,21 @@ REPORT: dict[str, Any] = {
     "quarantined": 1,
     "duplicates": 1,
     "unknown_films": 0,
+    "reasons": {"not JSON": 1, "duplicate": 1},
     "unknown_fields": {},
     "vanished_fields": [],
     "stale_months": [],
+    "film_category_snapshot": 7,
+    "snapshot_id": 8,
 }
 
 
 class FakeGlue:
     """Glue's job runs: each start writes the given report, if any, and ends in the given state."""
 
-    def __init__(self, aws_calls: dict[str, Handler], emulator: Emulator, report: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, aws_calls: dict[str, Handler], emulator: Emulator, report: StreamingFilmsReport | None = None
+    ) -> None:
         self.emulator, self.report = emulator, report
         self.state, self.message = "SUCCEEDED", ""
         self.refusals = 0  # starts to refuse, as another run is in progress
@@ -77,7 +84,8 @@ def own_arguments(start: dict[str, Any]) -> dict[str, str]:
 
 def committed(aws_calls: dict[str, Handler], **changes: Any) -> FakeAthena:
     """Athena that finds in the tables what REPORT says, but for these changes."""
-    found = {**{name: REPORT[name] for name in run_reports.COUNTS}, "torn": 0, "torn_example": None, **changes}
+    found: dict[str, Any] = {name: REPORT[name] for name in run_reports.COUNTS}
+    found |= {"torn": 0, "torn_example": None, **changes}
     return FakeAthena(aws_calls, lambda _: [list(found), [v if v is None else str(v) for v in found.values()]])
 
 
@@ -205,12 +213,12 @@ class TestReplay:
         if uploads:
             body = b"\n".join(uploads)
             emulator.client("s3").put_object(Bucket=LAKE.landing_bucket, Key=self.UPLOAD, Body=body)
-        counted = {**{name: REPORT[name] for name in run_reports.COUNTS}, "torn": 0}
+        counted = {str(name): REPORT[name] for name in run_reports.COUNTS} | {"torn": 0}
 
         def answer(sql: str) -> list[list[str | None]]:
-            if "GROUP BY reason" in sql:
+            if "group by reason" in sql:
                 return [["reason", "line_count"], ["not JSON", "1"], ["too late", "1"], ["duplicate", "7"]]
-            if "source_file IN" in sql:
+            if "source_file in" in sql:
                 held: list[list[str | None]] = [[LANDED, "1", "not JSON"], [LANDED, "2", "too late"]]
                 return [["source_file", "source_line", "reason"], *(held if f"'{LANDED}'" in sql else [])]
             return [list(counted), [str(value) for value in counted.values()]]

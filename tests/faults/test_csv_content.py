@@ -14,7 +14,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 import csv_to_parquet
 from datalake.tables import SAKILA
-from lake_airflow import sakila_source as source
+from lake_airflow import mysql_tasks
 from local.engines.waiting import wait_until
 from tests.faults.catalogue import Fault, fault
 from tests.faults.conversion import ALL_CONVERTED, sqs_batch
@@ -173,10 +173,10 @@ def test_the_one_text_that_csv_files_cannot_carry_stops_the_load_and_is_named(de
     for odd in (" \\N", "\\n", "N"):
         values = tuple(odd if name == column else "1" for name in names)
         execute(deployed, (f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))})", values))  # noqa: E501 # fmt: skip
-    source.check_columns()
+    mysql_tasks.check_columns()
     execute(deployed, (f"UPDATE {table} SET {column} = %s LIMIT 1", ("\\N",)))
     with pytest.raises(AirflowFailException, match=re.escape(f"column {table}.{column}: 1 values are the text \\N")):
-        source.check_columns()
+        mysql_tasks.check_columns()
 
 
 @fault(Fault.ODD_BYTES)

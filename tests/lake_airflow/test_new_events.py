@@ -48,7 +48,7 @@ class Tables:
         """One row for each key, as a run leaves it."""
         for landed in keys:
             described = parse_key(landed)
-            values = f"'{landed}', '{described.partition_0}', '{described.partition_1}'"
+            values = f"'{landed}', '{described.month.year}', '{described.month.number}'"
             self.connection.execute(
                 f"INSERT INTO {RECONCILIATION.full_name} (source_file, partition_0, partition_1) VALUES ({values})"
             )

@@ -45,7 +45,7 @@ Handler = Callable[[dict[str, Any]], dict[str, Any]]
 def aws_calls(monkeypatch: pytest.MonkeyPatch) -> dict[str, Handler]:
     """Answers to API calls by ``service.Operation``; put in what a test needs. All other calls go their way."""
     handlers: dict[str, Handler] = {}
-    real = BaseClient._make_api_call
+    real = BaseClient._make_api_call  # type: ignore[attr-defined]  # its stubs leave it out
 
     def call(client: Any, operation: str, request: dict[str, Any]) -> Any:
         handler = handlers.get(f"{client.meta.service_model.service_name}.{operation}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow.providers.amazon.aws.hooks.dms import DmsHook
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
@@ -14,6 +14,8 @@ from airflow.sdk.exceptions import AirflowException
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from mypy_boto3_dms import DatabaseMigrationServiceClient
+    from mypy_boto3_dms.type_defs import TableStatisticsTypeDef
 
 IN_FLIGHT = ("starting", "running")
 ENDED = ("stopped", "failed")
@@ -54,9 +56,8 @@ class DmsFullLoadOperator(AwsBaseOperator[DmsHook]):
             before = _fresh_start(task)
             self._start(task)
         task = self._wait_for_fresh_end(since, before)
-        pages = self.hook.conn.get_paginator("describe_table_statistics").paginate(
-            ReplicationTaskArn=task["ReplicationTaskArn"]
-        )
+        dms = cast("DatabaseMigrationServiceClient", self.hook.conn)
+        pages = dms.get_paginator("describe_table_statistics").paginate(ReplicationTaskArn=task["ReplicationTaskArn"])
         statistics = [table for page in pages for table in page["TableStatistics"]]
         if task["Status"] == "failed":
             reason = task.get("LastFailureMessage") or task.get("StopReason")
@@ -113,7 +114,7 @@ def _is_fresh(task: dict[str, Any], since: datetime) -> bool:
     return started is not None and started.replace(microsecond=0) >= since.replace(microsecond=0)
 
 
-def loaded_rows(statistics: list[dict[str, Any]]) -> dict[str, int]:
+def loaded_rows(statistics: Sequence[TableStatisticsTypeDef]) -> dict[str, int]:
     """Rows loaded by table name; raises AirflowException naming every table that is not complete.
 
     ``statistics`` are DescribeTableStatistics' entries. DMS ends a task as ``stopped`` even when it skipped rows or
@@ -125,7 +126,7 @@ def loaded_rows(statistics: list[dict[str, Any]]) -> dict[str, int]:
     return {table["TableName"]: int(table["FullLoadRows"]) for table in statistics}
 
 
-def _incomplete(statistics: list[dict[str, Any]]) -> list[str]:
+def _incomplete(statistics: Sequence[TableStatisticsTypeDef]) -> list[str]:
     """Each table that is not loaded whole, with what DMS says of it."""
     return [
         f"{table['TableName']}: {table.get('TableState')}, {table.get('FullLoadErrorRows', 0)} rows in error"

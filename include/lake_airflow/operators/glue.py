@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow.providers.amazon.aws.operators.glue import GlueJobOperator
 from airflow.sdk.exceptions import AirflowException
@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from mypy_boto3_glue import GlueClient
 
 RECENT_RUNS = 50  # that are searched for one of this task's own; Glue gives the newest first
 
@@ -62,7 +63,7 @@ class GlueJobRunOperator(GlueJobOperator):
 
     def _own_run(self) -> str | None:
         """The run of this task's name that is in progress or has succeeded, if there is one."""
-        runs = self.hook.conn.get_job_runs(JobName=self.job_name, MaxResults=RECENT_RUNS)["JobRuns"]
+        runs = cast("GlueClient", self.hook.conn).get_job_runs(JobName=self.job_name, MaxResults=RECENT_RUNS)["JobRuns"]
         name = self.script_args[self.TASK_UUID_ARG]
         own = [run for run in runs if run.get("Arguments", {}).get(self.TASK_UUID_ARG) == name]
         good = (run for run in own if self.is_job_active(run["JobRunState"]) or run["JobRunState"] == "SUCCEEDED")
@@ -77,6 +78,6 @@ class GlueJobRunOperator(GlueJobOperator):
         try:
             super().poll_until_complete(external_id, context)
         except AirflowException as error:
-            run = self.hook.conn.get_job_run(JobName=self.job_name, RunId=external_id)["JobRun"]
+            run = cast("GlueClient", self.hook.conn).get_job_run(JobName=self.job_name, RunId=external_id)["JobRun"]
             message = run.get("ErrorMessage", "no error message")
             raise AirflowException(f"Run {external_id} of {self.job_name}: {run['JobRunState']}: {message}") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.hooks.sqs import SqsHook
@@ -17,6 +17,7 @@ from lake_airflow.defaults import LAKE
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from mypy_boto3_sqs import SQSClient
 
 
 class CsvConvertedSensor(AwsBaseSensor[S3Hook]):
@@ -62,7 +63,7 @@ class CsvConvertedSensor(AwsBaseSensor[S3Hook]):
 
     def _send_again(self) -> None:
         sqs = SqsHook(aws_conn_id=self.aws_conn_id, region_name=self.region_name)
-        queue_url = sqs.conn.get_queue_url(QueueName=LAKE.csv_queue)["QueueUrl"]
+        queue_url = cast("SQSClient", sqs.conn).get_queue_url(QueueName=LAKE.csv_queue)["QueueUrl"]
         for csv in self._missing:
             self.log.warning("Sending the notification of %s again", csv.key)
             message = replication.object_created(csv, self.hook.conn_region_name)

@@ -29,7 +29,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 
 import awswrangler as wr
@@ -41,6 +41,10 @@ from datalake.names import DMS_PREFIX, SAKILA_SCHEMA
 from datalake.schemas import Table
 from datalake.tables import SAKILA
 from typed_csv import arrow_schema, buffered, read_batches
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
 
 logger = logging.getLogger()
 logger.setLevel(logging.INFO)
@@ -221,14 +225,13 @@ def _source_etag(source: Source) -> str | None:
     return found["ETag"] if found else None
 
 
-def _head(bucket: str, key: str) -> dict[str, Any] | None:
+def _head(bucket: str, key: str) -> HeadObjectOutputTypeDef | None:
     try:
-        found: dict[str, Any] = _s3().head_object(Bucket=bucket, Key=key)
+        return _s3().head_object(Bucket=bucket, Key=key)
     except ClientError as error:
         if error.response["Error"]["Code"] not in ("404", "NoSuchKey"):
             raise
         return None
-    return found
 
 
 def _write(
@@ -254,7 +257,7 @@ def _write(
         metadata = {"source-etag": in_file["source-etag"], "source-rows": str(rows)}
         if sequencer := _newest(source.sequencer, present.sequencer if present else None):
             metadata["source-sequencer"] = sequencer
-        condition = {"IfMatch": present.etag} if present else {"IfNoneMatch": "*"}
+        condition: dict[str, Any] = {"IfMatch": present.etag} if present else {"IfNoneMatch": "*"}
         try:
             _s3().put_object(Bucket=clean_bucket, Key=key, Body=file, Metadata=metadata, **condition)
         except ClientError as error:
@@ -292,6 +295,6 @@ def _ensure_table(table: Table, location: str) -> None:
 
 
 @functools.cache
-def _s3() -> Any:
+def _s3() -> S3Client:
     """One client a worker: making one costs more than converting a small file."""
     return boto3.client("s3")

@@ -11,7 +11,7 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -232,6 +232,6 @@ def _shown(value: str | bytes | None) -> str:
     return repr(kept) if len(kept) <= 100 else f"{kept[:100]!r}..."
 
 
-def buffered(stream: io.RawIOBase) -> BinaryIO:
+def buffered(stream: Any) -> BinaryIO:
     r"""A stream that is read line by line at ``\n`` alone (the lines of an S3 body would also end at ``\r``)."""
     return io.BufferedReader(stream, 1024 * 1024)

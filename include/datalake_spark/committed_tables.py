@@ -16,7 +16,8 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as fn
 
 from datalake.events import CONFLICT, DUPLICATE, Event, LineParser
-from datalake.landing import LandedObject, key_at, key_span, months_between, parse_key
+from datalake.landing import LandedObject, key_at, key_span, months_of_names, parse_key
+from datalake.months import Month
 from datalake.schemas import Table
 from datalake.tables import QUARANTINE, RECONCILIATION, STREAMING_FILMS
 from datalake_spark.iceberg import current_snapshot, identifier, read_snapshot
@@ -35,12 +36,12 @@ class FileBounds:
     """Month and smallest and largest ``source_file`` of one data file."""
 
     table: str
-    month: str
+    month: Month
     low: str
     high: str
 
 
-class Held:
+class CommittedTables:
     """The tables at the snapshots that were current when this was made.
 
     RECONCILIATION's is taken first: the rows of an object that is done there are in the snapshots of the others.
@@ -50,13 +51,13 @@ class Held:
         self._spark = spark
         tables = (RECONCILIATION, QUARANTINE, STREAMING_FILMS)
         self.snapshots = {table.name: current_snapshot(spark, table) for table in tables}
-        self._bounds: dict[str, list[FileBounds]] = {}  # by month
+        self._bounds: dict[Month, list[FileBounds]] = {}
 
     def read(self, table: Table) -> DataFrame:
         """One of the tables at its snapshot."""
         return read_snapshot(self._spark, table, self.snapshots[table.name])
 
-    def newest(self, months: Iterable[str] | None = None) -> str | None:
+    def newest(self, months: Iterable[Month] | None = None) -> str | None:
         """The done object with the latest time in its name, of the first of these months that has one; or of all."""
         if self.snapshots[RECONCILIATION.name] is None:
             return None
@@ -74,23 +75,23 @@ class Held:
         rows = self.read(RECONCILIATION).where(asked).select("source_file").distinct().collect()
         return {row.source_file for row in rows} & {landed.key for landed in objects}
 
-    def has_files(self, table: Table, month: str) -> bool:
+    def has_files(self, table: Table, month: Month) -> bool:
         """Whether the table has rows of this month."""
         return any(bounds.table == table.name for bounds in self._of_months([month]))
 
-    def surrounds(self, month: str, objects: Iterable[LandedObject]) -> bool:
+    def surrounds(self, month: Month, objects: Iterable[LandedObject]) -> bool:
         """Whether one of these keys lies inside the bounds of a data file of the month."""
         keys = sorted(landed.key for landed in objects)
         bounds = self._of_months([month])
         return any(bisect_left(keys, one.low) < bisect_right(keys, one.high) for one in bounds)
 
-    def month_keys(self, month: str) -> set[str]:
+    def month_keys(self, month: Month) -> set[str]:
         """Keys of this month's objects with a row in streaming_films or in quarantine."""
         keys = (self.read(t).where(in_month(month)).select("source_file") for t in (STREAMING_FILMS, QUARANTINE))
         films, quarantine = keys
         return {row.source_file for row in films.union(quarantine).distinct().collect()}
 
-    def interrupted(self) -> set[str]:
+    def interrupted(self) -> set[Month]:
         """Months that a broken run was replacing: since then, none that did keeps an account of it.
 
         Their objects may all have been done before. Snapshots are looked through as long as they are kept.
@@ -103,7 +104,8 @@ class Held:
             if row.step in ended:
                 last[row.month] = max(row.committed_at, last.get(row.month, row.committed_at))
         broken = (row for row in rows if row.step not in ended)
-        return {row.month for row in broken if row.month not in last or last[row.month] < row.committed_at}
+        keys = {row.month for row in broken if row.month not in last or last[row.month] < row.committed_at}
+        return set(map(Month.of_key, keys))
 
     def _replacements(self, table: Table) -> DataFrame:
         summary = fn.col("summary")
@@ -124,7 +126,7 @@ class Held:
         if not times:
             return None
         since, until = min(times) - window, max(times) + window
-        bounds = self._of_months(months_between(since, until))
+        bounds = self._of_months(months_of_names(since, until))
         if not bounds:
             return None
         series = {landed.series for landed in objects if landed.time}
@@ -143,7 +145,7 @@ class Held:
             .select(*COPY)
         )
 
-    def _of_months(self, months: Collection[str]) -> list[FileBounds]:
+    def _of_months(self, months: Collection[Month]) -> list[FileBounds]:
         """Data files of streaming_films and of the quarantine in these months."""
         unknown = [month for month in months if month not in self._bounds]
         if unknown:
@@ -152,14 +154,15 @@ class Held:
                 self._bounds[bounds.month].append(bounds)
         return [bounds for month in months for bounds in self._bounds[month]]
 
-    def _files(self, tables: Iterable[Table], months: Iterable[str] | None) -> list[FileBounds]:
+    def _files(self, tables: Iterable[Table], months: Iterable[Month] | None) -> list[FileBounds]:
         """Data files of these months, or all; only manifests that span one of the months are opened."""
         frames = [self._file_bounds(table) for table in tables]
         if months is not None:
             condition = reduce(or_, (in_month(month, "partition.") for month in months))
             frames = [frame.where(condition) for frame in frames]
-        rows = reduce(DataFrame.union, (frame.select("table", "month", "low", "high") for frame in frames))
-        return [FileBounds(*row) for row in rows.collect()]
+        columns = ("table", "partition.partition_0", "partition.partition_1", "low", "high")
+        rows = reduce(DataFrame.union, (frame.select(*columns) for frame in frames)).collect()
+        return [FileBounds(row.table, Month(row.partition_0, row.partition_1), row.low, row.high) for row in rows]
 
     def _file_bounds(self, table: Table) -> DataFrame:
         bounds = "readable_metrics.source_file"
@@ -167,7 +170,6 @@ class Held:
         return files.withColumns(
             {
                 "table": fn.lit(table.name),
-                "month": fn.concat_ws("-", "partition.partition_0", "partition.partition_1"),
                 "low": fn.col(f"{bounds}.lower_bound"),
                 "high": fn.col(f"{bounds}.upper_bound"),
             }
@@ -180,16 +182,16 @@ def _bound_keys(files: Iterable[FileBounds]) -> Iterator[LandedObject]:
         yield parse_key(bounds.high)
 
 
-def _by_month(objects: Iterable[LandedObject]) -> Iterator[tuple[str, list[LandedObject]]]:
+def _by_month(objects: Iterable[LandedObject]) -> Iterator[tuple[Month, list[LandedObject]]]:
     for month, group in groupby(sorted(objects, key=_month_and_key), key=lambda landed: landed.month):
         yield month, list(group)
 
 
-def _month_and_key(landed: LandedObject) -> tuple[str, str]:
+def _month_and_key(landed: LandedObject) -> tuple[Month, str]:
     return landed.month, landed.key
 
 
-def _covering(month: str, objects: Sequence[LandedObject]) -> Column:
+def _covering(month: Month, objects: Sequence[LandedObject]) -> Column:
     """A condition that holds for the rows of these objects, given in key order, of one month; and for few others."""
     odd = [landed.key for landed in objects if not landed.time]
     source_file = fn.col("source_file")
@@ -203,7 +205,7 @@ def _covering(month: str, objects: Sequence[LandedObject]) -> Column:
 def _between(since: datetime, until: datetime, series: Collection[str]) -> Column:
     """Everything but what is known to lie outside: rows of other months, and of these series but another time."""
     source_file = fn.col("source_file")
-    conditions = [reduce(or_, (in_month(month) for month in months_between(since, until)))]
+    conditions = [reduce(or_, (in_month(month) for month in months_of_names(since, until)))]
     for name in sorted(series):
         first, end = key_span(name)
         conditions.append((source_file < first) | (source_file >= key_at(name, since)))
@@ -211,10 +213,9 @@ def _between(since: datetime, until: datetime, series: Collection[str]) -> Colum
     return reduce(and_, conditions)
 
 
-def in_month(month: str, prefix: str = "") -> Column:
+def in_month(month: Month, prefix: str = "") -> Column:
     """The condition of one month's partition; ``prefix``: of the names of the partition's columns."""
-    year, number = month.split("-")
-    return (fn.col(f"{prefix}partition_0") == year) & (fn.col(f"{prefix}partition_1") == number)
+    return (fn.col(f"{prefix}partition_0") == month.year) & (fn.col(f"{prefix}partition_1") == month.number)
 
 
 def of_objects(keys: Iterable[str]) -> Column:

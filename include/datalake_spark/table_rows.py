@@ -6,6 +6,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as fn
 
 from datalake.events import REPAIRED_TWICE, REPAIRS_NOTHING, SUPERSEDED
+from datalake.months import Month
 from datalake.tables import QUARANTINE, STREAMING_FILMS
 from datalake_spark.redelivery import RANK
 
@@ -39,13 +40,13 @@ def apply_repairs(lines: DataFrame) -> DataFrame:
     return joined.withColumn("reason", fn.coalesce("verdict", "reason")).select(*lines.columns)
 
 
-def settle(lines: DataFrame, verdicts: DataFrame) -> DataFrame:
+def apply_verdicts(lines: DataFrame, verdicts: DataFrame) -> DataFrame:
     """Set ``reason`` where it is NULL and ``verdicts`` (source_file, source_line, verdict) name the line."""
     joined = lines.join(fn.broadcast(verdicts), LINE, "left")
     return joined.withColumn("reason", fn.coalesce("reason", "verdict")).select(*lines.columns)
 
 
-def enrich(lines: DataFrame, films: DataFrame, month: str) -> DataFrame:
+def enrich(lines: DataFrame, films: DataFrame, month: Month) -> DataFrame:
     """Rows of ``curated.streaming_films``: every good line with its film; an unknown film leaves NULLs."""
     return (
         lines.where("reason IS NULL")
@@ -55,7 +56,7 @@ def enrich(lines: DataFrame, films: DataFrame, month: str) -> DataFrame:
     )
 
 
-def quarantine(lines: DataFrame, month: str) -> DataFrame:
+def quarantine(lines: DataFrame, month: Month) -> DataFrame:
     """Rows of the quarantine: every line with a reason; its text is ``raw``."""
     return lines.where("reason IS NOT NULL").withColumns(_partition(month)).select(*QUARANTINE.column_names)
 
@@ -82,6 +83,5 @@ def count_unknown_fields(lines: DataFrame) -> DataFrame:
     return fields.groupBy("field").count().orderBy(fn.desc("count"), "field").limit(MAX_UNKNOWN_FIELDS)
 
 
-def _partition(month: str) -> dict[str, Column]:
-    year, number = month.split("-")
-    return {"partition_0": fn.lit(year), "partition_1": fn.lit(number)}
+def _partition(month: Month) -> dict[str, Column]:
+    return {"partition_0": fn.lit(month.year), "partition_1": fn.lit(month.number)}

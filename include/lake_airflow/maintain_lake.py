@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from typing import Any
+from typing import Literal
 
-from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.sdk import Param
 from airflow.sdk.exceptions import AirflowFailException
 
-from datalake.run_reports import report_key
-from lake_airflow.defaults import LAKE
+from datalake.run_reports import MaintainLakeReport, TableMaintenance
+from lake_airflow.run_reports import read_report
 
-JOB = "maintain_lake"
 log = logging.getLogger(__name__)
 
 
@@ -22,19 +19,19 @@ def number_param(default: int, description: str) -> Param:
     return Param(str(default), type="string", pattern="^[1-9][0-9]{0,2}$", description=description)
 
 
-def check_rows(job_run_id: str) -> None:
+def check_row_counts(job_run_id: str) -> None:
     """Prove that no commit of the run changed a table's number of rows, and log what was done to each table.
 
     Raises:
         AirflowFailException: naming tables, commits and rows.
     """
-    report = json.loads(S3Hook().read_key(report_key(JOB, job_run_id), LAKE.curated_bucket))
+    report: MaintainLakeReport = read_report("maintain_lake", job_run_id)
     for table in report["tables"]:
         log.info("%s", sentence(table))
     rows_are_unchanged(report)
 
 
-def rows_are_unchanged(report: dict[str, Any]) -> None:
+def rows_are_unchanged(report: MaintainLakeReport) -> None:
     """Every commit that replaced files left as many rows; raises AirflowFailException otherwise."""
     changed = [
         f"{table['table']}, snapshot {commit['snapshot_id']}: {commit['rows_before']} rows -> {commit['rows_after']}"
@@ -46,9 +43,10 @@ def rows_are_unchanged(report: dict[str, Any]) -> None:
         raise AirflowFailException(f"Run {report['run_id']} changed the number of rows: {'; '.join(changed)}")
 
 
-def sentence(table: dict[str, Any]) -> str:
+def sentence(table: TableMaintenance) -> str:
     """What was done to one table, in one line."""
     before, after = table["before"], table["after"]
-    changes = ", ".join(f"{before[name]:,} -> {after[name]:,} {name}" for name in ("files", "bytes", "snapshots"))
+    sizes: tuple[Literal["files", "bytes", "snapshots"], ...] = ("files", "bytes", "snapshots")
+    changes = ", ".join(f"{before[name]:,} -> {after[name]:,} {name}" for name in sizes)
     rows = ", ".join(f"{commit['rows_before']:,} -> {commit['rows_after']:,}" for commit in table["commits"])
     return f"{table['table']}: {changes}; {table['orphans_removed']:,} leftovers removed; rows {rows or 'untouched'}"

@@ -15,7 +15,7 @@ from datalake import tables
 from datalake.names import SAKILA_SCHEMA, SAKILA_SCRIPTS_PREFIX
 from lake_airflow import mysql
 from lake_airflow.defaults import LAKE
-from lake_airflow.source_columns import drift
+from lake_airflow.mysql_columns import drift
 
 if TYPE_CHECKING:
     from pymysql.connections import Connection

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from pyspark.sql import Row, SparkSession
 from pyspark.sql import functions as fn
 
 from datalake.landing import key_at, parse_key, watermark
+from datalake.months import Month
+from datalake.run_reports import ReplacingCommit, TableMaintenance, TableSize
 from datalake.schemas import Table
-from datalake_spark.held import Held
+from datalake_spark.committed_tables import CommittedTables
 from datalake_spark.iceberg import (
     CATALOG,
     current_snapshot,
@@ -30,6 +32,10 @@ from datalake_spark.iceberg import (
     retried,
 )
 from datalake_spark.redelivery import WINDOW_SECONDS
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
 TARGET_BYTES = 512 * 2**20
 SMALL_BYTES = TARGET_BYTES * 3 // 4  # Iceberg's own bound of what is worth another writing
@@ -49,9 +55,9 @@ class Retention:
 
 @dataclass(frozen=True)
 class DataFile:
-    """Month (yyyy-MM), smallest and largest ``source_file`` and bytes of one data file."""
+    """Month, smallest and largest ``source_file`` and bytes of one data file."""
 
-    month: str
+    month: Month
     low: str
     high: str
     size: int
@@ -61,34 +67,9 @@ class DataFile:
 class Span:
     """Data files of one series and month that are put together; no other file of the month has a key in [low, high]."""
 
-    month: str
+    month: Month
     low: str
     high: str
-
-
-@dataclass(frozen=True)
-class Extent:
-    """The data files of a table's current snapshot, and how many snapshots there are."""
-
-    files: int
-    bytes: int  # of data files
-    snapshots: int
-
-
-@dataclass(frozen=True)
-class Upkeep:
-    """What was done to one table. ``commits``: rows before and after each commit that replaced files."""
-
-    table: str
-    before: Extent
-    after: Extent
-    orphans_found: int
-    orphans_removed: int
-    commits: list[dict[str, int]]
-
-    def as_dict(self) -> dict[str, Any]:
-        """As it is published."""
-        return asdict(self)
 
 
 def compact_before(spark: SparkSession, now: datetime) -> datetime | None:
@@ -96,19 +77,21 @@ def compact_before(spark: SparkSession, now: datetime) -> datetime | None:
 
     They list names from the watermark on and compare each with copies of the 48 hours before.
     """
-    newest = Held(spark).newest()
+    newest = CommittedTables(spark).newest()
     listed_from = watermark(newest, now) if newest else None
     return listed_from - timedelta(seconds=WINDOW_SECONDS) if listed_from else None
 
 
-def maintain(spark: SparkSession, s3: Any, table: Table, before: datetime | None, keep: Retention) -> Upkeep:
+def maintain(
+    spark: SparkSession, s3: S3Client, table: Table, before: datetime | None, keep: Retention
+) -> TableMaintenance:
     """All steps on one table; of a table without ``source_file``, which is replaced whole, only leftovers are removed.
 
     Its versions are what rows of the other tables were made with, so they are kept to be compared with.
 
     Args:
         spark: with the Iceberg catalog ``glue_catalog``.
-        s3: a boto3 client.
+        s3: any client that may delete the table's objects.
         table: one of the curated zone.
         before: only files all of whose keys are older are put together; None: no file.
         keep: what expiry leaves.
@@ -127,15 +110,22 @@ def maintain(spark: SparkSession, s3: Any, table: Table, before: datetime | None
         retried(lambda: expire_snapshots(spark, table, now - keep.snapshot_age, keep.snapshots))
     orphans = find_orphans(spark, table, now - keep.orphan_age)
     removed = remove_objects(s3, orphans)
-    return Upkeep(table.full_name, first, measure(spark, table), len(orphans), removed, commits)
+    return {
+        "table": table.full_name,
+        "before": first,
+        "after": measure(spark, table),
+        "orphans_found": len(orphans),
+        "orphans_removed": removed,
+        "commits": commits,
+    }
 
 
-def measure(spark: SparkSession, table: Table) -> Extent:
+def measure(spark: SparkSession, table: Table) -> TableSize:
     """The table as of now."""
     snapshot = current_snapshot(spark, table)
     files = read_snapshot(spark, table, snapshot, "files")
     row = files.agg(fn.count("*"), fn.coalesce(fn.sum("file_size_in_bytes"), fn.lit(0))).collect()[0]
-    return Extent(row[0], row[1], len(_snapshots(spark, table)))
+    return {"files": row[0], "bytes": row[1], "snapshots": len(_snapshots(spark, table))}
 
 
 def compact(spark: SparkSession, table: Table, before: datetime) -> None:
@@ -145,9 +135,8 @@ def compact(spark: SparkSession, table: Table, before: datetime) -> None:
         Conflict: a writer replaced one of the files meanwhile.
     """
     for span in plan_spans(_data_files(spark, table), before):
-        year, month = span.month.split("-")
         where = (
-            f"partition_0 = {_literal(year)} AND partition_1 = {_literal(month)} "
+            f"partition_0 = {_literal(span.month.year)} AND partition_1 = {_literal(span.month.number)} "
             f"AND source_file >= {_literal(span.low)} AND source_file <= {_literal(span.high)}"
         )
         options = f"map('target-file-size-bytes', '{TARGET_BYTES}', 'min-input-files', '{MANY}')"
@@ -202,12 +191,12 @@ def find_orphans(spark: SparkSession, table: Table, older_than: datetime) -> lis
     return [row.orphan_file_location for row in found]
 
 
-def remove_objects(s3: Any, urls: Iterable[str]) -> int:
+def remove_objects(s3: S3Client, urls: Iterable[str]) -> int:
     """Delete objects (s3://bucket/key, all of one bucket); returns how many. Raises RuntimeError if one is left."""
     places = [urlsplit(url, allow_fragments=False) for url in urls]
     for start in range(0, len(places), _DELETE_LIMIT):
         chunk = places[start : start + _DELETE_LIMIT]
-        objects = [{"Key": place.path.removeprefix("/")} for place in chunk]
+        objects: list[ObjectIdentifierTypeDef] = [{"Key": place.path.removeprefix("/")} for place in chunk]
         reply = s3.delete_objects(Bucket=chunk[0].netloc, Delete={"Objects": objects, "Quiet": True})
         if errors := reply.get("Errors"):
             raise RuntimeError(f"{len(errors)} of {len(chunk)} objects were not deleted, e.g. {errors[0]}")
@@ -234,9 +223,9 @@ def _timestamp(time: datetime) -> str:
 def _data_files(spark: SparkSession, table: Table) -> list[DataFile]:
     files = read_snapshot(spark, table, current_snapshot(spark, table), "files")
     bounds = "readable_metrics.source_file"
-    month = fn.concat_ws("-", "partition.partition_0", "partition.partition_1")
-    rows = files.select(month, f"{bounds}.lower_bound", f"{bounds}.upper_bound", "file_size_in_bytes").collect()
-    return [DataFile(*row) for row in rows]
+    columns = ("partition.partition_0", "partition.partition_1", f"{bounds}.lower_bound", f"{bounds}.upper_bound")
+    rows = files.select(*columns, "file_size_in_bytes").collect()
+    return [DataFile(Month(year, number), low, high, size) for year, number, low, high, size in rows]
 
 
 def _snapshots(spark: SparkSession, table: Table) -> list[Row]:
@@ -244,7 +233,7 @@ def _snapshots(spark: SparkSession, table: Table) -> list[Row]:
     return spark.table(f"{identifier(table)}.snapshots").collect()
 
 
-def _replacing_commits(snapshots: Iterable[Row], known: set[int]) -> list[dict[str, int]]:
+def _replacing_commits(snapshots: Iterable[Row], known: set[int]) -> list[ReplacingCommit]:
     """Rows before and after each commit of Iceberg's operation ``replace`` that is not ``known``."""
     rows = {snapshot.snapshot_id: int(snapshot.summary["total-records"]) for snapshot in snapshots}
     return [
