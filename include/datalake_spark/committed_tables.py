@@ -1,4 +1,7 @@
-"""What the tables hold, as of one snapshot of each; months and files' bounds are asked first: old files stay closed."""
+"""What the tables hold at one snapshot of each.
+
+Partitions and the bounds of data files are looked at first, so that old data files are not read.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ from datalake_spark.iceberg import current_snapshot, identifier, read_snapshot
 from datalake_spark.landed_lines import CONTENT
 from datalake_spark.redelivery import COPY
 
-_IN_LIMIT = 200  # Iceberg compares a longer IN list with no file's bounds (InclusiveMetricsEvaluator)
+_IN_LIMIT = 200  # Iceberg does not compare a longer IN list with the files' bounds (InclusiveMetricsEvaluator)
 _COPY_TYPES = (
     "event_id string, timestamp string, eventtype string, film_id_streaming int, distributor string, platform string, "
     "state string, source_file string, source_line int"
@@ -33,7 +36,7 @@ _COPY_TYPES = (
 
 @dataclass(frozen=True)
 class FileBounds:
-    """Month and smallest and largest ``source_file`` of one data file."""
+    """One data file: its table, its month, and its smallest and largest ``source_file``."""
 
     table: str
     month: Month
@@ -42,9 +45,10 @@ class FileBounds:
 
 
 class CommittedTables:
-    """The tables at the snapshots that were current when this was made.
+    """The tables at the snapshots that were current when this object was made.
 
-    RECONCILIATION's is taken first: the rows of an object that is done there are in the snapshots of the others.
+    The snapshot of RECONCILIATION is taken first, so that the rows of each object that is done according to it are in
+    the snapshots of the other tables.
     """
 
     def __init__(self, spark: SparkSession) -> None:
@@ -58,7 +62,7 @@ class CommittedTables:
         return read_snapshot(self._spark, table, self.snapshots[table.name])
 
     def newest(self, months: Iterable[Month] | None = None) -> str | None:
-        """The done object with the latest time in its name, of the first of these months that has one; or of all."""
+        """The done object with the latest time in its name, in the first of these months that has one or in any month."""
         if self.snapshots[RECONCILIATION.name] is None:
             return None
         for one in [None] if months is None else ([month] for month in months):
@@ -68,7 +72,7 @@ class CommittedTables:
         return None
 
     def done(self, objects: Collection[LandedObject]) -> set[str]:
-        """The keys of those among these objects that are done: a run committed them whole."""
+        """The keys of those of these objects that are done: a run has committed all their lines."""
         if self.snapshots[RECONCILIATION.name] is None or not objects:
             return set()
         asked = reduce(or_, (_covering(month, group) for month, group in _by_month(objects)))
@@ -92,9 +96,9 @@ class CommittedTables:
         return {row.source_file for row in films.union(quarantine).distinct().collect()}
 
     def interrupted(self) -> set[Month]:
-        """Months that a broken run was replacing: since then, none that did keeps an account of it.
+        """Months that an interrupted run was rewriting, and that no run has rewritten to the end since then.
 
-        Their objects may all have been done before. Snapshots are looked through as long as they are kept.
+        Their objects may all have been done before, so only the snapshots tell, for as long as these are kept.
         """
         frames = [self._replacements(table) for table in (RECONCILIATION, QUARANTINE)]
         rows = reduce(DataFrame.union, frames).collect()
@@ -118,9 +122,9 @@ class CommittedTables:
         return snapshots.where("month IS NOT NULL")
 
     def copies(self, objects: Iterable[LandedObject], window: timedelta) -> DataFrame | None:
-        """Committed copies (``COPY``, neither fresh nor mine) whose objects lie within ``window`` of these objects.
+        """Committed copies (``COPY``, neither fresh nor mine) in objects within ``window`` of these objects.
 
-        None when the tables hold nothing of that time.
+        It is None when the tables hold nothing of that time.
         """
         times = [landed.time for landed in objects if landed.time]
         if not times:
@@ -155,7 +159,7 @@ class CommittedTables:
         return [bounds for month in months for bounds in self._bounds[month]]
 
     def _files(self, tables: Iterable[Table], months: Iterable[Month] | None) -> list[FileBounds]:
-        """Data files of these months, or all; only manifests that span one of the months are opened."""
+        """Data files of these months, or of all; only manifests that span one of the months are opened."""
         frames = [self._file_bounds(table) for table in tables]
         if months is not None:
             condition = reduce(or_, (in_month(month, "partition.") for month in months))
@@ -192,7 +196,7 @@ def _month_and_key(landed: LandedObject) -> tuple[Month, str]:
 
 
 def _covering(month: Month, objects: Sequence[LandedObject]) -> Column:
-    """A condition that holds for the rows of these objects, given in key order, of one month; and for few others."""
+    """A condition that selects the rows of these objects (of one month, in key order) and few others."""
     odd = [landed.key for landed in objects if not landed.time]
     source_file = fn.col("source_file")
     parts = [of_objects(odd)] if odd else []
@@ -203,7 +207,7 @@ def _covering(month: Month, objects: Sequence[LandedObject]) -> Column:
 
 
 def _between(since: datetime, until: datetime, series: Collection[str]) -> Column:
-    """Everything but what is known to lie outside: rows of other months, and of these series but another time."""
+    """A condition that excludes what is known to lie outside: other months, and other times of these series."""
     source_file = fn.col("source_file")
     conditions = [reduce(or_, (in_month(month) for month in months_of_names(since, until)))]
     for name in sorted(series):
@@ -214,20 +218,20 @@ def _between(since: datetime, until: datetime, series: Collection[str]) -> Colum
 
 
 def in_month(month: Month, prefix: str = "") -> Column:
-    """The condition of one month's partition; ``prefix``: of the names of the partition's columns."""
+    """The condition of one month's partition; ``prefix`` comes before the names of its columns."""
     return (fn.col(f"{prefix}partition_0") == month.year) & (fn.col(f"{prefix}partition_1") == month.number)
 
 
 def of_objects(keys: Iterable[str]) -> Column:
-    """The condition of these objects' rows, in lists short enough to be compared with the files' bounds."""
+    """The condition of these objects' rows, in lists that are short enough to be compared with the files' bounds."""
     ordered = sorted(keys)
     chunks = [ordered[start : start + _IN_LIMIT] for start in range(0, len(ordered), _IN_LIMIT)]
     source_file = fn.col("source_file")
-    return reduce(lambda one, other: one | other, (source_file.isin(chunk) for chunk in chunks))
+    return reduce(or_, (source_file.isin(chunk) for chunk in chunks))
 
 
 def _quarantined_copies(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Read the events of quarantined copies from their text again."""
+    """Parse the events of quarantined copies from their text again."""
     names = [definition.split()[0] for definition in _COPY_TYPES.split(", ")]
     for batch in batches:
         rows: list[dict[str, Any]] = []
