@@ -62,7 +62,7 @@ class CommittedTables:
         return read_snapshot(self._spark, table, self.snapshots[table.name])
 
     def newest(self, months: Iterable[Month] | None = None) -> str | None:
-        """The done object with the latest time in its name, in the first of these months that has one or in any month."""
+        """The done object with the latest time in its name: in the first of these months with one, or in any month."""
         if self.snapshots[RECONCILIATION.name] is None:
             return None
         for one in [None] if months is None else ([month] for month in months):

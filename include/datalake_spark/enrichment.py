@@ -136,11 +136,8 @@ class Enrichment:
             if month in rewritten:
                 continue
             with_repair = any((landed.month, landed.time) in repaired for landed in objects)
-            if (
-                with_repair
-                or committed.surrounds(month, objects)
-                or not self._add(month, objects, committed, rewritten, fresh)
-            ):
+            can_add = not with_repair and not committed.surrounds(month, objects)
+            if not (can_add and self._add(month, objects, committed, rewritten, fresh)):
                 self._rewrite_month(month, fresh, rewritten)
         for month in sorted((self._contested | committed.interrupted()) - rewritten):
             if month not in rewritten:
