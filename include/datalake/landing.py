@@ -1,11 +1,11 @@
-"""Landed event objects: what their keys say, and which of them are new. Job and DAG ask the same functions.
+"""Landed event objects: what their keys say, and which of them are new. Shared by the Glue job and the DAG.
 
 Firehose names an object ``<prefix><stream>-<version>-YYYY-MM-DD-HH-MM-SS-<uuid>`` (Firehose Developer Guide, "Amazon S3
 object name format"; UTC) and delivers at least once, retrying for up to 24 hours. The prefix here is
 ``streaming/yyyy/MM/``, the month in which the object's oldest record arrived.
 
-A repair is an object that lies beside the landed ones, under ``streaming-repaired/yyyy/MM/``: folder and time in its
-name are those of the object whose lines it supersedes, only the uuid is its own.
+A repair is an object under ``streaming-repaired/yyyy/MM/`` whose lines supersede lines of a landed object: the month
+and time in its key are those of that object, only the uuid is its own.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # Firehose retries for 24 hours, so an object may appear that long after one with a later name.
 LOOK_BACK = timedelta(hours=24)
-# Folder and name stem from different moments of one delivery; what lies further apart was not written by Firehose.
+# Firehose takes folder and name from different moments of one delivery, which cannot be further apart than this.
 FOLDER_TOLERANCE = timedelta(hours=48)
 
 _NAME_TIME = "%Y-%m-%d-%H-%M-%S"
@@ -64,7 +64,7 @@ def parse_key(key: str, size: int = 0) -> LandedObject:
 
 
 def _name_time(text: str, month: Month) -> datetime | None:
-    """The time in a name, or None when there is no such time or it lies far outside the folder's month."""
+    """The time in a name; None if it is not a valid time or lies far outside the folder's month."""
     try:
         time = datetime.strptime(text, _NAME_TIME).replace(tzinfo=UTC)
         near = {Month.of_time(time + shift) for shift in (-FOLDER_TOLERANCE, timedelta(0), FOLDER_TOLERANCE)}
@@ -74,20 +74,20 @@ def _name_time(text: str, month: Month) -> datetime | None:
 
 
 def key_at(series: str, time: datetime) -> str:
-    """The smallest key that an object of this series and time could have."""
+    """The smallest key that an object of this series and time can have."""
     return series + time.strftime(_NAME_TIME)
 
 
 def key_span(series: str) -> tuple[str, str]:
-    """Every key of the series with a time lies in [first, second)."""
+    """Two keys such that every key of the series that holds a time lies in [first, second)."""
     return series + "0", series + ":"  # the character after 9
 
 
 def watermark(newest_done: str | None, now: datetime) -> datetime | None:
-    """The earliest time in a name that the hourly listing still looks at; None means everything.
+    """The earliest time in a name from which the hourly run lists objects; None: it lists all.
 
-    ``newest_done`` is the key with the latest time among the objects already in the tables. A name from the future does
-    not move the watermark past ``now``.
+    ``newest_done`` is the key with the latest time among the objects that are done. A name with a time in the future
+    does not move the watermark beyond ``now``.
     """
     time = parse_key(newest_done).time if newest_done else None
     return min(time, now.replace(microsecond=0)) - LOOK_BACK if time else None
@@ -103,9 +103,9 @@ def landed_objects(
 ) -> Iterator[LandedObject]:
     """List the objects under ``prefix``, in key order; empty ones hold no line and are left out.
 
-    Names from before ``since`` or after ``until`` (whole seconds, both inclusive) are jumped over: each
-    ``streaming/yyyy/MM/<stream>-<version>-`` costs one request more, however many such objects it holds. Objects
-    without a time in their name are always listed. Errors of ``s3`` pass through.
+    Names from before ``since`` or after ``until`` (whole seconds, both inclusive) are skipped. This costs one more
+    request for each ``streaming/yyyy/MM/<stream>-<version>-``, however many such objects it holds. Objects without a
+    time in their name are listed in any case, from the month of ``since`` on.
     """
     start_after = ""
     if since:
@@ -162,7 +162,7 @@ def find_new(
     """Objects of the landing bucket that are not ``done``, in key order: see ``new_objects``."""
     since = watermark(newest_done, now or datetime.now(UTC))
     landed = [
-        *landed_objects(s3, bucket, REPAIRED_PREFIX),  # few, and named after the objects they repair: no watermark
+        *landed_objects(s3, bucket, REPAIRED_PREFIX),  # few, with times of old objects: no watermark
         *landed_objects(s3, bucket, STREAMING_PREFIX, since),
     ]
     return [o for o in landed if o.key not in done]
@@ -171,11 +171,11 @@ def find_new(
 def new_objects(
     s3: S3Client, bucket: str, done: Collection[str], newest_done: str | None, now: datetime | None = None
 ) -> list[str]:
-    """Keys of landed and repaired objects that the next hourly run would take.
+    """Keys of landed objects and repairs that the next hourly run would take.
 
-    ``done``: keys with a row in ``curated.streaming_reconciliation``. Needed are those whose time is not before
-    ``watermark(newest_done, now)``, those without a time, and the repairs; more do no harm.
-    ``newest_done``: the key with the latest time among all that are done; None lists the whole bucket.
+    ``done`` are keys with a row in ``curated.streaming_reconciliation``. It must hold those that are not before
+    ``watermark(newest_done, now)``, those without a time, and the repairs; it may hold others.
+    ``newest_done`` is the key with the latest time among all that are done; with None the whole bucket is listed.
     Objects that appear more than 24 hours late are found by the sweep (``newest_done=None``) or by a rebuild.
     """
     return [landed.key for landed in find_new(s3, bucket, done, newest_done, now)]

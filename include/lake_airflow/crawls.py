@@ -1,4 +1,4 @@
-"""When the crawler should run, and whether it has put every landed month into the catalog."""
+"""Whether the crawler should run, and whether it has registered every landed month in the catalog."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ AT_LEAST_EVERY = timedelta(days=1)  # while events land
 
 
 def is_due() -> bool:
-    """Whether the crawler should run now; logs why, or that it need not."""
+    """Whether the crawler should run now; logs the reason."""
     s3, crawler = S3Hook(), GlueCrawlerHook()
     landed = landed_months(s3)
     last_crawl = crawler.get_crawler(LAKE.crawler).get("LastCrawl", {}).get("StartTime")
@@ -36,7 +36,7 @@ def is_due() -> bool:
         return any(o["LastModified"] > moment for o in s3.iter_file_metadata(newest, LAKE.landing_bucket))
 
     reason = reason_to_crawl(landed, crawled_months(crawler.conn), last_crawl, datetime.now(UTC), has_landed_since)
-    log.info("%s", reason or "Nothing to crawl: the catalog knows every month, and the last crawl is recent enough")
+    log.info("%s", reason or "Nothing to crawl: the catalog has every month, and the last crawl is recent enough")
     return reason is not None
 
 
@@ -47,27 +47,28 @@ def reason_to_crawl(
     now: datetime,
     has_landed_since: Callable[[datetime], bool],
 ) -> str | None:
-    """Why the crawler should run, or None: a month that the catalog lacks, or new events a day after its last crawl.
+    """Why the crawler should run, or None.
 
-    ``has_landed_since`` lists objects, so it is asked last.
+    It should run for a month that the catalog lacks, and for new events when the last crawl is a day old.
+    ``has_landed_since`` is called last, as it lists objects.
     """
     if unknown := _missing(landed, crawled):
-        return f"Months that the catalog does not know: {unknown}"
+        return f"Months that the catalog does not have: {unknown}"
     if not landed or last_crawl is None or now - last_crawl < AT_LEAST_EVERY:
         return None
     return f"Events have landed since the crawl of {last_crawl:%F %R}" if has_landed_since(last_crawl) else None
 
 
 def check_catalog() -> dict[str, list[str]]:
-    """Prove that the catalog knows every landed month; returns how the columns drifted (see ``drift``).
+    """Check that the catalog has every landed month; returns how the columns have drifted (see ``drift``).
 
     Raises:
-        AirflowException: naming the months that the crawler left out.
+        AirflowException: names the months that the crawler has not registered.
     """
     s3, glue = S3Hook(), cast("GlueClient", GlueCrawlerHook().conn)
     if unknown := _missing(landed_months(s3), crawled_months(glue)):
         raise AirflowException(
-            f"The crawler ran, and still {tables.LANDED_EVENTS.full_name} lacks the months {unknown}"
+            f"The crawler ran, but {tables.LANDED_EVENTS.full_name} still lacks the months {unknown}"
         )
     table = glue.get_table(DatabaseName=tables.LANDED_EVENTS.database, Name=tables.LANDED_EVENTS.name)["Table"]
     found = drift({column["Name"]: column["Type"] for column in table["StorageDescriptor"]["Columns"]})
@@ -77,7 +78,7 @@ def check_catalog() -> dict[str, list[str]]:
 
 
 def crawled_months(glue: GlueClient) -> set[Month]:
-    """The months that the catalog knows; none before the first crawl."""
+    """The months that are registered in the catalog; none before the first crawl."""
     table = tables.LANDED_EVENTS
     if not table_exists(glue, table):
         return set()

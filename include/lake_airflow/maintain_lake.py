@@ -1,4 +1,4 @@
-"""What must be true of a run of ``maintain_lake``: it changed files, and no row."""
+"""Checks a run of ``maintain_lake``: it may change files, but no rows."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ log = logging.getLogger(__name__)
 
 
 def number_param(default: int, description: str) -> Param:
-    """A number of 1 to 999, as the text that Glue's arguments are."""
+    """A parameter from 1 to 999, as a text, as Glue's job arguments are texts."""
     return Param(str(default), type="string", pattern="^[1-9][0-9]{0,2}$", description=description)
 
 
 def check_row_counts(job_run_id: str) -> None:
-    """Prove that no commit of the run changed a table's number of rows, and log what was done to each table.
+    """Check that no commit of the run changed a table's number of rows; log what was done to each table.
 
     Raises:
-        AirflowFailException: naming tables, commits and rows.
+        AirflowFailException: names tables, commits and rows.
     """
     report: MaintainLakeReport = read_report("maintain_lake", job_run_id)
     for table in report["tables"]:
@@ -32,7 +32,7 @@ def check_row_counts(job_run_id: str) -> None:
 
 
 def rows_are_unchanged(report: MaintainLakeReport) -> None:
-    """Every commit that replaced files left as many rows; raises AirflowFailException otherwise."""
+    """Raise AirflowFailException unless every commit that replaced files kept the number of rows."""
     changed = [
         f"{table['table']}, snapshot {commit['snapshot_id']}: {commit['rows_before']} rows -> {commit['rows_after']}"
         for table in report["tables"]
@@ -44,9 +44,9 @@ def rows_are_unchanged(report: MaintainLakeReport) -> None:
 
 
 def sentence(table: TableMaintenance) -> str:
-    """What was done to one table, in one line."""
+    """What was done to one table, as one line of the log."""
     before, after = table["before"], table["after"]
     sizes: tuple[Literal["files", "bytes", "snapshots"], ...] = ("files", "bytes", "snapshots")
     changes = ", ".join(f"{before[name]:,} -> {after[name]:,} {name}" for name in sizes)
     rows = ", ".join(f"{commit['rows_before']:,} -> {commit['rows_after']:,}" for commit in table["commits"])
-    return f"{table['table']}: {changes}; {table['orphans_removed']:,} leftovers removed; rows {rows or 'untouched'}"
+    return f"{table['table']}: {changes}; {table['orphans_removed']:,} orphans removed; rows {rows or 'untouched'}"

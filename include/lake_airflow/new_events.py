@@ -1,4 +1,4 @@
-"""Which landed objects the tables do not know yet: the hourly run ends without a job when there are none."""
+"""Which landed objects are not in the tables yet; without one the hourly run starts no job."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MODE_PARAM = Param(
     type="string",
     enum=[HOURLY, SWEEP],
     title="Mode",
-    description="hourly looks at names of the last day; sweep at the whole landing zone, for what came very late.",
+    description="hourly takes new objects with names of the last day; sweep looks at all, for those that came late.",
 )
 
 
@@ -49,9 +49,9 @@ def table_exists(glue: GlueClient, table: Table) -> bool:
 
 
 def mode_of_new_objects(dag_run: Any, params: Any) -> str | None:
-    """The mode in which the job should run now, or None when it would find nothing new.
+    """The mode in which the job should run now, or None if there is nothing new.
 
-    A run takes the mode of its parameters; the scheduled run of SWEEP_HOUR sweeps.
+    It is the mode of the run's parameters; only the scheduled run of SWEEP_HOUR always sweeps.
     """
     is_daily = dag_run.run_type == "scheduled" and dag_run.run_after.hour == SWEEP_HOUR
     mode = SWEEP if is_daily else params["mode"]
@@ -61,12 +61,12 @@ def mode_of_new_objects(dag_run: Any, params: Any) -> str | None:
 
 
 def find_new_objects(s3: S3Hook, athena: AthenaHook, glue: GlueClient, *, everything: bool = False) -> list[str]:
-    """Keys of landed objects that the job would take; it asks the same rule (``datalake.landing``).
+    """Keys of landed objects that the job would take; both use the same rules (``datalake.landing``).
 
-    What is done is asked of ``curated.streaming_reconciliation``: one Athena query over the last two landed months,
-    which hold the newest done object and the 24 hours before it whenever nothing is new. Only when an object of another
-    month is left (a repair, an odd name) are those months asked for too. ``everything`` asks for all months, and sets
-    no bound to the listing. Before the first run there is no table, and all is new.
+    The done objects are read from ``curated.streaming_reconciliation`` by one Athena query over the last two landed
+    months. If nothing is new, these hold the newest done object and the 24 hours before it. Only for objects of other
+    months (a repair, an odd name) there is a second query. With ``everything`` all months are queried and all objects
+    listed. Before the first run there is no table, and all objects are new.
     """
     landed = landed_months(s3)
     if not landed:
@@ -84,12 +84,12 @@ def find_new_objects(s3: S3Hook, athena: AthenaHook, glue: GlueClient, *, everyt
 
 
 def _name_time(key: str) -> tuple[bool, Any]:
-    """Order keys by the time in their name; those without one come first."""
+    """Sorts keys by the time in their name; those without a time come first."""
     time = landing.parse_key(key).time
     return time is not None, time or 0
 
 
 def done_objects(athena: AthenaHook, months: Collection[Month]) -> set[str]:
-    """Keys of the objects of these months that some run has committed whole."""
+    """Keys of the done objects of these months."""
     rows = run_query(athena, "tasks/done_objects.sql", months=sorted(months))
     return {str(row["source_file"]) for row in rows}

@@ -1,4 +1,4 @@
-"""What the DAG replay_quarantine does around the job: publishes the uploaded repairs, and says what is left."""
+"""Steps of the DAG replay_quarantine: publish the uploaded repairs, and report what is left in quarantine."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ REASON_PARAM = Param(
     type="string",
     pattern=r"^[A-Za-z][A-Za-z0-9_: -]{0,99}$",
     title="Reason",
-    description="Only lines that were quarantined for this reason, spelled as in the quarantine, are repaired; or all.",
+    description="Repair only lines with this reason, spelled as in the quarantine; all: any reason.",
 )
 
 KEYS_IN_A_QUERY = 1000  # Athena takes statements of at most 256 KiB (Athena quotas)
@@ -40,7 +40,7 @@ def publish_repairs(month: str, params: Mapping[str, Any]) -> Result:
     """Publish the good lines of ``repairs/<month>/``; returns what ``check_repairs`` needs.
 
     Raises:
-        AirflowFailException: nothing was uploaded, or nothing of it is good: no job would change anything.
+        AirflowFailException: nothing was uploaded, or no line of it is good, so that the job would change nothing.
     """
     s3, of_month = S3Hook().conn, Month.parse(month)
     result = repairs.publish(
@@ -63,10 +63,10 @@ def publish_repairs(month: str, params: Mapping[str, Any]) -> Result:
 
 
 def check_repairs(published: Result, month: str, params: Mapping[str, Any], ti: Any) -> str:
-    """Say in the run's note how many lines were repaired and how many of their reasons are left; returns the same.
+    """Put into the run's note how many lines were repaired and how many are left, by reason; returns the text.
 
     Raises:
-        AirflowFailException: with place and reason of the lines that were refused; all others are repaired.
+        AirflowFailException: some lines were refused; names them with their reasons. All others are repaired.
     """
     of_month = Month.parse(month)
     left = lines_left(of_month, params["reason"])
@@ -86,7 +86,7 @@ def check_repairs(published: Result, month: str, params: Mapping[str, Any], ti: 
 
 
 def lines_left(month: Month, reason: str) -> Counter[str]:
-    """Quarantined lines of the month that no repair supersedes, by reason, without those that nothing is wrong with."""
+    """The number of bad lines of the month in quarantine that no repair supersedes, by reason."""
     counted = run_query(AthenaHook(), "tasks/quarantine_by_reason.sql", month=month)
     left = Counter({str(row["reason"]): int(row["line_count"] or 0) for row in counted})
     repaired = {repair.supersedes for repair in repairs.published(S3Hook().conn, LAKE.landing_bucket, month)}
@@ -118,4 +118,4 @@ def _counts(by_reason: Mapping[str, int]) -> str:
 
 def _refusals(count: int, examples: list[str]) -> str:
     shown = "\n".join(examples) + ("\n..." if count > len(examples) else "")
-    return f"{count} lines were refused; they stay where they are:\n{shown}"
+    return f"{count} uploaded lines were refused:\n{shown}"

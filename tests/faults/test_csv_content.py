@@ -196,12 +196,12 @@ def test_newlines_in_quotes_are_kept_and_broken_bytes_are_refused_by_file_line_a
 
     broken, message = rng.choice(
         [
-            (b"7,caf\xe9,\n", "column 'name': b'caf\\xe9' is no UTF-8"),
-            (b"\xff,x,\n", "column 'category_id': b'\\xff' is no UTF-8"),
-            (b'7,"open,2006\n8,x,y\n', "column 'name': not CSV as RFC 4180 has it"),
-            (b'7,x,"open\n', "column 'last_update': not CSV as RFC 4180 has it"),
-            (b"7,a\rb,x\n", "column 'name': not CSV as RFC 4180 has it"),
-            (b'7,"a"b,x\n', "column 'name': not CSV as RFC 4180 has it"),
+            (b"7,caf\xe9,\n", "column 'name': b'caf\\xe9' is not UTF-8"),
+            (b"\xff,x,\n", "column 'category_id': b'\\xff' is not UTF-8"),
+            (b'7,"open,2006\n8,x,y\n', "column 'name': not CSV according to RFC 4180"),
+            (b'7,x,"open\n', "column 'last_update': not CSV according to RFC 4180"),
+            (b"7,a\rb,x\n", "column 'name': not CSV according to RFC 4180"),
+            (b'7,"a"b,x\n', "column 'name': not CSV according to RFC 4180"),
             (b"7,x\n", "2 values, but the header names 3 columns"),
         ]
     )

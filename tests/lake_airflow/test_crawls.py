@@ -24,7 +24,7 @@ def unasked(_: datetime) -> bool:
 @pytest.mark.parametrize("last_crawl", [None, NOW - timedelta(minutes=1)])
 def test_an_unknown_month_is_crawled_at_once(last_crawl: datetime | None) -> None:
     assert crawls.reason_to_crawl([OCTOBER, NOVEMBER], [OCTOBER], last_crawl, NOW, unasked) == (
-        "Months that the catalog does not know: 2026-11"
+        "Months that the catalog does not have: 2026-11"
     )
 
 
@@ -84,7 +84,7 @@ class TestAgainstTheCatalog:
     def test_due_until_every_month_is_known(self, lake_services: Emulator) -> None:
         self.crawl(lake_services, OCTOBER)
         assert crawls.is_due()
-        with pytest.raises(AirflowException, match="landing.streaming lacks the months 2026-11"):
+        with pytest.raises(AirflowException, match="landing.streaming still lacks the months 2026-11"):
             crawls.check_catalog()
 
     @pytest.mark.usefixtures("_landed")

@@ -32,8 +32,7 @@ def test_a_changed_number_of_rows_is_named() -> None:
 
 def test_a_table_is_told_in_a_line() -> None:
     assert sentence(upkeep("curated.b", (5, 5))) == (
-        "curated.b: 1,200 -> 3 files, 5,000,000 -> 4,000,000 bytes, 100 -> 30 snapshots; "
-        "2 leftovers removed; rows 5 -> 5"
+        "curated.b: 1,200 -> 3 files, 5,000,000 -> 4,000,000 bytes, 100 -> 30 snapshots; 2 orphans removed; rows 5 -> 5"
     )
     assert sentence(upkeep("curated.a")).endswith("rows untouched")
 

@@ -199,7 +199,7 @@ class TestPublish:
         assert found.new == {NOT_JSON: 1}
         assert found.refused == [
             "repairs/2026-11/a.json line 2: " + NO_REPAIR,
-            "repairs/2026-11/b.json line 1: repairs/2026-11/a.json line 1 repairs the same line otherwise",
+            "repairs/2026-11/b.json line 1: repairs/2026-11/a.json line 1 repairs the same line differently",
             f"repairs/2026-11/a.json line 3: {FILE} line 2 is quarantined for 'too late', not for 'not JSON'",
             f"repairs/2026-11/a.json line 4: {FILE} line 3 is quarantined as 'duplicate': nothing is wrong with it",
             f"repairs/2026-11/a.json line 5: {FILE} line 4 is not in the quarantine",
@@ -214,7 +214,7 @@ class TestPublish:
         landing.upload("a.json", repair(FILE, 1, state="Ohio"))
         found = landing.publish()
         assert found.new == {}
-        assert found.refused == [f"repairs/2026-11/a.json line 1: {published} line 1 has repaired the line otherwise"]
+        assert found.refused == [f"repairs/2026-11/a.json line 1: {published} line 1 has repaired the line differently"]
 
 
 @pytest.mark.spark

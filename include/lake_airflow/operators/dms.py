@@ -1,4 +1,4 @@
-"""Run a DMS full-load task and prove that what it loaded is fresh."""
+"""Run a DMS full-load task, and check that all tables were loaded after the DAG run's start."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ ENDED = ("stopped", "failed")
 
 
 class DmsFullLoadOperator(AwsBaseOperator[DmsHook]):
-    """Load every table of a full-load task afresh, wait, and check each table's statistics.
+    """Load every table of a full-load task again, wait, and check each table's statistics.
 
-    The provider's operators take the task's ARN, which nobody but AWS chooses, and its sensor is content with a task
-    that stopped yesterday. This operator finds the task by its identifier, starts it (``start-replication`` the first
-    time, ``reload-target`` afterwards, as the StartReplicationTask API asks), waits until a load that began after this
-    DAG run's own start has ended, and returns what it loaded::
+    The provider's operators need the task's ARN, which AWS assigns, and its sensor also accepts a task that stopped
+    yesterday. This operator finds the task by its identifier, starts it (``start-replication`` the first time,
+    ``reload-target`` afterwards, as the StartReplicationTask API demands), waits for the end of a load that began after
+    the start of this DAG run, and returns what it loaded::
 
         {"started": "2026-11-23T05:00:00+00:00", "rows": {"actor": 200, ...}}
 
-    A retry joins a load that is in flight and began after this run did; any other load in flight is waited for, and
-    then the task is started again, for it may have read what this run's upstream has replaced since.
+    A retry waits for a load that is in progress if it began after this DAG run did. Otherwise the task is started again
+    when that load has ended, as it may have read data that the upstream task has replaced since.
 
-    ``replication_task_id`` is the task's identifier (not its ARN), ``poll_interval`` the seconds between two looks.
+    ``replication_task_id`` is the task's identifier (not its ARN), ``poll_interval`` the seconds between two polls.
     """
 
     aws_hook_class = DmsHook
@@ -46,10 +46,10 @@ class DmsFullLoadOperator(AwsBaseOperator[DmsHook]):
         self.poll_interval = poll_interval
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Load and return start and rows; raises AirflowException naming the task or the tables that failed."""
+        """Load, and return start and rows; raises AirflowException with the task or the tables that failed."""
         since = context["dag_run"].start_date
         if since is None:
-            raise AirflowException("The DAG run has no start date, so no load can be proved to be fresh")
+            raise AirflowException("The DAG run has no start date to compare the load's start with")
         task, before = self._describe(), None
         if not (task["Status"] in IN_FLIGHT and _is_fresh(task, since)):
             task = self._wait_while_in_flight(task)
@@ -115,10 +115,10 @@ def _is_fresh(task: dict[str, Any], since: datetime) -> bool:
 
 
 def loaded_rows(statistics: Sequence[TableStatisticsTypeDef]) -> dict[str, int]:
-    """Rows loaded by table name; raises AirflowException naming every table that is not complete.
+    """Loaded rows by table name; raises AirflowException with every table that is not complete.
 
-    ``statistics`` are DescribeTableStatistics' entries. DMS ends a task as ``stopped`` even when it skipped rows or
-    suspended tables, so states and error counts are what tells.
+    ``statistics`` are the entries of DescribeTableStatistics. DMS ends a task as ``stopped`` even if it skipped rows or
+    suspended tables, so only the tables' states and error counts show whether they were loaded.
     """
     wrong = _incomplete(statistics)
     if wrong or not statistics:
@@ -127,7 +127,7 @@ def loaded_rows(statistics: Sequence[TableStatisticsTypeDef]) -> dict[str, int]:
 
 
 def _incomplete(statistics: Sequence[TableStatisticsTypeDef]) -> list[str]:
-    """Each table that is not loaded whole, with what DMS says of it."""
+    """Each table that is not completely loaded, with its state and errors."""
     return [
         f"{table['TableName']}: {table.get('TableState')}, {table.get('FullLoadErrorRows', 0)} rows in error"
         for table in statistics

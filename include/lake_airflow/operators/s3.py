@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 
 class CsvConvertedSensor(AwsBaseSensor[S3Hook]):
-    """True once every CSV that a DMS load wrote has a Parquet made from that very version of it (its ETag).
+    """Succeeds when every CSV of a DMS load has a Parquet object that was made from this version of the CSV (its ETag).
 
-    Notifications can be lost (a full dead-letter queue emptied by hand, an emulator killed). So an object that is not
-    converted after ``resend_after`` seconds gets its notification again, and again after as many seconds more; the
-    Lambda may well get one twice, for it writes the same object again.
+    Notifications can be lost (a dead-letter queue was emptied by hand, an emulator was killed). So every
+    ``resend_after`` seconds the notifications of the objects that are not converted are sent again. The Lambda may get
+    one twice, as it then writes the same object again.
 
-    ``started`` is the load's start (ISO-8601). When ``timeout`` passes, the error names the objects that are missing.
+    ``started`` is the load's start (ISO-8601). After ``timeout`` the error names the objects that are not converted.
     """
 
     aws_hook_class = S3Hook
@@ -41,7 +41,7 @@ class CsvConvertedSensor(AwsBaseSensor[S3Hook]):
         self._missing: list[replication.LandedCsv] = []
 
     def execute(self, context: Context) -> Any:
-        """Wait; raises AirflowSensorTimeout naming the CSV objects that were not converted in time."""
+        """Wait; raises AirflowSensorTimeout with the CSV objects that were not converted in time."""
         self._sent = time.monotonic()
         try:
             return super().execute(context)
@@ -53,7 +53,7 @@ class CsvConvertedSensor(AwsBaseSensor[S3Hook]):
             ) from error
 
     def poke(self, context: Context) -> bool:  # noqa: ARG002 - the signature of sensors
-        """Compare each Parquet's source ETag with its CSV's; send notifications again when it takes too long."""
+        """Compare each Parquet's source ETag with that of its CSV; send notifications again if it takes too long."""
         csvs = replication.fresh_csvs(self.hook, self.started)
         self._missing = replication.unconverted(self.hook, csvs)
         self.log.info("%d of %d CSV objects are converted", len(csvs) - len(self._missing), len(csvs))
