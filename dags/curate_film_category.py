@@ -1,19 +1,19 @@
 """### clean film + film_category + category --Glue--> curated.film_category
 
-One row a film, with its category: the static half of every answer.
+One row for each film, with its category: the static data that events are joined with.
 
 **Reads** `sakila.film`, `sakila.film_category`, `sakila.category`.
 
 **Writes** `curated.film_category` (Iceberg, one commit) and the run's report under `runs/film_category/`.
 
-**Schedule** when `replicate_sakila` has reconciled all three tables. Once it has succeeded the first time, unpause
+**Schedule** when `replicate_sakila` has reconciled all three tables. After its first success unpause
 `enrich_streaming_films` and `rebuild_streaming_films`, which need its table.
 
 **When it fails**
 
-* `run_job`: the Glue job failed; the message is Glue's own, the whole log is in the job's log group.
-* `reconcile_films`: the table does not hold each film of `sakila.film` once (both numbers are given). Readers already
-  see it; after mending the source clear the DAG run.
+* `run_job`: the Glue job failed; the message is Glue's, the whole log is in the job's log group.
+* `reconcile_films`: the table does not hold each film of `sakila.film` once (both numbers are given). Readers see the
+  table already; mend the source, then clear the DAG run.
 """
 
 from __future__ import annotations

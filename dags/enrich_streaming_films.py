@@ -1,25 +1,25 @@
 """### Landed events + curated.film_category --Glue--> curated.streaming_films, hourly, only what is new
 
-Every landed line that is not in the tables yet ends as one row: in `streaming_films` with its film's title and
+Every landed line that is not in the tables yet becomes one row: in `streaming_films` with its film's title and
 category, or in `streaming_events_quarantine` with the reason.
 
 **Reads** new objects under `streaming/` and `streaming-repaired/` in the landing bucket; `curated.film_category`.
 
-**Writes** `curated.streaming_films`, `curated.streaming_events_quarantine`, one row an object in
+**Writes** `curated.streaming_films`, `curated.streaming_events_quarantine`, one row for each object in
 `curated.streaming_reconciliation`, the run's report under `runs/streaming_films/`, its numbers in the run's note. Emits
-an asset event for each arrival month it touched, which starts `report_film_popularity`.
+an asset event for each arrival month that it changed, which starts `report_film_popularity`.
 
-**Schedule** hourly, at five past. What a run takes depends on what has landed, not on its hour: a run that is late, by
-hand, or the only one after a day's pause takes all there is. An hour with nothing new ends at `find_new_objects`.
-The run of 03:05 sweeps: it looks for stragglers beyond the last day of names.
+**Schedule** hourly, at five past. A run takes what has landed and is not done, whatever the hour: a late run, a manual
+run, or the only run after a day's pause takes all of it. With nothing new, `find_new_objects` skips the later tasks.
+The run of 03:05 sweeps: it also looks for objects with names older than a day, which have arrived late.
 It is created paused: unpause it when `curate_film_category` has succeeded.
 
 **When it fails**
 
 * `find_new_objects`: the landing bucket or the tables could not be read.
-* `run_job`: the Glue job failed; the message is Glue's own. The same objects are taken by the next try or hour.
-* `reconcile_lines`: for an object, landed is not enriched + quarantined + duplicates, or the tables hold other numbers
-  than the job reported (all are given). Rebuild the months named with `rebuild_streaming_films`.
+* `run_job`: the Glue job failed; the message is Glue's. The next attempt or hour takes the same objects.
+* `reconcile_lines`: the landed lines of an object are not enriched + quarantined + duplicates, or the tables hold other
+  numbers than the job reported (all are given). Rebuild the named months with `rebuild_streaming_films`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """### SQL scripts --> MySQL, verified table by table
 
-Loads the film company's own database, Sakila, into MySQL: the schema first, then the data. Nothing is replicated
-before the load is proved complete, for a silently failed load is the classic fault of this design.
+Loads the film company's database, Sakila, into MySQL: the schema first, then the data. Nothing is replicated before the
+load is verified, as a load that fails silently is the classic fault of this design.
 
 **Reads** `sakila/sakila-schema.sql` and `sakila/sakila-data.sql` in the artifacts bucket; the MySQL secret.
 
@@ -14,10 +14,10 @@ before the load is proved complete, for a silently failed load is the classic fa
 * `wait_for_scripts`: the deployment has not uploaded the scripts.
 * `run_scripts`: MySQL cannot be reached or refuses the login (the message names host and port), or a statement failed
   (script and line).
-* `verify_tables`: a table is missing or has the wrong number of rows (table, expected, found). Look at the copy of
-  Sakila in the artifacts bucket.
+* `verify_tables`: a table is missing or has the wrong number of rows (table, expected, found). Check the copy of Sakila
+  in the artifacts bucket.
 
-Run it again at any time: the scripts drop the schema and make it anew.
+It can be run again at any time: the scripts drop the schema and create it again.
 """
 
 from __future__ import annotations

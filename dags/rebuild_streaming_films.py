@@ -1,12 +1,12 @@
-"""### One arrival month of events + curated.film_category --Glue--> that month of curated.streaming_films, anew
+"""### One arrival month of events + curated.film_category --Glue--> that month of curated.streaming_films
 
-Reads all objects of one month and replaces that month in both tables, in one commit each: the monthly close, the answer
-to changed rules or films, and **the DAG to backfill**. It gives the same rows as the hourly runs did.
+Reads all objects of one month and replaces the month in both tables, in one commit each: for the monthly close, after
+changes of rules or films, and as **the DAG to backfill**. It gives the same rows as the hourly runs did.
 
 **Reads** every object under `streaming/yyyy/MM/` and `streaming-repaired/yyyy/MM/` of its month;
 `curated.film_category`.
 
-**Writes** the month in `curated.streaming_films` and `curated.streaming_events_quarantine`, one row an object in
+**Writes** the month in `curated.streaming_films` and `curated.streaming_events_quarantine`, one row for each object in
 `curated.streaming_reconciliation`, the run's report under `runs/streaming_films/`, its numbers in the run's note. Emits
 an asset event for the month, which starts `report_film_popularity`.
 
@@ -19,10 +19,10 @@ It is created paused: unpause it when `curate_film_category` has succeeded. The 
 
 **When it fails**
 
-* `choose_month`: the run has neither key nor parameter, or no month is meant.
-* `run_job`: the Glue job failed; the message is Glue's own. The month is as it was before.
-* `reconcile_lines`: for an object, landed is not enriched + quarantined + duplicates, or the tables hold other numbers
-  than the job reported (all are given).
+* `choose_month`: the run has neither key nor parameter, or it is not a month.
+* `run_job`: the Glue job failed; the message is Glue's. The month is as it was before.
+* `reconcile_lines`: the landed lines of an object are not enriched + quarantined + duplicates, or the tables hold other
+  numbers than the job reported (all are given).
 """
 
 from __future__ import annotations

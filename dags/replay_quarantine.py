@@ -1,7 +1,7 @@
-"""### Repaired lines --> landing --Glue--> curated.streaming_films: what was in quarantine, brought in exactly once
+"""### Repaired lines --> landing --Glue--> curated.streaming_films: quarantined lines are added exactly once
 
-An operator repairs lines of the quarantine and uploads them; this DAG checks them, publishes those that are good beside
-the landed objects, and rebuilds their month. No later run undoes it: repairs are landed objects like any other.
+An operator repairs lines of the quarantine and uploads them. This DAG checks them, publishes the good ones beside the
+landed objects, and rebuilds their month. No later run undoes this, as every run reads the repairs.
 
 **Reads** `repairs/yyyy-MM/` in the landing bucket (JSON lines, see *Repair bad lines* in `docs/operations.md`);
 `curated.streaming_events_quarantine`; what `rebuild_streaming_films` reads.
@@ -9,18 +9,18 @@ the landed objects, and rebuilds their month. No later run undoes it: repairs ar
 **Writes** objects under `streaming-repaired/yyyy/MM/` in the landing bucket, and what `rebuild_streaming_films` writes
 for this month. The run's note says how many lines were repaired and how many are left.
 
-**Schedule** none: trigger it with the parameters `month` and `reason`, as often as you like. A line that is already
-repaired is not repaired again. Where the rules have changed and not the lines, run `rebuild_streaming_films` instead.
+**Schedule** none: trigger it with the parameters `month` and `reason`, as often as you like. A line that is repaired
+already is not repaired again. If the rules have changed and not the lines, run `rebuild_streaming_films` instead.
 
 **When it fails**
 
-* `choose_month`: the run has neither key nor parameter, or no month is meant.
-* `publish_repairs`: nothing was uploaded for the month, or no line of it is good (each is named).
-* `run_job`: the Glue job failed; the message is Glue's own. The repairs are published: the next run takes them.
-* `reconcile_lines`: for an object, landed is not enriched + quarantined + duplicates, or the tables hold other numbers
-  than the job reported (all are given).
-* `check_repairs`: some uploaded lines were refused; file, line and reason are given. All others are repaired. Mend or
-  delete the upload, and run the DAG again.
+* `choose_month`: the run has neither key nor parameter, or it is not a month.
+* `publish_repairs`: nothing was uploaded for the month, or no uploaded line is good (each is named).
+* `run_job`: the Glue job failed; the message is Glue's. The repairs are published; the next run takes them.
+* `reconcile_lines`: the landed lines of an object are not enriched + quarantined + duplicates, or the tables hold other
+  numbers than the job reported (all are given).
+* `check_repairs`: some uploaded lines were refused; file, line and reason are given. All others are repaired. Correct
+  or delete the upload, and run the DAG again.
 """
 
 from __future__ import annotations

@@ -1,21 +1,21 @@
 """### curated.streaming_films --Athena--> reports: which genres, where, and how each title did in the month
 
-Runs the two saved queries over all months, and one over the month that has changed, all in the analysts' workgroup,
-and publishes their results as CSV.
+Runs the two saved queries over all months and a query over the month that has changed, all in the analysts' workgroup,
+and publishes the results as CSV.
 
 **Reads** `curated.streaming_films`.
 
 **Writes** in the results bucket: `reports/overall_top_streaming_categories.csv`,
-`reports/overall_top_streaming_states.csv`, `reports/<yyyy>/<MM>/film_popularity.csv`; each replaced whole.
+`reports/overall_top_streaming_states.csv`, `reports/<yyyy>/<MM>/film_popularity.csv`. Each run replaces them.
 
 **Schedule** once for each month of `curated.streaming_films` that `enrich_streaming_films` or `rebuild_streaming_films`
 has changed; the month is the run's partition key. By hand: trigger it with a partition key or the parameter `month`.
 
 **When it fails**
 
-* `choose_month`: the run has neither key nor parameter.
-* a query: the message is Athena's own. A query over the workgroup's limit is CANCELLED with "Bytes scanned limit was
-  exceeded" and not tried again, for each try is billed: narrow the query, or raise the limit in the template.
+* `choose_month`: the run has neither key nor parameter, or it is not a month.
+* a query: the message is Athena's. A query over the workgroup's limit is CANCELLED with "Bytes scanned limit was
+  exceeded" and not repeated, as each attempt is billed: narrow the query, or raise the limit in the template.
 """
 
 from __future__ import annotations
