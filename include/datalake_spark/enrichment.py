@@ -14,8 +14,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -34,6 +33,7 @@ from datalake.landing import (
 from datalake.months import UNKNOWN_MONTH, Month
 from datalake.tables import FILM_CATEGORY, QUARANTINE, RECONCILIATION, STREAMING_FILMS
 from datalake_spark import iceberg, table_rows
+from datalake_spark.caching import Cache, caching
 from datalake_spark.committed_tables import CommittedTables, in_month, of_objects
 from datalake_spark.landed_lines import landed_counts, lines_of, read_objects, read_raw
 from datalake_spark.reconciliation import Unreconciled, count_rows, reconcile, record
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 WINDOW = timedelta(seconds=WINDOW_SECONDS)
-Cache = Callable[[DataFrame], DataFrame]
 _log = logging.getLogger(__name__)
 
 
@@ -54,18 +53,6 @@ class UnusableFilms(Exception):
 
 class LandingIncomplete(Exception):
     """Objects whose rows the tables hold are gone from the landing zone: rewriting the month would lose those rows."""
-
-
-@contextmanager
-def caching() -> Iterator[Cache]:
-    """Give a function that caches a frame; all cached frames are released when the block ends, also by an error."""
-    with ExitStack() as cached:
-
-        def cache(frame: DataFrame) -> DataFrame:
-            cached.callback(frame.unpersist)
-            return frame.persist()
-
-        yield cache
 
 
 class Enrichment:

@@ -11,8 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from datalake.tables import SAKILA
-from lake_airflow import mysql, replication
-from lake_airflow import mysql_tasks
+from lake_airflow import mysql, mysql_tasks, replication
 from lake_airflow.operators.dms import DmsFullLoadOperator
 from local.settings import TOOLS
 from tests.faults.conversion import sweep

@@ -194,6 +194,11 @@ def test_nothing_new_is_false(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_pages_of_a_result_without_an_order_agree(aws_calls: dict[str, Handler]) -> None:
     """Athena runs a query once. Of this one every run gives the rows in another order."""
     orders = itertools.cycle(itertools.permutations("abcd"))
-    FakeAthena(aws_calls, lambda _: [["source_file"], *([name] for name in next(orders))])
+
+    def answer(_: str) -> list[list[str | None]]:
+        names: list[list[str | None]] = [[name] for name in next(orders)]
+        return [["source_file"], *names]
+
+    FakeAthena(aws_calls, answer)
     rows = run_query(AthenaHook(), "tasks/count_films.sql")
     assert sorted(str(row["source_file"]) for row in rows) == list("abcd")

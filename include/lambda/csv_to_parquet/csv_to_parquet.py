@@ -11,9 +11,8 @@ write if that object is no longer there. So a slow worker never replaces the Par
 The function is called by SQS (the bodies are S3 notifications; it returns partial batch failures) or by S3 itself (it
 raises an error when an object fails). Environment: CLEAN_BUCKET. The metadata of a Parquet object say what it was made
 of: ``source-etag``, ``source-rows`` and, if a notification had one, ``source-sequencer``, the newest. The file also
-holds the CSV's version id (the landing bucket is versioned), so that two versions of a CSV never give Parquet objects
-with the same ETag, not even if their bytes are the same: else a slow worker would take the later object for the one
-that it means to replace.
+holds the version id of the CSV, so that two versions of a CSV with the same bytes give Parquet objects with different
+ETags: else a slow worker would take the later object for the one that it means to replace.
 
 On AWS it runs with the managed layer AWSSDKPandas for its Python version (awswrangler, pandas, pyarrow). The zip holds
 the modules of this folder and the package ``datalake``.
