@@ -122,8 +122,7 @@ def sources(notification: dict[str, Any]) -> Iterator[Source]:
 def target(key: str) -> tuple[Table, str]:
     """The declared table of a CSV's key, and the key of its Parquet object.
 
-    Raises:
-        ValueError: the key is not ``dms/sakila/<declared table>/<file>.csv``.
+    Raises ValueError unless the key is ``dms/sakila/<declared table>/<file>.csv``.
     """
     found = _KEY.fullmatch(key)
     if not found or found["schema"] != SAKILA_SCHEMA:
