@@ -33,9 +33,10 @@ class TestEnrich:
     ) -> None:
         land(lake_services)
         glue = FakeGlue(aws_calls, lake_services, REPORT)
-        committed(aws_calls)
+        athena = committed(aws_calls)
         ended = run(dagbag, "enrich_streaming_films")
         assert set(states(ended).values()) == {"success"}
+        assert "where run_id = 'jr_1'" in athena.queries[-1]
         assert note(ended) == run_reports.summary(REPORT)
         (start,) = glue.runs
         assert start["JobName"] == LAKE.streaming_films_job
