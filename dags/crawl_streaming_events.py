@@ -1,23 +1,24 @@
 """### Landed events --Glue crawler--> landing.streaming
 
-Keeps the raw table for ad-hoc queries: the crawler registers each month's folder as a partition and shows when the
-partners' events have changed their shape (drift). No other DAG waits for it: the
-enrichment reads the objects themselves.
+Keeps the raw table for ad-hoc queries up to date: the crawler registers each month's folder as a partition, and shows
+when the fields of the partners' events have changed (drift). No other DAG depends on it: the enrichment reads the
+objects themselves.
 
 **Reads** the objects under `streaming/yyyy/MM/` in the landing bucket.
 
-**Writes** table and partitions of `landing.streaming`.
+**Writes** the table `landing.streaming` and its partitions.
 
-**Schedule** hourly, at a quarter past. A crawl is billed ten minutes at least, so it starts only for a month that the
-catalog does not know, or when events have landed and the last crawl is a day old; any other hour ends at
-`is_crawl_due`, its later tasks skipped.
+**Schedule** hourly, at a quarter past. A crawl is billed for ten minutes at least, so it starts only for a month that
+the catalog does not have, or when events have landed and the last crawl is a day old. In all other hours `is_crawl_due`
+skips the later tasks.
 
 **When it fails**
 
 * `run_crawler`: the crawler failed or was cancelled; its log group says why.
-* `check_catalog`: it ran, and still a landed month is not in the catalog (named). Look for objects that are no JSON.
+* `check_catalog`: the crawler has run, but a landed month (named) is not in the catalog. Look for objects that are not
+  JSON.
 
-New, missing or changed columns do not fail it: `check_catalog` returns them and logs a warning.
+New, missing or changed columns are not a failure: `check_catalog` returns them and logs a warning.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def crawl_streaming_events() -> None:
     run_crawler = GlueCrawlerRunOperator(
         task_id="run_crawler",
         crawler_name=LAKE.crawler,
-        fail_on_already_running=False,  # what a run in flight misses, check_catalog finds, or the next hour
+        fail_on_already_running=False,  # check_catalog or the next hour finds what the present run misses
         poll_interval=poll_seconds(5),
     )
     check_catalog = PythonOperator(

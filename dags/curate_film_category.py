@@ -1,31 +1,30 @@
 """### clean film + film_category + category --Glue--> curated.film_category
 
-One row a film, with its category: the static half of every answer.
+One row for each film, with its category: the static data that events are joined with.
 
 **Reads** `sakila.film`, `sakila.film_category`, `sakila.category`.
 
 **Writes** `curated.film_category` (Iceberg, one commit) and the run's report under `runs/film_category/`.
 
-**Schedule** when `replicate_sakila` has reconciled all three tables. Once it has succeeded the first time, unpause
+**Schedule** when `replicate_sakila` has reconciled all three tables. After its first success unpause
 `enrich_streaming_films` and `rebuild_streaming_films`, which need its table.
 
 **When it fails**
 
-* `run_job`: the Glue job failed; the message is Glue's own, the whole log is in the job's log group.
-* `reconcile_films`: the table does not hold each film of `sakila.film` once (both numbers are given). Readers already
-  see it; after mending the source clear the DAG run.
+* `run_job`: the Glue job failed; the message is Glue's, the whole log is in the job's log group.
+* `reconcile_films`: the table does not hold each film of `sakila.film` once (both numbers are given). Readers see the
+  table already; mend the source, then clear the DAG run.
 """
 
 from __future__ import annotations
 
-from airflow.providers.amazon.aws.operators.athena import AthenaOperator
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import chain, dag
 
 from lake_airflow import run_reports
 from lake_airflow.assets import CLEAN_TABLES, FILM_CATEGORY
-from lake_airflow.athena import ATHENA
 from lake_airflow.defaults import DEFAULT_ARGS, GLUE_JOB, LAKE, SQL_PATH, START_DATE, Tag
+from lake_airflow.operators.athena import SqlFileOperator
 from lake_airflow.operators.glue import GlueJobRunOperator
 
 
@@ -41,7 +40,7 @@ from lake_airflow.operators.glue import GlueJobRunOperator
 )
 def curate_film_category() -> None:
     run_job = GlueJobRunOperator(task_id="run_job", job_name=LAKE.film_category_job, **GLUE_JOB)
-    count_films = AthenaOperator(task_id="count_films", query="count_films.sql", **ATHENA)
+    count_films = SqlFileOperator(task_id="count_films", query="tasks/count_films.sql")
     reconcile_films = PythonOperator(
         task_id="reconcile_films",
         python_callable=run_reports.reconcile_films,

@@ -1,38 +1,35 @@
 """### Landed events + curated.film_category --Glue--> curated.streaming_films, hourly, only what is new
 
-Every landed line that is not in the tables yet ends as one row: in `streaming_films` with its film's title and
+Every landed line that is not in the tables yet becomes one row: in `streaming_films` with its film's title and
 category, or in `streaming_events_quarantine` with the reason.
 
 **Reads** new objects under `streaming/` and `streaming-repaired/` in the landing bucket; `curated.film_category`.
 
-**Writes** `curated.streaming_films`, `curated.streaming_events_quarantine`, one row an object in
+**Writes** `curated.streaming_films`, `curated.streaming_events_quarantine`, one row for each object in
 `curated.streaming_reconciliation`, the run's report under `runs/streaming_films/`, its numbers in the run's note. Emits
-an asset event for each arrival month it touched, which starts `report_film_popularity`.
+an asset event for each arrival month that it changed, which starts `report_film_popularity`.
 
-**Schedule** hourly, at five past. What a run takes depends on what has landed, not on its hour: a run that is late, by
-hand, or the only one after a day's pause takes all there is. An hour with nothing new ends at `find_new_objects`.
-The run of 03:05 sweeps: it looks for stragglers beyond the last day of names.
+**Schedule** hourly, at five past. A run takes what has landed and is not done, whatever the hour: a late run, a manual
+run, or the only run after a day's pause takes all of it. With nothing new, `find_new_objects` skips the later tasks.
+The run of 03:05 sweeps: it also looks for objects with names older than a day, which have arrived late.
 It is created paused: unpause it when `curate_film_category` has succeeded.
 
 **When it fails**
 
 * `find_new_objects`: the landing bucket or the tables could not be read.
-* `run_job`: the Glue job failed; the message is Glue's own. The same objects are taken by the next try or hour.
-* `reconcile_lines`: for an object, landed is not enriched + quarantined + duplicates, or the tables hold other numbers
-  than the job reported (all are given). Rebuild the months named with `rebuild_streaming_films`.
+* `run_job`: the Glue job failed; the message is Glue's. The next attempt or hour takes the same objects.
+* `reconcile_lines`: the landed lines of an object are not enriched + quarantined + duplicates, or the tables hold other
+  numbers than the job reported (all are given). Rebuild the named months with `rebuild_streaming_films`.
 """
 
 from __future__ import annotations
 
-from airflow.providers.amazon.aws.operators.athena import AthenaOperator
-from airflow.providers.standard.operators.python import PythonOperator, ShortCircuitOperator
+from airflow.providers.standard.operators.python import ShortCircuitOperator
 from airflow.sdk import CronTriggerTimetable, chain, dag
 
-from lake_airflow import new_events, run_reports
-from lake_airflow.assets import STREAMING_FILMS
-from lake_airflow.athena import ATHENA
-from lake_airflow.defaults import DEFAULT_ARGS, GLUE_JOB, LAKE, SQL_PATH, START_DATE, STREAMING_FILMS_POOL, Tag
-from lake_airflow.operators.glue import GlueJobRunOperator
+from lake_airflow import new_events
+from lake_airflow.defaults import DEFAULT_ARGS, SQL_PATH, START_DATE, Tag
+from lake_airflow.enrichment_tasks import enrich_and_reconcile
 
 
 @dag(
@@ -52,22 +49,9 @@ def enrich_streaming_films() -> None:
         task_id="find_new_objects",
         python_callable=new_events.mode_of_new_objects,
     )
-    run_job = GlueJobRunOperator(
-        task_id="run_job",
-        job_name=LAKE.streaming_films_job,
-        script_args={"--mode": find_new_objects.output},
-        pool=STREAMING_FILMS_POOL,
-        **GLUE_JOB,
-    )
-    count_lines = AthenaOperator(task_id="count_lines", query="reconciliation_of_run.sql", **ATHENA)
-    reconcile_lines = PythonOperator(
-        task_id="reconcile_lines",
-        python_callable=run_reports.reconcile_lines,
-        op_args=[run_job.output, count_lines.output],
-        outlets=[STREAMING_FILMS],
-    )
+    enrich = enrich_and_reconcile({"--mode": find_new_objects.output})
 
-    chain(find_new_objects, run_job, count_lines, reconcile_lines)
+    chain(find_new_objects, enrich)
 
 
 enrich_streaming_films()

@@ -1,7 +1,7 @@
 """### SQL scripts --> MySQL, verified table by table
 
-Loads the film company's own database, Sakila, into MySQL: the schema first, then the data. Nothing is replicated
-before the load is proved complete, for a silently failed load is the classic fault of this design.
+Loads the film company's database, Sakila, into MySQL: the schema first, then the data. Nothing is replicated before the
+load is verified, as a load that fails silently is the classic fault of this design.
 
 **Reads** `sakila/sakila-schema.sql` and `sakila/sakila-data.sql` in the artifacts bucket; the MySQL secret.
 
@@ -14,10 +14,10 @@ before the load is proved complete, for a silently failed load is the classic fa
 * `wait_for_scripts`: the deployment has not uploaded the scripts.
 * `run_scripts`: MySQL cannot be reached or refuses the login (the message names host and port), or a statement failed
   (script and line).
-* `verify_tables`: a table is missing or has the wrong number of rows (table, expected, found). Look at the copy of
-  Sakila in the artifacts bucket.
+* `verify_tables`: a table is missing or has the wrong number of rows (table, expected, found). Check the copy of Sakila
+  in the artifacts bucket.
 
-Run it again at any time: the scripts drop the schema and make it anew.
+It can be run again at any time: the scripts drop the schema and create it again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from airflow.providers.amazon.aws.sensors.s3 import S3KeySensor
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import chain, dag
 
-from lake_airflow import sakila_source as source
+from lake_airflow import mysql_tasks
 from lake_airflow.assets import MYSQL_SAKILA
 from lake_airflow.defaults import DEFAULT_ARGS, LAKE, START_DATE, Tag, poll_seconds
 
@@ -46,12 +46,12 @@ def load_sakila() -> None:
     wait_for_scripts = S3KeySensor(
         task_id="wait_for_scripts",
         bucket_name=LAKE.artifacts_bucket,
-        bucket_key=source.SCRIPT_KEYS,
+        bucket_key=mysql_tasks.SCRIPT_KEYS,
         poke_interval=poll_seconds(60),
         timeout=timedelta(minutes=10).total_seconds(),
     )
-    run_scripts = PythonOperator(task_id="run_scripts", python_callable=source.run_scripts)
-    verify_tables = PythonOperator(task_id="verify_tables", python_callable=source.verify, outlets=[MYSQL_SAKILA])
+    run_scripts = PythonOperator(task_id="run_scripts", python_callable=mysql_tasks.run_scripts)
+    verify_tables = PythonOperator(task_id="verify_tables", python_callable=mysql_tasks.verify, outlets=[MYSQL_SAKILA])
 
     chain(wait_for_scripts, run_scripts, verify_tables)
 

@@ -1,23 +1,23 @@
-"""### The curated zone's Iceberg tables --Glue--> the same rows in fewer files, and nothing that nobody needs
+"""### The curated zone's Iceberg tables --Glue--> the same rows in fewer files, without old snapshots and orphans
 
-Hourly commits leave small files and snapshots; killed jobs leave files that no table names.
+Hourly commits leave small files and snapshots; killed jobs leave files that no table names (orphans).
 
-**Reads** the metadata of every table of `curated`, and the small files it puts together.
+**Reads** the metadata of every table of `curated`, and the small files that it compacts.
 
-**Writes** the same tables: no row changes. The run's report under `runs/maintain_lake/`.
+**Writes** the same tables, without changing a row; the run's report under `runs/maintain_lake/`.
 
-* Small files of one stream and month become one, where they are many and older than anything that an hourly run opens.
-* Snapshots older than `snapshot_days` expire, but for the last `keep_snapshots`: **time travel ends there**. Those of
-  `film_category` stay: they say which version of the catalogue a row was enriched with.
-* Objects in a table's folder that no snapshot names, and older than `orphan_days`, are removed.
+* Small files of one stream and month are compacted, if they are many and older than all that an hourly run reads.
+* Snapshots older than `snapshot_days` expire, except the last `keep_snapshots`. **Time travel to them ends.** Those of
+  `film_category` stay, as they show which version of the catalogue a row was enriched with.
+* Objects in a table's folder that no snapshot names and that are older than `orphan_days` are removed.
 
-**Schedule** Sundays at 04:35 UTC. Writers of `streaming_films` wait meanwhile; queries need not. It is created paused:
+**Schedule** Sundays at 04:35 UTC. Writers of `streaming_films` wait meanwhile; queries do not. It is created paused:
 unpause it with `enrich_streaming_films`.
 
 **When it fails**
 
-* `run_job`: the Glue job failed; the message is Glue's own. What it had committed stands; every table is as readable as
-  before, and the next run removes what was left.
+* `run_job`: the Glue job failed; the message is Glue's. Every table can be read as before; the
+  next run continues, and removes files that this one has left.
 * `check_rows`: a commit changed the number of a table's rows (the numbers are given). The snapshot before it is kept
   for `snapshot_days`: pause the writers, and roll the table back with Iceberg's `rollback_to_snapshot`.
 """
@@ -27,8 +27,9 @@ from __future__ import annotations
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import CronTriggerTimetable, chain, dag
 
-from lake_airflow import maintenance as upkeep
-from lake_airflow.defaults import DEFAULT_ARGS, GLUE_JOB, LAKE, START_DATE, STREAMING_FILMS_POOL, Tag
+from datalake.names import STREAMING_FILMS_POOL
+from lake_airflow.defaults import DEFAULT_ARGS, GLUE_JOB, LAKE, START_DATE, Tag
+from lake_airflow.maintain_lake import check_row_counts, number_param
 from lake_airflow.operators.glue import GlueJobRunOperator
 
 
@@ -41,9 +42,9 @@ from lake_airflow.operators.glue import GlueJobRunOperator
     tags=[Tag.CURATION],
     default_args=DEFAULT_ARGS,
     params={
-        "snapshot_days": upkeep.number_param(7, "days for which every snapshot is kept"),
-        "keep_snapshots": upkeep.number_param(10, "snapshots that are kept whatever their age"),
-        "orphan_days": upkeep.number_param(3, "days for which an object that no snapshot names is kept"),
+        "snapshot_days": number_param(7, "days for which every snapshot is kept"),
+        "keep_snapshots": number_param(10, "number of snapshots that are kept whatever their age"),
+        "orphan_days": number_param(3, "days for which an object that no snapshot names is kept"),
     },
     doc_md=__doc__,
 )
@@ -59,7 +60,7 @@ def maintain_lake() -> None:
         pool=STREAMING_FILMS_POOL,
         **GLUE_JOB,
     )
-    check_rows = PythonOperator(task_id="check_rows", python_callable=upkeep.check_rows, op_args=[run_job.output])
+    check_rows = PythonOperator(task_id="check_rows", python_callable=check_row_counts, op_args=[run_job.output])
 
     chain(run_job, check_rows)
 

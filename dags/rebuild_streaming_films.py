@@ -1,12 +1,12 @@
-"""### One arrival month of events + curated.film_category --Glue--> that month of curated.streaming_films, anew
+"""### One arrival month of events + curated.film_category --Glue--> that month of curated.streaming_films
 
-Reads all objects of one month and replaces that month in both tables, in one commit each: the monthly close, the answer
-to changed rules or films, and **the DAG to backfill**. It gives the same rows as the hourly runs did.
+Reads all objects of one month and replaces the month in both tables, in one commit each: for the monthly close, after
+changes of rules or films, and as **the DAG to backfill**. It gives the same rows as the hourly runs did.
 
 **Reads** every object under `streaming/yyyy/MM/` and `streaming-repaired/yyyy/MM/` of its month;
 `curated.film_category`.
 
-**Writes** the month in `curated.streaming_films` and `curated.streaming_events_quarantine`, one row an object in
+**Writes** the month in `curated.streaming_films` and `curated.streaming_events_quarantine`, one row for each object in
 `curated.streaming_reconciliation`, the run's report under `runs/streaming_films/`, its numbers in the run's note. Emits
 an asset event for the month, which starts `report_film_popularity`.
 
@@ -19,24 +19,20 @@ It is created paused: unpause it when `curate_film_category` has succeeded. The 
 
 **When it fails**
 
-* `choose_month`: the run has neither key nor parameter, or no month is meant.
-* `run_job`: the Glue job failed; the message is Glue's own. The month is as it was before.
-* `reconcile_lines`: for an object, landed is not enriched + quarantined + duplicates, or the tables hold other numbers
-  than the job reported (all are given).
+* `choose_month`: the run has neither key nor parameter, or it is not a month.
+* `run_job`: the Glue job failed; the message is Glue's. The month is as it was before.
+* `reconcile_lines`: the landed lines of an object are not enriched + quarantined + duplicates, or the tables hold other
+  numbers than the job reported (all are given).
 """
 
 from __future__ import annotations
 
-from airflow.providers.amazon.aws.operators.athena import AthenaOperator
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import CronPartitionTimetable, chain, dag
 
-from lake_airflow import months, run_reports
-from lake_airflow.assets import STREAMING_FILMS
-from lake_airflow.athena import ATHENA
-from lake_airflow.defaults import DEFAULT_ARGS, GLUE_JOB, LAKE, SQL_PATH, START_DATE, STREAMING_FILMS_POOL, Tag
-from lake_airflow.months import MONTH_PARAM
-from lake_airflow.operators.glue import GlueJobRunOperator
+from lake_airflow.defaults import DEFAULT_ARGS, SQL_PATH, START_DATE, Tag
+from lake_airflow.enrichment_tasks import enrich_and_reconcile
+from lake_airflow.run_month import MONTH_PARAM, month_of_run
 
 
 @dag(
@@ -52,23 +48,10 @@ from lake_airflow.operators.glue import GlueJobRunOperator
     doc_md=__doc__,
 )
 def rebuild_streaming_films() -> None:
-    choose_month = PythonOperator(task_id="choose_month", python_callable=months.choose_month)
-    run_job = GlueJobRunOperator(
-        task_id="run_job",
-        job_name=LAKE.streaming_films_job,
-        script_args={"--mode": "rebuild", "--month": choose_month.output},
-        pool=STREAMING_FILMS_POOL,
-        **GLUE_JOB,
-    )
-    count_lines = AthenaOperator(task_id="count_lines", query="reconciliation_of_run.sql", **ATHENA)
-    reconcile_lines = PythonOperator(
-        task_id="reconcile_lines",
-        python_callable=run_reports.reconcile_lines,
-        op_args=[run_job.output, count_lines.output],
-        outlets=[STREAMING_FILMS],
-    )
+    choose_month = PythonOperator(task_id="choose_month", python_callable=month_of_run)
+    enrich = enrich_and_reconcile({"--mode": "rebuild", "--month": choose_month.output})
 
-    chain(choose_month, run_job, count_lines, reconcile_lines)
+    chain(choose_month, enrich)
 
 
 rebuild_streaming_films()

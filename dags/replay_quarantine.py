@@ -1,7 +1,7 @@
-"""### Repaired lines --> landing --Glue--> curated.streaming_films: what was in quarantine, brought in exactly once
+"""### Repaired lines --> landing --Glue--> curated.streaming_films: quarantined lines are added exactly once
 
-An operator repairs lines of the quarantine and uploads them; this DAG checks them, publishes those that are good beside
-the landed objects, and rebuilds their month. No later run undoes it: repairs are landed objects like any other.
+An operator repairs lines of the quarantine and uploads them. This DAG checks them, publishes the good ones beside the
+landed objects, and rebuilds their month. No later run undoes this, as every run reads the repairs.
 
 **Reads** `repairs/yyyy-MM/` in the landing bucket (JSON lines, see *Repair bad lines* in `docs/operations.md`);
 `curated.streaming_events_quarantine`; what `rebuild_streaming_films` reads.
@@ -9,32 +9,29 @@ the landed objects, and rebuilds their month. No later run undoes it: repairs ar
 **Writes** objects under `streaming-repaired/yyyy/MM/` in the landing bucket, and what `rebuild_streaming_films` writes
 for this month. The run's note says how many lines were repaired and how many are left.
 
-**Schedule** none: trigger it with the parameters `month` and `reason`, as often as you like. A line that is already
-repaired is not repaired again. Where the rules have changed and not the lines, run `rebuild_streaming_films` instead.
+**Schedule** none: trigger it with the parameters `month` and `reason`, as often as you like. A line that is repaired
+already is not repaired again. If the rules have changed and not the lines, run `rebuild_streaming_films` instead.
 
 **When it fails**
 
-* `choose_month`: the run has neither key nor parameter, or no month is meant.
-* `publish_repairs`: nothing was uploaded for the month, or no line of it is good (each is named).
-* `run_job`: the Glue job failed; the message is Glue's own. The repairs are published: the next run takes them.
-* `reconcile_lines`: for an object, landed is not enriched + quarantined + duplicates, or the tables hold other numbers
-  than the job reported (all are given).
-* `check_repairs`: some uploaded lines were refused; file, line and reason are given. All others are repaired. Mend or
-  delete the upload, and run the DAG again.
+* `choose_month`: the run has neither key nor parameter, or it is not a month.
+* `publish_repairs`: nothing was uploaded for the month, or no uploaded line is good (each is named).
+* `run_job`: the Glue job failed; the message is Glue's. The repairs are published; the next run takes them.
+* `reconcile_lines`: the landed lines of an object are not enriched + quarantined + duplicates, or the tables hold other
+  numbers than the job reported (all are given).
+* `check_repairs`: some uploaded lines were refused; file, line and reason are given. All others are repaired. Correct
+  or delete the upload, and run the DAG again.
 """
 
 from __future__ import annotations
 
-from airflow.providers.amazon.aws.operators.athena import AthenaOperator
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import chain, dag
 
-from lake_airflow import months, replay, run_reports
-from lake_airflow.assets import STREAMING_FILMS
-from lake_airflow.athena import ATHENA
-from lake_airflow.defaults import DEFAULT_ARGS, GLUE_JOB, LAKE, SQL_PATH, START_DATE, STREAMING_FILMS_POOL, Tag
-from lake_airflow.months import MONTH_PARAM
-from lake_airflow.operators.glue import GlueJobRunOperator
+from lake_airflow import replay
+from lake_airflow.defaults import DEFAULT_ARGS, SQL_PATH, START_DATE, Tag
+from lake_airflow.enrichment_tasks import enrich_and_reconcile
+from lake_airflow.run_month import MONTH_PARAM, month_of_run
 
 
 @dag(
@@ -49,33 +46,20 @@ from lake_airflow.operators.glue import GlueJobRunOperator
     doc_md=__doc__,
 )
 def replay_quarantine() -> None:
-    choose_month = PythonOperator(task_id="choose_month", python_callable=months.choose_month)
+    choose_month = PythonOperator(task_id="choose_month", python_callable=month_of_run)
     publish_repairs = PythonOperator(
         task_id="publish_repairs",
         python_callable=replay.publish_repairs,
         op_args=[choose_month.output],
     )
-    run_job = GlueJobRunOperator(
-        task_id="run_job",
-        job_name=LAKE.streaming_films_job,
-        script_args={"--mode": "rebuild", "--month": choose_month.output},
-        pool=STREAMING_FILMS_POOL,
-        **GLUE_JOB,
-    )
-    count_lines = AthenaOperator(task_id="count_lines", query="reconciliation_of_run.sql", **ATHENA)
-    reconcile_lines = PythonOperator(
-        task_id="reconcile_lines",
-        python_callable=run_reports.reconcile_lines,
-        op_args=[run_job.output, count_lines.output],
-        outlets=[STREAMING_FILMS],
-    )
+    enrich = enrich_and_reconcile({"--mode": "rebuild", "--month": choose_month.output})
     check_repairs = PythonOperator(
         task_id="check_repairs",
         python_callable=replay.check_repairs,
         op_args=[publish_repairs.output, choose_month.output],
     )
 
-    chain(choose_month, publish_repairs, run_job, count_lines, reconcile_lines, check_repairs)
+    chain(choose_month, publish_repairs, enrich, check_repairs)
 
 
 replay_quarantine()

@@ -1,25 +1,25 @@
 """### MySQL --DMS--> landing (CSV) --Lambda--> clean (Parquet), reconciled row by row
 
-DMS loads every Sakila table in full into the landing bucket. Each CSV object makes S3 call the Lambda, which writes one
-Parquet object of the same name into the clean bucket and keeps the catalog's table. This DAG starts the load and
-accepts nothing but evidence that all of it has arrived.
+DMS loads every Sakila table in full into the landing bucket. For each CSV object S3 notifies the Lambda, which writes a
+Parquet object of the same name into the clean bucket and declares the table in the catalog. This DAG starts the load,
+and succeeds only on evidence that all of it has arrived.
 
 **Reads** the MySQL schema `sakila`; DMS's statistics; CSV objects under `dms/sakila/` in the landing bucket.
 
-**Writes** the tables of database `sakila` (by DMS and Lambda). A table without rows gets a CSV of its header alone, as
-DMS writes none. CSV objects that this load did not write, and their Parquet, are removed once its own are published.
+**Writes** the tables of database `sakila` (by DMS and Lambda). A table without rows gets a CSV with only a header, as
+DMS writes none. CSV objects of earlier loads and their Parquet are removed when those of this load are converted.
 
 **Schedule** after `load_sakila` has verified MySQL. It starts `curate_film_category`.
 
 **When it fails**
 
-* `check_columns`: a column of MySQL was added, dropped or retyped, or holds the text that means NULL in the CSV files
-  (table and column are named). Nothing was loaded. Declare the change in `include/datalake/tables.py`, or drop a new
-  column in DMS's mappings.
+* `check_columns`: a column of MySQL was added, dropped or got another type, or holds the text that means NULL in the
+  CSV files (table and column are named). Nothing was loaded. Declare the change in `include/datalake/tables.py`, or
+  drop a new column in DMS's mappings.
 * `run_full_load`: the task failed, or DMS skipped rows or tables; the message names them. A retry loads again.
-* `wait_for_parquet`: CSV objects were not converted; the message names them. Look at the queue of dead letters and at
-  the Lambda's log. Notifications that were lost are sent again meanwhile.
-* `reconcile_rows`: rows of MySQL, DMS and the clean zone differ; the message names table and numbers. If MySQL was
+* `wait_for_parquet`: CSV objects (named) were not converted, although lost notifications are sent again. Look at the
+  dead-letter queue and at the Lambda's log.
+* `reconcile_rows`: the rows of MySQL, DMS and the clean zone differ; the message gives tables and numbers. If MySQL was
   written to during the load, clear the DAG run.
 """
 
@@ -27,15 +27,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.providers.amazon.aws.operators.athena import AthenaOperator
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import chain, dag
 
-from lake_airflow import replication
-from lake_airflow import sakila_source as source
+from lake_airflow import mysql_tasks, replication
 from lake_airflow.assets import CLEAN_TABLES, MYSQL_SAKILA
-from lake_airflow.athena import ATHENA
 from lake_airflow.defaults import DEFAULT_ARGS, LAKE, SQL_PATH, START_DATE, Tag, poll_seconds
+from lake_airflow.operators.athena import SqlFileOperator
 from lake_airflow.operators.dms import DmsFullLoadOperator
 from lake_airflow.operators.s3 import CsvConvertedSensor
 
@@ -53,7 +51,7 @@ LOAD_STARTED = "{{ ti.xcom_pull(task_ids='run_full_load')['started'] }}"
     doc_md=__doc__,
 )
 def replicate_sakila() -> None:
-    check_columns = PythonOperator(task_id="check_columns", python_callable=source.check_columns)
+    check_columns = PythonOperator(task_id="check_columns", python_callable=mysql_tasks.check_columns)
     run_full_load = DmsFullLoadOperator(
         task_id="run_full_load",
         replication_task_id=LAKE.dms_task,
@@ -75,7 +73,11 @@ def replicate_sakila() -> None:
         python_callable=replication.remove_superseded,
         op_args=[LOAD_STARTED],
     )
-    count_clean_rows = AthenaOperator(task_id="count_clean_rows", query="sakila_row_counts.sql", **ATHENA)
+    count_clean_rows = SqlFileOperator(
+        task_id="count_clean_rows",
+        query="tasks/sakila_row_counts.sql",
+        values={"tables": list(CLEAN_TABLES)},
+    )
     reconcile_rows = PythonOperator(
         task_id="reconcile_rows",
         python_callable=replication.reconcile_rows,

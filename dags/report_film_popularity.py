@@ -1,43 +1,44 @@
 """### curated.streaming_films --Athena--> reports: which genres, where, and how each title did in the month
 
-Runs the two saved queries over all months, and one over the month that has changed, all in the analysts' workgroup,
-and publishes their results as CSV.
+Runs the two saved queries over all months and a query over the month that has changed, all in the analysts' workgroup,
+and publishes the results as CSV.
 
 **Reads** `curated.streaming_films`.
 
 **Writes** in the results bucket: `reports/overall_top_streaming_categories.csv`,
-`reports/overall_top_streaming_states.csv`, `reports/<yyyy>/<MM>/film_popularity.csv`; each replaced whole.
+`reports/overall_top_streaming_states.csv`, `reports/<yyyy>/<MM>/film_popularity.csv`. Each run replaces them.
 
 **Schedule** once for each month of `curated.streaming_films` that `enrich_streaming_films` or `rebuild_streaming_films`
 has changed; the month is the run's partition key. By hand: trigger it with a partition key or the parameter `month`.
 
 **When it fails**
 
-* `choose_month`: the run has neither key nor parameter.
-* a query: the message is Athena's own. A query over the workgroup's limit is CANCELLED with "Bytes scanned limit was
-  exceeded" and not tried again, for each try is billed: narrow the query, or raise the limit in the template.
+* `choose_month`: the run has neither key nor parameter, or it is not a month.
+* a query: the message is Athena's. A query over the workgroup's limit is CANCELLED with "Bytes scanned limit was
+  exceeded" and not repeated, as each attempt is billed: narrow the query, or raise the limit in the template.
 """
 
 from __future__ import annotations
 
-from airflow.providers.amazon.aws.operators.athena import AthenaOperator
+from pathlib import Path
+
 from airflow.providers.amazon.aws.operators.s3 import S3CopyObjectOperator
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import IdentityMapper, PartitionedAssetTimetable, chain, dag
 
+from datalake.months import Month
 from datalake.names import QUERY_RESULTS_PREFIX, REPORTS_PREFIX
-from lake_airflow import months
 from lake_airflow.assets import STREAMING_FILMS
-from lake_airflow.athena import ATHENA
 from lake_airflow.defaults import DEFAULT_ARGS, LAKE, SQL_PATH, START_DATE, Tag
-from lake_airflow.months import MONTH_PARAM
+from lake_airflow.operators.athena import SqlFileOperator
+from lake_airflow.run_month import MONTH_PARAM, month_of_run
 
-MONTH_FOLDER = "{{ ti.xcom_pull(task_ids='choose_month').replace('-', '/') }}/"
-# Query (a file under include/sql/athena) --> folder of its report
+MONTH_FOLDER = "{{ Month.parse(ti.xcom_pull(task_ids='choose_month')).folder }}"
+# SQL file under include/sql/athena --> folder of its report
 REPORTS = {
-    "overall_top_streaming_categories": "",
-    "overall_top_streaming_states": "",
-    "film_popularity_of_month": MONTH_FOLDER,
+    "saved/overall_top_streaming_categories.sql": "",
+    "saved/overall_top_streaming_states.sql": "",
+    "tasks/film_popularity_of_month.sql": MONTH_FOLDER,
 }
 
 
@@ -50,12 +51,14 @@ REPORTS = {
     default_args=DEFAULT_ARGS,
     params={"month": MONTH_PARAM},
     template_searchpath=SQL_PATH,
+    user_defined_macros={"Month": Month},
     doc_md=__doc__,
 )
 def report_film_popularity() -> None:
-    choose_month = PythonOperator(task_id="choose_month", python_callable=months.choose_month)
-    for name, folder in REPORTS.items():
-        query = AthenaOperator(task_id=f"query_{name}", query=f"{name}.sql", **ATHENA)
+    choose_month = PythonOperator(task_id="choose_month", python_callable=month_of_run)
+    for file, folder in REPORTS.items():
+        name = Path(file).stem
+        query = SqlFileOperator(task_id=f"query_{name}", query=file, values={"month": choose_month.output})
         publish = S3CopyObjectOperator(
             task_id=f"publish_{name}",
             source_bucket_name=LAKE.results_bucket,

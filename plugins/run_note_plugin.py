@@ -1,6 +1,6 @@
-"""Puts into a DAG run's note what its tasks found out (``lake_airflow.notes``), as soon as the run has ended.
+"""Writes the texts that a DAG run's tasks gave (``lake_airflow.notes``) into the run's note when the run has ended.
 
-A listener, as a task cannot write its run's note and a listener needs no credentials: docs/decisions/0010.
+It is a listener because a task cannot write its run's note, and a listener needs no credentials: docs/decisions/0010.
 """
 
 from __future__ import annotations
@@ -27,31 +27,31 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
     from sqlalchemy.orm import Session
 
-AUTHOR = "lake"  # of our notes; what a person has written stays
+AUTHOR = "lake"  # of our notes; a note that a person has written is not changed
 
 log = logging.getLogger(__name__)
 
 
 class RunNote:
-    """Called in the scheduler, within the transaction that ends the run."""
+    """Airflow calls it in the scheduler, within the transaction that ends the run."""
 
     @hookimpl
     def on_dag_run_success(self, dag_run: DagRun) -> None:
-        """The run has succeeded."""
+        """Write the note of a run that has succeeded."""
         _show(dag_run)
 
     @hookimpl
     def on_dag_run_failed(self, dag_run: DagRun) -> None:
-        """The run has failed; what its tasks had found out by then is shown all the same."""
+        """Write the note of a run that has failed, from the texts that its tasks gave before."""
         _show(dag_run)
 
 
 def _show(dag_run: DagRun) -> None:
-    """Write, replace or remove our note of the run; whatever goes wrong is logged, for a note must not fail a run."""
+    """Write, replace or remove our note of the run. Errors are only logged, as a note must not fail a run."""
     try:
         with _session(dag_run) as session:
             connection = session.connection()
-            # Airflow forbids the session's own savepoints here. This one undoes our statements alone.
+            # Airflow forbids savepoints of the session here. One of the connection undoes only our statements.
             with connection.begin_nested():
                 _write(connection, dag_run.id)
     except Exception:
@@ -59,13 +59,16 @@ def _show(dag_run: DagRun) -> None:
 
 
 def _session(dag_run: DagRun) -> AbstractContextManager[Session]:
-    """The scheduler's own session: it has locked the run's row, so any other would wait for ever."""
+    """The scheduler's own session, as it has locked the run's row, for which any other session would wait for ever."""
     session = object_session(dag_run)
     return nullcontext(session) if session else create_session()
 
 
 def _write(connection: Connection, dag_run_id: int) -> None:
-    ended = (TaskInstanceState.SUCCESS, TaskInstanceState.FAILED)  # a cleared task's XCom stays until it runs again
+    ended = (
+        TaskInstanceState.SUCCESS,
+        TaskInstanceState.FAILED,
+    )  # a cleared task's XCom is kept until the task runs again
     given = connection.execute(
         select(XComModel.value)
         .join(

@@ -1,8 +1,8 @@
-"""From a landed object's bytes to events: every line that is not blank is one event or has one reason against it.
+"""Parses a landed object: every line that is not blank is an event, or is rejected for one reason.
 
-The event is the partners' format: ``timestamp`` (ISO-8601 with offset), ``eventtype``, ``film_id``, ``distributor``,
-``platform``, ``state``, and optionally ``event_id`` (UUID). Names match whatever their case. Partners bring new
-distributors and platforms, so any text is one; unknown fields are drift, never an error.
+Events have the partners' format: ``timestamp`` (ISO-8601 with offset), ``eventtype``, ``film_id``, ``distributor``,
+``platform``, ``state``, and optionally ``event_id`` (UUID). The case of field names does not matter. Any text is a
+valid distributor or platform, as partners add new ones. Unknown fields are reported as drift and are never an error.
 
 A line of a repair is ``{"supersedes": {"source_file": KEY, "source_line": N}, "event": {...}}``.
 """
@@ -19,15 +19,15 @@ from typing import Any, NamedTuple
 from datalake.landing import LandedObject, parse_key
 
 EVENT_TYPES = frozenset({"rent", "buy", "trailer"})
-# How far an event's time may lie from the time in its object's name; never compared with the clock, so that a rebuild
-# judges a line as the first run did.
+# How far an event's time may lie from the time in its object's name. It is not compared with the clock, so that a
+# rebuild judges a line as the first run did.
 TOO_EARLY = timedelta(days=400)
 TOO_LATE = timedelta(hours=1)
-# Firehose takes records of at most 1,000 KiB (Firehose quotas): a longer line is no record
+# Firehose takes records of at most 1,000 KiB (Firehose quotas), so a longer line cannot be one record.
 MAX_LINE_BYTES = 1_024_000
 OVERLONG_KEPT_BYTES = 65_536
-# Levels of arrays and objects, the record itself among them. Python has a bound of its own, but where that lies depends
-# on who calls the parser: one line would be judged in two ways.
+# Levels of nested arrays and objects, including the record itself. Python's own limit depends on how deep the calling
+# code is, so that the same line could be judged in two ways.
 MAX_NESTING = 100
 
 OBJECT_NAME = "object name"
@@ -40,13 +40,13 @@ MISSING = "missing field: {}"
 IMPOSSIBLE = "impossible value: {}"
 EARLY = "too early"
 LATE = "too late"
-# Reasons that only a comparison with other lines can give
+# Reasons that only a comparison with other lines can find
 DUPLICATE = "duplicate"
 CONFLICT = "conflicting event_id"
 SUPERSEDED = "superseded"
 REPAIRED_TWICE = "already repaired"
 REPAIRS_NOTHING = "repairs no landed line"
-NOT_WRONG = frozenset({DUPLICATE, SUPERSEDED, REPAIRED_TWICE})  # reasons that are none against the line itself
+NOT_WRONG = frozenset({DUPLICATE, SUPERSEDED, REPAIRED_TWICE})  # these do not mean that the line is bad
 
 UTF8, BASE64, BASE64_START = "utf-8", "base64", "base64-start"
 
@@ -83,7 +83,7 @@ class Event(NamedTuple):
 
 
 class Rejection(NamedTuple):
-    """Why a line is no event; reasons are few, so that they can be counted."""
+    """Why a line is not an event. There are few different reasons, so that they can be counted."""
 
     reason: str
 
@@ -101,18 +101,18 @@ class _RejectedError(Exception):
 
 
 class _Clash:
-    """Stands for a JSON object in which two keys are equal but for their case."""
+    """Stands for a JSON object with two keys that differ at most in their case."""
 
 
 def split_lines(body: bytes) -> Iterator[tuple[int, bytes]]:
-    r"""Split at \n alone; give each line that is not blank with its 1-based number."""
+    r"""Split at \n only; yield each line that is not blank with its 1-based number."""
     for number, line in enumerate(body.split(b"\n"), start=1):
         if line.strip():
             yield number, line
 
 
 def parse_object(key: str, body: bytes) -> Iterator[Line]:
-    """Every line of a landed object that is not blank, exactly once, in order. Never fails, whatever the bytes."""
+    """Yield every line of a landed object that is not blank, once and in order. No input makes it fail."""
     parser = LineParser(parse_key(key))
     for number, line in split_lines(body):
         yield Line(number, line, parser.parse(line))
@@ -121,8 +121,8 @@ def parse_object(key: str, body: bytes) -> Iterator[Line]:
 def quarantine_text(line: bytes) -> tuple[str, str]:
     """The columns ``raw`` and ``raw_encoding`` of a rejected line.
 
-    utf-8: the line itself; base64: the bytes of a line that is no UTF-8; base64-start: the first 64 KiB of an over-long
-    line, which is whole in the landing zone only.
+    utf-8: the line itself; base64: the bytes of a line that is not UTF-8; base64-start: the first 64 KiB of a line that
+    is too long, and that only the landing zone holds whole.
     """
     if len(line) > MAX_LINE_BYTES:
         return base64.b64encode(line[:OVERLONG_KEPT_BYTES]).decode(), BASE64_START
@@ -133,18 +133,18 @@ def quarantine_text(line: bytes) -> tuple[str, str]:
 
 
 class LineParser:
-    """Parses the lines of one object; keeps what is constant for the object, and the times it has already read."""
+    """Parses the lines of one object; remembers the timestamps that it has already parsed."""
 
     def __init__(self, landed: LandedObject) -> None:
         self._landed = landed
         self._times: dict[str, str] = {}
         if landed.time:
-            # The sums stay within datetime's range only for sane years; a name from year 1 is judged by its folder.
+            # Keep the limits within the range of datetime, also for a name of year 1 or 9999.
             self._latest = landed.time + min(TOO_LATE, datetime.max.replace(tzinfo=UTC) - landed.time)
             self._earliest = landed.time - min(TOO_EARLY, landed.time - datetime.min.replace(tzinfo=UTC))
 
     def parse(self, line: bytes) -> Event | Rejection:
-        """One line that is not blank; never fails."""
+        """Parse one line that is not blank; no input makes it fail."""
         try:
             if not self._landed.time:
                 return Rejection(OBJECT_NAME)
@@ -193,7 +193,7 @@ class LineParser:
         return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def _repair(self, fields: dict[str, Any]) -> Event:
-        """A repair speaks of a line of the same month and time, so its event is judged as that line's was."""
+        """A repair has the month and time of the line that it repairs, so that its event is judged as that line was."""
         line, event = fields.get("supersedes"), fields.get("event")
         if not isinstance(line, dict):
             raise _RejectedError(MISSING.format("supersedes"))
@@ -215,7 +215,7 @@ def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any] | _Clash:
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 _DECODE = json.JSONDecoder(object_pairs_hook=_fields, parse_constant=_no_constant).decode
@@ -233,7 +233,7 @@ def _json_object(line: bytes) -> dict[str, Any]:
         raise _RejectedError(NOT_JSON)
     try:
         fields = _DECODE(text)
-    except ValueError as error:  # also two records in one line, half a record, 5000 digits
+    except ValueError as error:  # including two records in one line, half a record, a number of 5000 digits
         raise _RejectedError(NOT_JSON) from error
     if isinstance(fields, _Clash):
         raise _RejectedError(DUPLICATE_KEY)
@@ -243,7 +243,7 @@ def _json_object(line: bytes) -> dict[str, Any]:
 
 
 def _nesting(text: str) -> int:
-    """How deep brackets lie in each other, those in texts apart."""
+    """How deeply brackets are nested, not counting those inside strings."""
     deepest = depth = 0
     for mark in _BRACKET_OR_TEXT.findall(text):
         depth += (mark in "[{") - (mark in "]}")
@@ -252,7 +252,7 @@ def _nesting(text: str) -> int:
 
 
 def _text(fields: dict[str, Any], name: str) -> str:
-    """A text that says something and that UTF-8 can hold (JSON can escape half a surrogate pair)."""
+    """A field's text, which must not be blank and must be valid Unicode (JSON can escape half a surrogate pair)."""
     value = fields.get(name)
     if value is None:
         raise _RejectedError(MISSING.format(name))

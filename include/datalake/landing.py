@@ -1,11 +1,11 @@
-"""Landed event objects: what their keys say, and which of them are new. Job and DAG ask the same functions.
+"""Landed event objects: what their keys say, and which of them are new. Shared by the Glue job and the DAG.
 
 Firehose names an object ``<prefix><stream>-<version>-YYYY-MM-DD-HH-MM-SS-<uuid>`` (Firehose Developer Guide, "Amazon S3
 object name format"; UTC) and delivers at least once, retrying for up to 24 hours. The prefix here is
 ``streaming/yyyy/MM/``, the month in which the object's oldest record arrived.
 
-A repair is an object that lies beside the landed ones, under ``streaming-repaired/yyyy/MM/``: folder and time in its
-name are those of the object whose lines it supersedes, only the uuid is its own.
+A repair is an object under ``streaming-repaired/yyyy/MM/`` whose lines supersede lines of a landed object: the month
+and time in its key are those of that object, only the uuid is its own.
 """
 
 from __future__ import annotations
@@ -14,17 +14,19 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from itertools import chain
+from typing import TYPE_CHECKING
 
+from datalake.months import UNKNOWN_MONTH, Month, months_between
 from datalake.names import REPAIRED_PREFIX, STREAMING_PREFIX
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 # Firehose retries for 24 hours, so an object may appear that long after one with a later name.
 LOOK_BACK = timedelta(hours=24)
-# Folder and name stem from different moments of one delivery; what lies further apart was not written by Firehose.
+# Firehose takes folder and name from different moments of one delivery, which cannot be further apart than this.
 FOLDER_TOLERANCE = timedelta(hours=48)
-# partition_0 and partition_1 of an object outside every month's folder
-UNKNOWN = "unknown"
-UNKNOWN_MONTH = f"{UNKNOWN}-{UNKNOWN}"
 
 _NAME_TIME = "%Y-%m-%d-%H-%M-%S"
 _FOLDER = re.compile(rf"(?:{STREAMING_PREFIX}|{REPAIRED_PREFIX})([0-9]{{4}})/(0[1-9]|1[0-2])/")
@@ -38,16 +40,10 @@ class LandedObject:
     """One landed object, as its key describes it."""
 
     key: str
-    partition_0: str  # yyyy of the folder, or UNKNOWN
-    partition_1: str  # MM of the folder, or UNKNOWN
-    series: str  # the key up to its time, alike for all of one stream's objects of a month; else the key itself
+    month: Month  # of the folder
+    series: str  # the key up to its time, the same for all of a stream's objects of a month; without a time, the key
     time: datetime | None  # UTC; None when the name is not one of Firehose's, or contradicts its folder
     size: int = 0  # bytes
-
-    @property
-    def month(self) -> str:
-        """yyyy-MM of the folder; UNKNOWN_MONTH outside every month's folder."""
-        return f"{self.partition_0}-{self.partition_1}"
 
     @property
     def is_repair(self) -> bool:
@@ -56,70 +52,64 @@ class LandedObject:
 
 
 def parse_key(key: str, size: int = 0) -> LandedObject:
-    """Read month and time from a key; never fails: an odd key has no time, and UNKNOWN for a month it does not name."""
+    """Read month and time from a key. It never fails: an odd key has no time, or UNKNOWN_MONTH."""
     folder = _FOLDER.match(key)
     if not folder:
-        return LandedObject(key, UNKNOWN, UNKNOWN, key, None, size)
-    year, month = folder.groups()
+        return LandedObject(key, UNKNOWN_MONTH, key, None, size)
+    month = Month(*folder.groups())
     name = _NAME.fullmatch(key, folder.end())
-    time = _name_time(name["time"], year, month) if name else None
+    time = _name_time(name["time"], month) if name else None
     series = key[: name.start("time")] if name and time else key
-    return LandedObject(key, year, month, series, time, size)
+    return LandedObject(key, month, series, time, size)
 
 
-def _name_time(text: str, year: str, month: str) -> datetime | None:
-    """The time in a name, or None when there is no such time or it lies far outside the folder's month."""
+def _name_time(text: str, month: Month) -> datetime | None:
+    """The time in a name; None if it is not a valid time or lies far outside the folder's month."""
     try:
         time = datetime.strptime(text, _NAME_TIME).replace(tzinfo=UTC)
-        near = {f"{time + shift:%Y-%m}" for shift in (-FOLDER_TOLERANCE, timedelta(0), FOLDER_TOLERANCE)}
+        near = {Month.of_time(time + shift) for shift in (-FOLDER_TOLERANCE, timedelta(0), FOLDER_TOLERANCE)}
     except (ValueError, OverflowError):
         return None
-    return time if f"{year}-{month}" in near else None
+    return time if month in near else None
 
 
 def key_at(series: str, time: datetime) -> str:
-    """The smallest key that an object of this series and time could have."""
+    """The smallest key that an object of this series and time can have."""
     return series + time.strftime(_NAME_TIME)
 
 
 def key_span(series: str) -> tuple[str, str]:
-    """Every key of the series with a time lies in [first, second)."""
+    """Two keys such that every key of the series that holds a time lies in [first, second)."""
     return series + "0", series + ":"  # the character after 9
 
 
 def watermark(newest_done: str | None, now: datetime) -> datetime | None:
-    """The earliest time in a name that the hourly listing still looks at; None means everything.
+    """The earliest time in a name from which the hourly run lists objects; None: it lists all.
 
-    ``newest_done`` is the key with the latest time among the objects already in the tables. A name from the future does
-    not move the watermark past ``now``.
+    ``newest_done`` is the key with the latest time among the objects that are done. A name with a time in the future
+    does not move the watermark beyond ``now``.
     """
     time = parse_key(newest_done).time if newest_done else None
     return min(time, now.replace(microsecond=0)) - LOOK_BACK if time else None
 
 
-def first_month(since: datetime) -> tuple[str, str]:
-    """Year and month of the earliest folder that may hold a name from ``since`` on."""
-    folder = since - FOLDER_TOLERANCE
-    return f"{folder:%Y}", f"{folder:%m}"
-
-
-def months_between(since: datetime, until: datetime) -> list[str]:
-    """Every month (yyyy-MM) in whose folder a name from [since, until] may lie, in order."""
-    first, last = since - FOLDER_TOLERANCE, until + FOLDER_TOLERANCE
-    numbers = range(first.year * 12 + first.month - 1, last.year * 12 + last.month)
-    return [f"{number // 12:04}-{number % 12 + 1:02}" for number in numbers]
+def months_of_names(since: datetime, until: datetime) -> list[Month]:
+    """Every month in whose folder an object may lie whose name's time is in [since, until], in order."""
+    return months_between(since - FOLDER_TOLERANCE, until + FOLDER_TOLERANCE)
 
 
 def landed_objects(
-    s3: Any, bucket: str, prefix: str, since: datetime | None = None, until: datetime | None = None
+    s3: S3Client, bucket: str, prefix: str, since: datetime | None = None, until: datetime | None = None
 ) -> Iterator[LandedObject]:
     """List the objects under ``prefix``, in key order; empty ones hold no line and are left out.
 
-    Names from before ``since`` or after ``until`` (whole seconds, both inclusive) are jumped over: each
-    ``streaming/yyyy/MM/<stream>-<version>-`` costs one request more, however many such objects it holds. Objects
-    without a time in their name are always listed. ``s3`` is a boto3 S3 client; its errors pass through.
+    Names from before ``since`` or after ``until`` (whole seconds, both inclusive) are skipped. This costs one more
+    request for each ``streaming/yyyy/MM/<stream>-<version>-``, however many such objects it holds. Objects without a
+    time in their name are listed in any case, from the month of ``since`` on.
     """
-    start_after = f"{prefix.partition('/')[0]}/{'/'.join(first_month(since))}" if since else ""
+    start_after = ""
+    if since:
+        start_after = f"{prefix.partition('/')[0]}/{Month.of_time(since - FOLDER_TOLERANCE).folder.rstrip('/')}"
     while True:
         page = s3.list_objects_v2(Bucket=bucket, Prefix=prefix, StartAfter=start_after)
         for entry in page.get("Contents", []):
@@ -138,55 +128,54 @@ def landed_objects(
                 return
 
 
-def landed_months(s3: Any, bucket: str) -> Iterator[str]:
-    """The months (yyyy-MM) in whose folders objects have landed, latest first; a request a year."""
+def landed_months(s3: S3Client, bucket: str) -> Iterator[Month]:
+    """The months in whose folders objects have landed, latest first; one request a year."""
     for year in reversed(_folders(s3, bucket, STREAMING_PREFIX)):
         for folder in reversed(_folders(s3, bucket, year)):
             if match := _FOLDER.fullmatch(folder):
-                yield "-".join(match.groups())
+                yield Month(*match.groups())
 
 
-def _folders(s3: Any, bucket: str, prefix: str) -> list[str]:
+def _folders(s3: S3Client, bucket: str, prefix: str) -> list[str]:
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, Delimiter="/")
     return [folder["Prefix"] for page in pages for folder in page.get("CommonPrefixes", [])]
 
 
-def month_objects(s3: Any, bucket: str, month: str) -> list[LandedObject]:
-    """Every landed and every repaired object of one month (yyyy-MM, or UNKNOWN_MONTH)."""
-    folder = "" if month == UNKNOWN_MONTH else month.replace("-", "/") + "/"
-    listed = (o for root in (STREAMING_PREFIX, REPAIRED_PREFIX) for o in landed_objects(s3, bucket, root + folder))
-    return [landed for landed in listed if landed.month == month]
+def month_objects(s3: S3Client, bucket: str, month: Month) -> list[LandedObject]:
+    """Every landed and every repaired object of one month, which may be UNKNOWN_MONTH."""
+    listed = (landed_objects(s3, bucket, root + month.folder) for root in (STREAMING_PREFIX, REPAIRED_PREFIX))
+    return [landed for landed in chain.from_iterable(listed) if landed.month == month]
 
 
-def neighbours(s3: Any, bucket: str, month: str, since: datetime, until: datetime) -> Iterator[LandedObject]:
-    """Landed and repaired objects of other months than ``month`` (yyyy-MM) whose name's time is in [since, until]."""
-    for other in months_between(since, until):
+def neighbours(s3: S3Client, bucket: str, month: Month, since: datetime, until: datetime) -> Iterator[LandedObject]:
+    """Landed and repaired objects of other months than ``month`` whose name's time is in [since, until]."""
+    for other in months_of_names(since, until):
         if other != month:
             for root in (STREAMING_PREFIX, REPAIRED_PREFIX):
-                listed = landed_objects(s3, bucket, f"{root}{other.replace('-', '/')}/", since, until)
+                listed = landed_objects(s3, bucket, root + other.folder, since, until)
                 yield from (landed for landed in listed if landed.time)
 
 
 def find_new(
-    s3: Any, bucket: str, done: Collection[str], newest_done: str | None, now: datetime | None = None
+    s3: S3Client, bucket: str, done: Collection[str], newest_done: str | None, now: datetime | None = None
 ) -> list[LandedObject]:
     """Objects of the landing bucket that are not ``done``, in key order: see ``new_objects``."""
     since = watermark(newest_done, now or datetime.now(UTC))
     landed = [
-        *landed_objects(s3, bucket, REPAIRED_PREFIX),  # few, and named after the objects they repair: no watermark
+        *landed_objects(s3, bucket, REPAIRED_PREFIX),  # few, with times of old objects: no watermark
         *landed_objects(s3, bucket, STREAMING_PREFIX, since),
     ]
     return [o for o in landed if o.key not in done]
 
 
 def new_objects(
-    s3: Any, bucket: str, done: Collection[str], newest_done: str | None, now: datetime | None = None
+    s3: S3Client, bucket: str, done: Collection[str], newest_done: str | None, now: datetime | None = None
 ) -> list[str]:
-    """Keys of landed and repaired objects that the next hourly run would take.
+    """Keys of landed objects and repairs that the next hourly run would take.
 
-    ``done``: keys with a row in ``curated.streaming_reconciliation``. Needed are those whose time is not before
-    ``watermark(newest_done, now)``, those without a time, and the repairs; more do no harm.
-    ``newest_done``: the key with the latest time among all that are done; None lists the whole bucket.
+    ``done`` are keys with a row in ``curated.streaming_reconciliation``. It must hold those that are not before
+    ``watermark(newest_done, now)``, those without a time, and the repairs; it may hold others.
+    ``newest_done`` is the key with the latest time among all that are done; with None the whole bucket is listed.
     Objects that appear more than 24 hours late are found by the sweep (``newest_done=None``) or by a rebuild.
     """
     return [landed.key for landed in find_new(s3, bucket, done, newest_done, now)]

@@ -1,11 +1,11 @@
-r"""Cut a script written for the mysql client into the statements that a server takes one at a time.
+r"""Divides a script for the mysql client into statements, which a server executes one at a time.
 
-``DELIMITER`` is a command of the client, so drivers cannot run such scripts whole. Work is on bytes: Sakila 0.8 holds
-raw image bytes inside its SQL, which no text encoding survives.
+``DELIMITER`` is a command of the client, so drivers cannot run such scripts whole. The script is handled as bytes, as
+Sakila 0.8 holds the raw bytes of an image inside its SQL.
 
 Rules (MySQL manual, "mysql Client Commands" and "Comments"): quotes '..', ".." and `..` with doubled quotes, and with
 backslashes inside the first two; ``#`` and ``-- `` to the line's end; ``/* .. */``; ``/*! .. */`` and ``/*+ .. */`` are
-part of the statement. Left out: the client's other commands (source, \G ...), sql_mode NO_BACKSLASH_ESCAPES.
+part of the statement. Not supported: the client's other commands (source, \G ...), sql_mode NO_BACKSLASH_ESCAPES.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 
 class ScriptError(Exception):
-    """The script cannot be cut up, or a statement of it failed; the message names the line."""
+    """The script cannot be divided into statements, or a statement failed; the message names the line."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class Statement:
     end: int
 
 
-# No possessive quantifiers: Debian 12's Python 3.11.2 gets them wrong beside groups (CPython issue 106052). Each
-# alternative begins with a character of its own, so nothing is tried twice.
+# There are no possessive quantifiers, as Python 3.11.2 of Debian 12 has a bug with them next to groups (CPython issue
+# 106052). Each alternative begins with a different character, so there is no backtracking.
 _QUOTED = rb"""'[^'\\]*(?:\\.[^'\\]*)*'|"[^"\\]*(?:\\.[^"\\]*)*"|`[^`]*`"""
 _VERSIONED = rb"/\*[!+](?:" + _QUOTED + rb"|[^'\"`*]|\*(?!/))*\*/"
 _COMMENT = rb"\#[^\n]*|--(?=\s|\Z)[^\n]*|/\*(?![!+]).*?\*/"
@@ -40,7 +40,7 @@ _OPENERS = {b"'": "quote '", b'"': 'quote "', b"`": "quote `", b"/*": "comment /
 
 
 def _tokens(delimiter: bytes) -> re.Pattern[bytes]:
-    """One token of a statement: ``end`` is the delimiter, ``opener`` what never closes."""
+    """One token of a statement. Group ``end`` is the delimiter, ``opener`` a quote or comment that never closes."""
     plain = rb"[^'\"`/#\-" + re.escape(delimiter[:1]) + rb"]+"
     inside = rb"|".join((plain, _QUOTED, _VERSIONED, _COMMENT))
     return re.compile(inside + rb"|(?P<end>" + re.escape(delimiter) + rb")|(?P<opener>/\*|['\"`])|.", re.DOTALL)
@@ -83,6 +83,6 @@ def statements(script: bytes) -> Iterator[Statement]:
 
 
 def _matched_end(pattern: re.Pattern[bytes], script: bytes, position: int) -> int:
-    """Where a pattern that always matches ends."""
+    """The end of the match of a pattern that always matches."""
     found = pattern.match(script, position)
     return found.end() if found else position

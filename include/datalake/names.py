@@ -1,7 +1,7 @@
-"""The one rule for every resource name of the lake.
+"""The names of all resources of the lake, made by one rule.
 
-``infrastructure/template.yaml`` states the same rule with ``!Sub``; a test compares every name.
-Only names are kept, never ARNs: those are resolved at run time.
+``infrastructure/template.yaml`` states the same rule with ``!Sub``; a test compares every name. ARNs are not kept: they
+are looked up at run time.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 PROJECT = "sakila-streams"
 
 LANDING, CLEAN, CURATED, RESULTS, ARTIFACTS = "landing", "clean", "curated", "results", "artifacts"
-AIRFLOW = "airflow"  # no zone: the bucket of DAGs and code for Airflow on AWS
+AIRFLOW = "airflow"  # not a zone: the bucket of DAGs and code for Airflow on AWS
 
 # Glue databases
 SAKILA_DATABASE, LANDING_DATABASE, CURATED_DATABASE = "sakila", "landing", "curated"
@@ -22,7 +22,7 @@ DMS_PREFIX = "dms/"  # landing: DMS writes dms/<schema>/<table>/LOAD00000001.csv
 STREAMING_PREFIX = "streaming/"  # landing: Firehose writes streaming/yyyy/MM/<object>
 STREAMING_ERRORS_PREFIX = "streaming-errors/"  # landing: what Firehose could not deliver
 REPAIRED_PREFIX = "streaming-repaired/"  # landing: repaired events, streaming-repaired/yyyy/MM/
-REPAIRS_PREFIX = "repairs/"  # landing: what an operator has repaired, repairs/yyyy-MM/<any name>
+REPAIRS_PREFIX = "repairs/"  # landing: lines that an operator has repaired, repairs/yyyy-MM/<any name>
 RUNS_PREFIX = "runs/"  # curated: one JSON report a job run, runs/<job stem>/<job run id>.json
 SAKILA_SCRIPTS_PREFIX = "sakila/"  # artifacts: sakila-schema.sql and sakila-data.sql
 JOBS_PREFIX = "jobs/"  # artifacts: job scripts and the zip of include/datalake
@@ -32,13 +32,17 @@ REPORTS_PREFIX = "reports/"  # results: what report_film_popularity publishes
 
 SAKILA_SCHEMA = "sakila"  # the MySQL schema
 
+# Airflow's pool of one slot, deferred tasks included: the Glue jobs that write streaming_films run one at a time
+# (MaxConcurrentRuns=1), so the others wait here, where the queue can be seen.
+STREAMING_FILMS_POOL = "streaming_films"
+
 
 @dataclass(frozen=True)
 class Lake:
     """Resource names of one deployment.
 
-    ``environment`` (dev, prod, local, ...) tells deployments in one account apart; ``suffix`` makes bucket
-    names unique in the world (the account id is a good one). Both are lower-case letters, digits and hyphens.
+    ``environment`` (dev, prod, local, ...) distinguishes the deployments in one account; ``suffix``, such as the
+    account id, makes bucket names globally unique. Both consist of lower-case letters, digits and hyphens.
     """
 
     environment: str
@@ -79,12 +83,12 @@ class Lake:
 
     @property
     def results_bucket(self) -> str:
-        """Athena results and reports."""
+        """Athena's results and the reports."""
         return self.bucket(RESULTS)
 
     @property
     def artifacts_bucket(self) -> str:
-        """Code and SQL scripts; made by the deployment, not by the template."""
+        """Code and SQL scripts; created by the deployment, not by the template."""
         return self.bucket(ARTIFACTS)
 
     @property
@@ -149,7 +153,7 @@ class Lake:
 
     @property
     def csv_dead_letters_alarm(self) -> str:
-        """CloudWatch alarm: the queue of dead letters is not empty."""
+        """CloudWatch alarm: the dead-letter queue is not empty."""
         return self.name("csv-dead-letters")
 
     @property
@@ -159,7 +163,7 @@ class Lake:
 
     @property
     def csv_function(self) -> str:
-        """Lambda function CSV -> Parquet."""
+        """Lambda function that converts CSV to Parquet."""
         return self.name("csv-to-parquet")
 
     @property
@@ -179,7 +183,7 @@ class Lake:
 
     @property
     def maintain_lake_job(self) -> str:
-        """Glue job that keeps the Iceberg tables in order."""
+        """Glue job that maintains the Iceberg tables."""
         return self.name("maintain-lake")
 
     @property

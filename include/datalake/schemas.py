@@ -1,4 +1,4 @@
-"""A table's columns as one object that renders itself for Glue, Athena and Spark."""
+"""Declarations of columns and tables, rendered for Glue, Athena and Spark."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datalake.names import Lake
 
 @dataclass(frozen=True)
 class Column:
-    """One column. ``type`` is spelled as Hive, Glue and Spark SQL all spell it: bigint, decimal(4,2), string, ..."""
+    """One column. Hive, Glue and Spark SQL all spell ``type`` the same: bigint, decimal(4,2), string, ..."""
 
     name: str
     type: str
@@ -20,8 +20,8 @@ class Column:
 class Table:
     """One table of the catalog.
 
-    ``columns`` are those that stand in the data files, in order. ``partition_keys`` are further columns that only the
-    folders' names hold (Hive style) or, in an Iceberg table, some of ``columns``.
+    ``columns`` are the columns of the data files, in order. ``partition_keys`` are further columns, whose values are in
+    the folders' names (Hive style) or, in an Iceberg table, some of ``columns``.
     ``prefix`` is the table's folder in its zone's bucket, with the closing slash.
     """
 

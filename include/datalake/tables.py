@@ -1,6 +1,7 @@
-"""Every table of the lake: database, zone, folder, columns. Readers declare these types and never infer them.
+"""Every table of the lake: database, zone, folder, columns. All code uses these types and infers none.
 
-The Sakila tables are what versions 0.8 and 1.5 have in common (``address.location`` is left out), each type the wider.
+The Sakila tables have the columns that versions 0.8 and 1.5 share (without ``address.location``), each with the wider
+of the two types.
 """
 
 from __future__ import annotations
@@ -104,18 +105,18 @@ _SAKILA_COLUMNS = {
     "store": ("store_id bigint", "manager_staff_id bigint", "address_id bigint", _LAST_UPDATE),
 }
 
-# Clean zone: one table for each MySQL table, by its MySQL name
+# The clean zone has one table for each MySQL table, under the same name.
 SAKILA: dict[str, Table] = {
     name: Table(SAKILA_DATABASE, name, CLEAN, f"sakila/{name}/", _columns(*columns))
     for name, columns in _SAKILA_COLUMNS.items()
 }
 
-# The arrival month in Firehose's prefix, UTC; named as Glue's crawler names folders without key=value
+# The arrival month in Firehose's prefix (UTC), under the names that Glue's crawler gives to folders without key=value
 _ARRIVAL_YEAR = Column("partition_0", "string", "year of arrival, yyyy (UTC)")
 _ARRIVAL_MONTH = Column("partition_1", "string", "month of arrival, MM (UTC)")
 ARRIVAL_MONTH = (_ARRIVAL_YEAR, _ARRIVAL_MONTH)
 
-# Raw events for ad-hoc queries; the crawler makes this table
+# Raw events for ad-hoc queries; the crawler creates this table.
 LANDED_EVENTS = Table(
     LANDING_DATABASE,
     "streaming",
@@ -144,7 +145,7 @@ FILM_CATEGORY = Table(
         Column("description", "string"),
         Column("release_year", "bigint"),
         Column("language_id", "bigint"),
-        Column("original_language_id", "double", "double as in the original system, where it was inferred from NULLs"),
+        Column("original_language_id", "double", "double, as the original system inferred it from NULLs"),
         Column("length", "bigint", "minutes"),
         Column("rating", "string"),
         Column("special_features", "string", "MySQL SET: values joined by commas"),
@@ -185,9 +186,13 @@ QUARANTINE = Table(
     CURATED,
     "streaming_events_quarantine/",
     (
-        Column("reason", "string", "why the line is no row of streaming_films"),
+        Column("reason", "string", "why the line is not a row of streaming_films"),
         Column("raw", "string", "the landed line, encoded as raw_encoding says"),
-        Column("raw_encoding", "string", "utf-8, or base64 for bytes that are no UTF-8"),
+        Column(
+            "raw_encoding",
+            "string",
+            "utf-8; base64: not UTF-8; base64-start: only the first 64 KiB",
+        ),
         *_SOURCE,
         *ARRIVAL_MONTH,
     ),
@@ -200,14 +205,14 @@ RECONCILIATION = Table(
     CURATED,
     "streaming_reconciliation/",
     (
-        Column("run_id", "string", "job run that committed the object"),
+        Column("run_id", "string", "Glue job run that committed the object"),
         Column("mode", "string", "hourly, sweep or rebuild"),
-        Column("committed_at", "string", "UTC, yyyy-MM-ddTHH:mm:ssZ; the newest row of an object is its present truth"),
+        Column("committed_at", "string", "UTC, yyyy-MM-ddTHH:mm:ssZ; the newest row of an object is the valid one"),
         Column("source_file", "string", "key of the landed object, without its bucket"),
-        Column("landed", "bigint", "lines that are not blank, counted from the bytes"),
+        Column("landed", "bigint", "lines that are not blank, counted in the bytes"),
         Column("enriched", "bigint", "rows of streaming_films, as committed"),
         Column("quarantined", "bigint", "rows of the quarantine without the duplicates, as committed"),
-        Column("duplicates", "bigint", "rows of the quarantine that are copies of events, as committed"),
+        Column("duplicates", "bigint", "rows of the quarantine that are duplicates, as committed"),
         Column("unknown_films", "bigint", "enriched rows whose film the catalogue does not know"),
         *ARRIVAL_MONTH,
     ),

@@ -1,8 +1,8 @@
-"""Iceberg tables in the Glue catalog: made once, replaced by validated commits.
+"""Iceberg tables in the Glue catalog: created once, changed by validated commits.
 
-Plain appends and overwrites are rebased silently on commits of others; every write here names the snapshot it was
-computed from and is refused when rows that it replaces have changed since (Iceberg's write options
-``validate-from-snapshot-id`` and ``isolation-level``).
+Iceberg silently rebases plain appends and overwrites on the commits of others. So every replacement here names the
+snapshot that it was computed from, and Iceberg refuses it when rows that it replaces have changed since (its write
+options ``validate-from-snapshot-id`` and ``isolation-level``).
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from datalake.schemas import Table
 
 CATALOG = "glue_catalog"
 ATTEMPTS = 4
-PAUSE_SECONDS = 1.0  # before the second attempt; doubled before each further one, and spread by half either way
+PAUSE_SECONDS = 1.0  # before the second attempt, doubled before each further one; varied at random by half
 
 _PROPERTIES = {
     "format-version": "2",
     "write.format.default": "parquet",
     "write.parquet.compression-codec": "zstd",
-    "write.metadata.delete-after-commit.enabled": "true",  # hourly commits would pile up metadata files for ever
-    # A manifest of this size (a third is its header) lists some 300 data files, two weeks of hourly commits, and a run
-    # opens those that span its months; one of the default 8 MB would span years, and every run would read it.
+    "write.metadata.delete-after-commit.enabled": "true",  # else hourly commits would accumulate metadata files
+    # A manifest of this size, of which a third is its header, lists some 300 data files: two weeks of hourly commits. A
+    # run reads the manifests that span its months; one of the default size, 8 MB, would span years.
     "commit.manifest.target-size-bytes": "32768",
     "commit.manifest.min-count-to-merge": "4",
 }
-# Bounds are cut at 16 characters by default, which all keys have in common: nothing would be pruned.
+# By default bounds are cut to 16 characters, which all keys have in common, so that no file would be pruned.
 _SOURCE_FILE_BOUNDS = {"write.metadata.metrics.column.source_file": "full"}
 _CONFLICTS = ("ValidationException", "CommitFailedException", "ConcurrentModificationException")
 _UNKNOWN_OUTCOME = "CommitStateUnknownException"
@@ -45,7 +45,7 @@ _log = logging.getLogger(__name__)
 
 
 class Conflict(Exception):
-    """Another commit changed what a write was computed from; nothing was written."""
+    """Another commit has changed what a write was computed from; nothing was written."""
 
 
 def identifier(table: Table) -> str:
@@ -54,7 +54,7 @@ def identifier(table: Table) -> str:
 
 
 def create_table(spark: SparkSession, table: Table, bucket: str) -> None:
-    """Make the table in ``bucket`` unless it exists."""
+    """Create the table in ``bucket`` unless it exists."""
     columns = ", ".join(
         f"`{c.name}` {c.type}" + (f" COMMENT '{c.comment}'" if c.comment else "") for c in table.columns
     )
@@ -70,19 +70,19 @@ def create_table(spark: SparkSession, table: Table, bucket: str) -> None:
 
 
 def current_snapshot(spark: SparkSession, table: Table) -> int | None:
-    """The table's current snapshot as the catalog has it now, None while nothing was ever committed."""
+    """The table's current snapshot according to the catalog; None if nothing has been committed yet."""
     snapshot = refreshed(spark, table).currentSnapshot()
     return snapshot.snapshotId() if snapshot else None
 
 
 def refreshed(spark: SparkSession, table: Table) -> Any:
-    """The session's own ``org.apache.iceberg.Table``, as the catalog has it now; so are its metadata tables then.
+    """The session's ``org.apache.iceberg.Table``, refreshed from the catalog, and with it its metadata tables.
 
-    That asks the catalog, and opens the table's metadata only if they have changed; ``REFRESH TABLE`` reads them anew
-    each time, and a query of a metadata table is a plan more.
+    The metadata file is read only if it has changed. ``REFRESH TABLE`` would read it each time, and a query of a
+    metadata table would need a plan of its own.
     """
     jvm: Any = spark._jvm
-    # Spark takes the settings of a catalog that is used for the first time from the thread's active session.
+    # When a catalog is first used, Spark takes its settings from the thread's active session.
     jvm.org.apache.spark.sql.SparkSession.setActiveSession(spark._jsparkSession)
     loaded = jvm.org.apache.iceberg.spark.Spark3Util.loadIcebergTable(spark._jsparkSession, identifier(table))
     loaded.refresh()
@@ -90,7 +90,7 @@ def refreshed(spark: SparkSession, table: Table) -> Any:
 
 
 def read_snapshot(spark: SparkSession, table: Table, snapshot: int | None, metadata: str = "") -> DataFrame:
-    """The table, or one of its metadata tables (``files``, ...), as it was at a snapshot; no rows when that is None."""
+    """The table, or one of its metadata tables (``files``, ...), at a snapshot; it has no rows when that is None."""
     name = f"{identifier(table)}.{metadata}" if metadata else identifier(table)
     if snapshot is None:
         return spark.table(name).where(fn.lit(False))
@@ -100,17 +100,17 @@ def read_snapshot(spark: SparkSession, table: Table, snapshot: int | None, metad
 def replace_rows(
     rows: DataFrame, table: Table, condition: Column, snapshot: int | None, properties: Mapping[str, str]
 ) -> int:
-    """Replace the rows under ``condition`` by ``rows`` in one commit; return its snapshot id.
+    """Replace the rows that meet ``condition`` by ``rows`` in one commit; return its snapshot id.
 
     Args:
-        rows: the table's columns; each task writes one file, so the caller decides how many there are.
-        table: where to.
-        condition: must cover whole data files, or none: Iceberg deletes by file here.
-        snapshot: what ``rows`` was computed from; None for a table that was empty.
-        properties: kept in the snapshot's summary.
+        rows: the new rows, with the table's columns. Each partition of the frame becomes one data file.
+        table: the table to write.
+        condition: must cover data files whole or not at all, as Iceberg removes whole files here.
+        snapshot: the snapshot that ``rows`` was computed from; None if the table was empty.
+        properties: stored in the summary of the new snapshot.
 
     Raises:
-        Conflict: a file that may hold such rows was added since, or one holds others too.
+        Conflict: a file that may hold such rows was added since, or a file also holds other rows.
     """
     commit = uuid.uuid4().hex
     writer = _writer(rows, table, {**properties, "commit-id": commit}).option("isolation-level", "serializable")
@@ -120,7 +120,7 @@ def replace_rows(
 
 
 def append_rows(rows: DataFrame, table: Table, properties: Mapping[str, str]) -> int:
-    """Add rows in one commit, whatever others commit meanwhile; return its snapshot id. Raises Conflict as above."""
+    """Add rows in one commit, whatever others commit meanwhile; return its snapshot id. Raises Conflict."""
     commit = uuid.uuid4().hex
     writer = _writer(rows, table, {**properties, "commit-id": commit})
     return _committed(rows.sparkSession, table, commit, writer.append)
@@ -136,11 +136,11 @@ def _writer(rows: DataFrame, table: Table, properties: Mapping[str, str]) -> Dat
 
 
 def _committed(spark: SparkSession, table: Table, commit: str, write: Callable[[], None]) -> int:
-    """Write; return the snapshot that bears the id ``commit``.
+    """Write; return the snapshot that has the id ``commit`` in its summary.
 
-    A commit of unknown outcome (the catalog did not answer) is looked for before anything else is done: it may stand.
-    If it does not stand it is a Conflict: whatever comes next reads afresh, and Iceberg refuses one of the two should
-    it arrive late after all.
+    If the catalog did not answer, the outcome of the commit is unknown, and its snapshot is looked for. If it is not
+    there, that is a Conflict: the next attempt reads the table again, and should the commit still arrive, Iceberg
+    refuses one of the two.
     """
     try:
         with refused_as_conflict(table):
@@ -150,7 +150,10 @@ def _committed(spark: SparkSession, table: Table, commit: str, write: Callable[[
             raise
         found = _find_commit(spark, table, commit)
         _log.warning(
-            "%s: unknown outcome of commit %s: it %s", table.full_name, commit, "stands" if found else "failed"
+            "%s: the outcome of commit %s was unknown: it has %s",
+            table.full_name,
+            commit,
+            "succeeded" if found else "failed",
         )
         if found is None:
             raise Conflict(f"{table.full_name}: {_first_line(error)}") from error
@@ -162,7 +165,7 @@ def _committed(spark: SparkSession, table: Table, commit: str, write: Callable[[
 
 
 def _find_commit(spark: SparkSession, table: Table, commit: str) -> int | None:
-    """The snapshot that bears this id, among the current one and those before it, as long as they are kept."""
+    """The snapshot with this commit id, if it is the current one or one of its kept ancestors."""
     loaded = refreshed(spark, table)
     snapshot = loaded.currentSnapshot()
     while snapshot and snapshot.summary().get("commit-id") != commit:
@@ -184,7 +187,7 @@ def refused_as_conflict(table: Table) -> Iterator[None]:
 
 
 def retried(step: Callable[[], Result]) -> Result:
-    """Run a step that reads afresh and commits; repeat it on Conflict after a pause, ``ATTEMPTS`` times in all."""
+    """Run a step that reads the tables and commits; on Conflict repeat it after a pause, up to ``ATTEMPTS`` times."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return step()
@@ -192,7 +195,7 @@ def retried(step: Callable[[], Result]) -> Result:
             _log.warning("attempt %d of %d: %s", attempt, ATTEMPTS, conflict)
             if attempt == ATTEMPTS:
                 raise
-            # Spread, or twins that refused each other would meet again.
+            # The pause is random, or two concurrent runs that conflicted would conflict again.
             time.sleep(PAUSE_SECONDS * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))  # noqa: S311
     raise AssertionError("unreachable")
 

@@ -1,7 +1,7 @@
 """Landed objects as a DataFrame of lines: workers fetch whole objects and run the pure parser of ``datalake.events``.
 
-They hand Arrow batches to Spark. Nothing is shuffled, and a partition's rows come from one series of objects, so that
-the files written from it have bounds that later keys of that series lie outside of.
+They return Arrow batches to Spark. Nothing is shuffled, and the rows of a partition come from one series of objects, so
+that later keys of that series lie outside the bounds of the data files written from it.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from datalake.landing import LandedObject
 
 # One task reads this many bytes and writes one file; about 90 MB of Parquet.
 TASK_BYTES = 512 * 2**20
-# Below this an object more in a task is cheaper than a task more.
+# Up to this size, adding an object to a task is cheaper than adding a task.
 SMALL_TASK_BYTES = 32 * 2**20
 _FETCHERS = 8
 
 _EVENT = "timestamp string, eventtype string, film_id_streaming int, distributor string, platform string, state string"
-# One row a line that is not blank. Either the event's columns are set, or reason, raw and raw_encoding.
+# One row for each line that is not blank. Either the event's columns are set, or reason, raw and raw_encoding.
 # object_time: seconds since 1970 UTC, from the object's name. fresh: whether the object is not done.
 LINES = (
     f"{_EVENT}, event_id string, event_time string, source_file string, source_line int, object_time bigint, "
     "fresh boolean, reason string, raw string, raw_encoding string, supersedes_file string, supersedes_line int, "
     "unknown_fields array<string>"
 )
-# LINES, and one row more for each object, with its key and ``landed``: its lines that are not blank.
+# LINES, and one more row for each object, with its key and ``landed``: the number of its lines that are not blank
 OBJECTS = f"{LINES}, landed bigint"
 RAW = "source_file string, source_line int, raw string, raw_encoding string"
-# What tells two copies of an event from two events
+# The fields that two copies of one event have in common
 CONTENT = ("timestamp", "eventtype", "film_id_streaming", "distributor", "platform", "state")
 
 _PARSED_TYPES = [pa.string(), pa.string(), pa.int32(), *[pa.string()] * 5]
@@ -49,7 +49,7 @@ _RAW_NAMES = [definition.split()[0] for definition in RAW.split(", ")]
 def read_objects(
     spark: SparkSession, bucket: str, objects: Sequence[LandedObject], fresh: Collection[str]
 ) -> DataFrame:
-    """Every object, and every line of it that is not blank: ``OBJECTS``; ``fresh``: the keys that are not done."""
+    """Every object and all its lines that are not blank: ``OBJECTS``. ``fresh`` are the keys that are not done."""
     fresh = frozenset(fresh)
 
     def batch(landed: LandedObject, body: bytes) -> pa.RecordBatch:
@@ -64,7 +64,7 @@ def lines_of(objects: DataFrame) -> DataFrame:
 
 
 def landed_counts(objects: DataFrame) -> dict[str, int]:
-    """Lines that are not blank by key, as they were counted from the bytes of ``OBJECTS``."""
+    """The number of lines that are not blank by object key, as it was counted from the bytes of ``OBJECTS``."""
     rows = objects.where("landed IS NOT NULL").select("source_file", "landed").collect()
     return {row.source_file: row.landed for row in rows}
 
@@ -82,7 +82,7 @@ def _read(
     schema: str,
 ) -> DataFrame:
     tasks = plan_tasks(objects, spark.sparkContext.defaultParallelism)
-    region = boto3.session.Session().region_name  # the driver's; a worker on Glue has no region of its own
+    region = boto3.session.Session().region_name  # of the driver; a worker on Glue knows no region
 
     def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
@@ -94,9 +94,9 @@ def _read(
 
 
 def plan_tasks(objects: Iterable[LandedObject], parallelism: int) -> list[list[LandedObject]]:
-    """Objects in key order, cut into tasks of one series and about the same size, ``TASK_BYTES`` at most.
+    """Divide objects, in key order, into tasks of one series each, of about equal size and ``TASK_BYTES`` at most.
 
-    There are as many as ``parallelism`` when the work is large enough to be worth it. An object is never cut.
+    There are about ``parallelism`` tasks if the work is large enough for so many. An object is never divided.
     """
     ordered = sorted(objects, key=lambda landed: (landed.series, landed.key))
     share = sum(landed.size for landed in ordered) / max(parallelism, 1)
@@ -116,7 +116,7 @@ def plan_tasks(objects: Iterable[LandedObject], parallelism: int) -> list[list[L
 
 
 def fetch(bucket: str, region: str | None, objects: Iterable[LandedObject]) -> Iterator[tuple[LandedObject, bytes]]:
-    """Objects and their bytes, in order; a few are fetched at a time, so latency is paid once for all of them."""
+    """Objects and their bytes, in order; a few are fetched at a time, so that their latencies overlap."""
     s3 = boto3.client("s3", region_name=region)
 
     def body(landed: LandedObject) -> tuple[LandedObject, bytes]:
@@ -129,7 +129,7 @@ def fetch(bucket: str, region: str | None, objects: Iterable[LandedObject]) -> I
 
 
 def object_batch(landed: LandedObject, body: bytes, fresh: bool) -> pa.RecordBatch:
-    """One object as ``OBJECTS``: its lines, then the row of its count."""
+    """One object as ``OBJECTS``: its lines, then the row with their number."""
     rows = [_row(line) for line in parse_object(landed.key, body)]
     rows.append((None,) * (len(_PARSED_TYPES) + 1 + len(_TAIL_TYPES)))
     count = len(rows)
@@ -149,7 +149,7 @@ def object_batch(landed: LandedObject, body: bytes, fresh: bool) -> pa.RecordBat
 
 
 def count_landed(body: bytes) -> int:
-    """Lines that are not blank: counted apart from the parser, whose rows are reconciled with this number."""
+    """The number of lines that are not blank, counted without the parser: its rows are reconciled with this number."""
     return sum(1 for line in body.split(b"\n") if line and not line.isspace())
 
 

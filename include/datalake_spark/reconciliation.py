@@ -1,4 +1,4 @@
-"""The account of a step: each landed line of its objects is one row of the tables, as committed."""
+"""Reconciles a step: each landed line of its objects must be exactly one committed row of the tables."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _log = logging.getLogger(__name__)
 
 
 class Unreconciled(Exception):
-    """The rows that the tables hold for an object are not the lines that landed."""
+    """The rows that the tables hold for an object do not match its landed lines."""
 
 
 def count_rows(spark: SparkSession, snapshots: Mapping[str, int | None], conditions: Mapping[str, Column]) -> DataFrame:
-    """Rows of both tables: source_file, reason (NULL: enriched), count, unknown_films.
+    """Count the rows of both tables: source_file, reason (NULL: enriched), count, unknown_films.
 
-    ``snapshots`` and ``conditions`` are by table name: of which snapshot, and which rows. The conditions prune the
-    files, so that what a step has just written is opened, and little else.
+    ``snapshots`` and ``conditions`` say by table name which snapshot to read and which rows to count. The conditions
+    prune data files, so that little is read but what a step has just written.
     """
     films = iceberg.read_snapshot(spark, STREAMING_FILMS, snapshots[STREAMING_FILMS.name])
     quarantine = iceberg.read_snapshot(spark, QUARANTINE, snapshots[QUARANTINE.name])
@@ -41,10 +41,10 @@ def count_rows(spark: SparkSession, snapshots: Mapping[str, int | None], conditi
 
 
 def reconcile(objects: Collection[LandedObject], landed: Mapping[str, int], counted: DataFrame) -> dict[str, Tally]:
-    """Hold lines counted from the bytes against rows counted in the tables (``count_rows``), for each object.
+    """Compare for each object the lines counted in its bytes with the rows counted in the tables (``count_rows``).
 
     Raises:
-        Unreconciled: naming an object that does not add up, or that was not read, and its numbers; all are logged.
+        Unreconciled: names an object that does not add up, with its numbers, or that was not read. All are logged.
     """
     unread = [one.key for one in objects if one.key not in landed]
     if unread:
@@ -73,9 +73,10 @@ def record(
     committed_at: datetime,
     properties: Mapping[str, str],
 ) -> None:
-    """Add one row for each object to RECONCILIATION in one commit; from then on they are done.
+    """Add one row for each object to RECONCILIATION in one commit; with it the objects are done.
 
-    A file holds one series of objects, as everywhere: a file of two would span all later keys of the first.
+    A data file holds one series of objects, as in the other tables: the bounds of a file with two series would enclose
+    all later keys of the first.
     """
     ordered = sorted(objects, key=lambda one: (one.time is None, "" if one.time is None else one.series, one.key))
     if not ordered:
@@ -92,8 +93,8 @@ def record(
                 tallies[one.key].quarantined,
                 tallies[one.key].duplicates,
                 tallies[one.key].unknown_films,
-                one.partition_0,
-                one.partition_1,
+                one.month.year,
+                one.month.number,
             )
             for one in group
         ]

@@ -1,8 +1,8 @@
 """Which copies of an event count. Firehose delivers at least once: a redelivered batch has a new object name.
 
-Copies are rows with one ``event_id``; their rank is (object_time, source_file, source_line). A copy counts unless
-another precedes it by at most 48 hours: then it is a duplicate, or, when none of those has the same content, in
-conflict. The rule looks 48 hours back and no further, so hourly runs in any order and a rebuild agree.
+Copies are rows with the same ``event_id``; they are ordered by (object_time, source_file, source_line). A copy counts
+unless another copy precedes it by at most 48 hours. Then it is a duplicate, or a conflict if none of those has the same
+content. As the rule looks back 48 hours and no further, hourly runs in any order and a rebuild give the same result.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from datalake_spark.landed_lines import CONTENT
 WINDOW_SECONDS = 48 * 3600
 
 RANK = ("object_time", "source_file", "source_line")
-# fresh: its object is new to the tables. mine: this step writes it.
+# fresh: its object is not done. mine: it is one of the rows that this step writes.
 COPY = ("event_id", *CONTENT, *RANK, "fresh", "mine")
 
 
 def shared_copies(mine: DataFrame, others: DataFrame | None) -> DataFrame:
-    """The copies (``COPY``) of each event of ``mine`` that occurs more than once in both; NULL ids never do.
+    """All copies (``COPY``) of those events of ``mine`` that occur more than once in ``mine`` and ``others`` together.
 
-    Only hashes of the ids are shuffled, and what is found is small: usually nothing, at most the redelivered batches.
-    Two ids with one hash do no harm, ``judge`` compares the ids.
+    Rows without an id are never copies. Only hashes of the ids are shuffled, and the result is small: usually nothing,
+    at most the redelivered batches. Two ids may have the same hash, as ``judge`` compares the ids themselves.
     """
     copies = _hashed(mine)
     hashes = copies.select("id_hash", fn.lit(True).alias("mine"))
@@ -41,10 +41,9 @@ def _hashed(copies: DataFrame) -> DataFrame:
 
 
 def judge(copies: DataFrame) -> DataFrame:
-    """``copies`` with ``verdict`` (NULL when the copy counts) and ``displaced``.
+    """``copies`` with two more columns: ``verdict`` (NULL when the copy counts) and ``displaced``.
 
-    ``displaced`` marks a copy that is in the tables already, and that a fresh one precedes: its month must be written
-    again.
+    ``displaced`` marks a copy that is in the tables already and that a fresh one precedes: its month must be rewritten.
     """
     by_id = Window.partitionBy("event_id").orderBy(*RANK)
     by_content = Window.partitionBy("event_id", *CONTENT).orderBy(*RANK)

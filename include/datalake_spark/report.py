@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 from datalake.events import DUPLICATE, NOT_WRONG
+from datalake.run_reports import EnrichmentCounts
 
-OPTIONAL_FIELD = "event_id"  # the one field that events may lack
+OPTIONAL_FIELD = "event_id"  # the only field that events may lack
 
 
 @dataclass(kw_only=True)
 class Tally:
-    """Lines of one object or more: landed as counted from its bytes, the rest as rows of the tables, once committed."""
+    """Numbers of one object or more: ``landed`` are lines counted in the bytes, all others are committed rows."""
 
     landed: int = 0
     enriched: int = 0
@@ -33,7 +33,7 @@ class Tally:
 
     @property
     def adds_up(self) -> bool:
-        """Whether each landed line is one row."""
+        """Whether there is one row for each landed line."""
         return self.landed == self.enriched + self.quarantined + self.duplicates
 
     def __str__(self) -> str:
@@ -45,19 +45,19 @@ class Tally:
 
 @dataclass(kw_only=True)
 class Report(Tally):
-    """The sums over all rows that the run added to ``curated.streaming_reconciliation``, and what else it noticed."""
+    """The sums over all objects that the run has committed, and what else it noticed."""
 
     film_category_snapshot: int
     snapshot_id: int | None = None  # of streaming_films
     months: set[str] = field(default_factory=set)  # yyyy-MM
     objects: int = 0
-    events: int = 0  # well-formed lines, whatever became of them
+    events: int = 0  # well-formed lines, enriched or not
     with_event_id: int = 0
     unknown_fields: Counter[str] = field(default_factory=Counter)
-    stale_months: set[str] = field(default_factory=set)  # a rebuild found older copies of rows that count there
+    stale_months: set[str] = field(default_factory=set)  # with rows that a rebuild of another month makes duplicates
 
     def add(self, tallies: Iterable[Tally]) -> None:
-        """Count objects that were committed."""
+        """Add objects that were committed."""
         for tally in tallies:
             self.objects += 1
             self.landed += tally.landed
@@ -67,21 +67,21 @@ class Report(Tally):
 
     @property
     def bad_reasons(self) -> Counter[str]:
-        """Reasons that say something against the line itself."""
+        """Rows in quarantine by those reasons that mean that the line is bad."""
         return Counter({reason: count for reason, count in self.reasons.items() if reason not in NOT_WRONG})
 
     @property
     def bad(self) -> int:
-        """Lines with such a reason."""
+        """The number of bad lines."""
         return self.bad_reasons.total()
 
     @property
     def vanished_fields(self) -> list[str]:
-        """Fields that producers may leave out, and that no event of the run has."""
+        """Optional fields that no event of the run has."""
         return [OPTIONAL_FIELD] if self.events and not self.with_event_id else []
 
-    def as_dict(self) -> dict[str, Any]:
-        """As it is published."""
+    def as_dict(self) -> EnrichmentCounts:
+        """The numbers as they are published in the run's report."""
         return {
             "months": sorted(self.months),
             "objects": self.objects,

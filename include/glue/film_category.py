@@ -1,8 +1,8 @@
 """Glue job: sakila.film, sakila.film_category and sakila.category -> curated.film_category.
 
-One row a film, with its category; films without one keep NULLs (left joins, as in the original system). The table's
-content is replaced in one commit. Fails, and changes nothing, when there is no film, or when a film has two rows: the
-enrichment would multiply that film's events.
+There is one row for each film, with its category or with NULLs if it has none (left joins, as in the original system).
+The content of the table is replaced in one commit. The job fails and changes nothing when there is no film, or when a
+film has two rows, which would double that film's events in the enrichment.
 
 Arguments: --clean_bucket, --curated_bucket; AWS adds --JOB_RUN_ID and others.
 Report: s3://<curated>/runs/film_category/<run id>.json with films, categories, snapshot_id.
@@ -13,13 +13,12 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Sequence
-from typing import Any
 
 import boto3
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as fn
 
-from datalake.run_reports import write_report
+from datalake.run_reports import FilmCategoryReport, write_report
 from datalake.tables import FILM_CATEGORY, SAKILA
 from datalake_spark import iceberg
 
@@ -28,7 +27,7 @@ _log = logging.getLogger(JOB)
 
 
 class UnusableFilms(Exception):
-    """The clean tables do not give exactly one row a film."""
+    """The clean tables do not give exactly one row for each film."""
 
 
 def denormalise(film: DataFrame, film_category: DataFrame, category: DataFrame) -> DataFrame:
@@ -44,7 +43,7 @@ def check(films: DataFrame) -> tuple[int, int]:
     repeated = films.groupBy("film_id").count().where("count > 1").orderBy("film_id").limit(10).collect()
     if repeated:
         ids = ", ".join(str(row.film_id) for row in repeated)
-        raise UnusableFilms(f"films with more than one row (two categories, or loaded twice): {ids}")
+        raise UnusableFilms(f"films with more than one row (with two categories, or loaded twice): {ids}")
     counts = films.agg(fn.count("*").alias("films"), fn.countDistinct("category_id").alias("categories")).first()
     if counts is None or not counts.films:
         raise UnusableFilms("sakila.film has no row")
@@ -57,7 +56,7 @@ def read_clean(spark: SparkSession, name: str, bucket: str) -> DataFrame:
     return spark.read.schema(table.spark_ddl()).parquet(f"s3://{bucket}/{table.prefix}")
 
 
-def run(spark: SparkSession, clean_bucket: str, curated_bucket: str, run_id: str) -> dict[str, Any]:
+def run(spark: SparkSession, clean_bucket: str, curated_bucket: str, run_id: str) -> FilmCategoryReport:
     """Replace curated.film_category; returns the run's report."""
     film, film_category, category = (
         read_clean(spark, name, clean_bucket) for name in ("film", "film_category", "category")
@@ -84,7 +83,7 @@ def _replace(films: DataFrame, run_id: str) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run as Glue runs it."""
+    """Run the job as Glue does."""
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
     _log.setLevel(logging.INFO)
     parser = argparse.ArgumentParser(allow_abbrev=False)

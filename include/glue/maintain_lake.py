@@ -1,13 +1,13 @@
-"""Glue job: upkeep of the Iceberg tables of the curated zone. No row changes; readers and writers may go on.
+"""Glue job: maintains the Iceberg tables of the curated zone. No row changes; readers and writers can go on.
 
-For each table of events: small files are put together and old snapshots expire (and with them travel in time to them).
-For each table: what killed jobs left behind is removed.
+In each table of events small files are compacted and old snapshots expire, and with them time travel to these
+snapshots. From every table the files that killed jobs left behind (orphans) are removed.
 
 Arguments: --curated_bucket; AWS adds --JOB_RUN_ID and others.
-  --snapshot_days    snapshots of this age or younger are kept (default 7): as long as a reader may take
-  --keep_snapshots   so many are kept whatever their age (default 10)
-  --orphan_days      leftovers older than this are removed (default 3): longer than a job may take
-Report: s3://<curated>/runs/maintain_lake/<run id>.json with files, bytes, snapshots, leftovers and rows of each table.
+  --snapshot_days    snapshots up to this age are kept (default 7): longer than a reader may take
+  --keep_snapshots   this many snapshots are kept whatever their age (default 10)
+  --orphan_days      orphans older than this are removed (default 3): longer than a job may take
+Report: s3://<curated>/runs/maintain_lake/<run id>.json with files, bytes, snapshots, orphans and rows of each table.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from datetime import UTC, datetime, timedelta
 import boto3
 from pyspark.sql import SparkSession
 
-from datalake.run_reports import write_report
+from datalake.run_reports import MaintainLakeReport, write_report
 from datalake.tables import FILM_CATEGORY, QUARANTINE, RECONCILIATION, STREAMING_FILMS
 from datalake_spark.iceberg import identifier
-from datalake_spark.maintenance import Retention, compact_before, maintain
+from datalake_spark.table_maintenance import Retention, compact_before, maintain
 
 JOB = "maintain_lake"
 _log = logging.getLogger(JOB)
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The job's own arguments; those that AWS adds are passed over."""
+    """The job's own arguments; those that AWS adds are ignored."""
     parser = argparse.ArgumentParser(allow_abbrev=False)
     for name in ("--curated_bucket", "--JOB_RUN_ID"):
         parser.add_argument(name, required=True)
@@ -44,7 +44,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run as Glue runs it."""
+    """Run the job as Glue does."""
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
     for name in (JOB, "datalake_spark"):
         logging.getLogger(name).setLevel(logging.INFO)
@@ -57,8 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if spark.catalog.tableExists(identifier(table))
     ]
     before = compact_before(spark, datetime.now(UTC)) if RECONCILIATION in tables else None
-    upkeep = [maintain(spark, s3, table, before, keep).as_dict() for table in tables]
-    report = {"job": JOB, "run_id": args.JOB_RUN_ID, "tables": upkeep}
+    done = [maintain(spark, s3, table, before, keep) for table in tables]
+    report: MaintainLakeReport = {"job": JOB, "run_id": args.JOB_RUN_ID, "tables": done}
     write_report(s3, args.curated_bucket, report)
     _log.info("%s", report)
 

@@ -1,13 +1,13 @@
 """Glue job: landed events + curated.film_category -> curated.streaming_films and curated.streaming_events_quarantine.
 
-Every landed line that is not blank ends as exactly one row, in one of the two tables; curated.streaming_reconciliation
-says so of each object, which is done from then on.
+Every landed line that is not blank becomes exactly one row in one of the two tables. An object is done when this is
+recorded in curated.streaming_reconciliation.
 
 Arguments: --landing_bucket, --curated_bucket; AWS adds --JOB_RUN_ID and others.
-  --mode hourly            the objects from the last day of names on that are not done
-  --mode sweep             the same without a bound: finds stragglers
-  --mode rebuild --month   every object of one month (yyyy-MM); replaces exactly that month
-  --max_bad_share          the run fails, after its commits, when more of its lines are bad (default 0.05)
+  --mode hourly            takes the objects that are not done, with names from the last day on
+  --mode sweep             takes all objects that are not done, including late ones with older names
+  --mode rebuild --month   takes every object of one month (yyyy-MM), and replaces exactly that month
+  --max_bad_share          the run fails, after its commits, when a greater share of its lines is bad (default 0.05)
 Report: s3://<curated>/runs/streaming_films/<run id>.json
 """
 
@@ -15,27 +15,27 @@ from __future__ import annotations
 
 import argparse
 import logging
-import re
 from collections.abc import Sequence
 
 import boto3
 from pyspark.sql import SparkSession
 
-from datalake.run_reports import write_report
+from datalake.months import Month
+from datalake.run_reports import StreamingFilmsReport, write_report
 from datalake_spark.enrichment import Enrichment, Report
 
 JOB = "streaming_films"
-# Fewer bad lines than this never fail a run: in an hour of few events a share says little.
+# Fewer bad lines than this never fail a run, as a share of few events says little.
 MIN_BAD_LINES = 100
 _log = logging.getLogger(JOB)
 
 
 class TooManyBadLines(Exception):
-    """The run's commits stand, but somebody should look at the quarantine."""
+    """The run has committed, but somebody should look at the quarantine."""
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The job's own arguments; those that AWS adds are passed over."""
+    """The job's own arguments; those that AWS adds are ignored."""
     parser = argparse.ArgumentParser(allow_abbrev=False)
     for name in ("--landing_bucket", "--curated_bucket", "--JOB_RUN_ID"):
         parser.add_argument(name, required=True)
@@ -45,23 +45,26 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     args, _ = parser.parse_known_args(arguments)
     if (args.mode == "rebuild") != (args.month is not None):
         parser.error("--month yyyy-MM goes with --mode rebuild, and only with it")
-    if args.month and not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", args.month):
-        parser.error(f"--month {args.month!r}: give yyyy-MM")
+    if args.month:
+        try:
+            args.month = Month.parse(args.month)
+        except ValueError as error:
+            parser.error(f"--month {error}")
     return args
 
 
 def check_bad_share(report: Report, max_bad_share: float) -> None:
-    """Raise TooManyBadLines when too many lines are bad: rejected for what they say, not for being copies."""
+    """Raise TooManyBadLines when too many lines are bad. Duplicates and superseded lines are not bad."""
     if report.bad >= MIN_BAD_LINES and report.bad > max_bad_share * report.landed:
         reasons = ", ".join(f"{count} {reason}" for reason, count in report.bad_reasons.most_common())
         raise TooManyBadLines(
             f"{report.bad} of {report.landed} lines are bad, more than {max_bad_share:.1%}: {reasons}. They are in "
-            "curated.streaming_events_quarantine; all that is good was committed"
+            "curated.streaming_events_quarantine; all good lines were committed"
         )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run as Glue runs it."""
+    """Run the job as Glue does."""
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
     for name in (JOB, "datalake_spark"):
         logging.getLogger(name).setLevel(logging.INFO)
@@ -75,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     else:
         enrichment.take_new(everything=args.mode == "sweep")
     report = enrichment.report
-    summary = {"job": JOB, "run_id": args.JOB_RUN_ID, "mode": args.mode, **report.as_dict()}
+    summary: StreamingFilmsReport = {"job": JOB, "run_id": args.JOB_RUN_ID, "mode": args.mode, **report.as_dict()}
     write_report(s3, args.curated_bucket, summary)
     _log.info("%s", summary)
     check_bad_share(report, args.max_bad_share)

@@ -1,1 +1,1 @@
-"""Makes and sends the partners' events, as the Kinesis Data Generator does: same templates, no browser, no Cognito."""
+"""Generates and sends the partners' events from templates of the Kinesis Data Generator, without browser or Cognito."""

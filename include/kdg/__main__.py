@@ -1,4 +1,4 @@
-"""``python -m kdg --stream NAME``: sends a template's events to a delivery stream, anywhere with AWS credentials.
+"""``python -m kdg --stream NAME``: sends a template's events to a delivery stream, wherever AWS credentials are found.
 
 Exit status 0: every event was acknowledged; 1: some were not; 2: wrong arguments; 130: stopped by Ctrl-C.
 """
@@ -30,14 +30,14 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=10, help="events a second; 0: as many as the stream takes")
     parser.add_argument("--seconds", type=float, default=600, help="how long, at most")
     parser.add_argument("--events", type=int, default=None, help="how many (default: rate x seconds)")
-    parser.add_argument("--seed", type=int, default=1, help="same seed and --run-id: same events, but for the time")
-    parser.add_argument("--run-id", type=uuid.UUID, default=None, help="UUID that event ids derive from (default: new)")
+    parser.add_argument("--seed", type=int, default=1, help="same seed and --run-id: same events at other times")
+    parser.add_argument("--run-id", type=uuid.UUID, default=None, help="UUID for the event ids (default: a new one)")
     parser.add_argument("--template", type=Path, default=EVENTS, help="Kinesis Data Generator template (JSON)")
     parser.add_argument("--ledger", type=Path, required=True, help="file to which acknowledged event ids are appended")
     faults = parser.add_argument_group("faults", "share of events, 0 to 1, that are made faulty on purpose")
-    faults.add_argument("--late", type=float, default=0, help="timestamp an hour to 35 days back")
+    faults.add_argument("--late", type=float, default=0, help="timestamp is an hour to 35 days too early")
     faults.add_argument("--duplicate", type=float, default=0, help="sent twice, with one event_id")
-    faults.add_argument("--malformed", type=float, default=0, help="no JSON: the closing brace is missing")
+    faults.add_argument("--malformed", type=float, default=0, help="not JSON: the closing brace is missing")
     faults.add_argument("--unknown-film", type=float, default=0, help="film_id that Sakila does not have")
     given = parser.parse_args(argv)
     if given.rate < 0 or given.seconds <= 0 or (given.events is not None and given.events <= 0):
@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
     status = 0
     summary = Summary()
     try:
-        # Repeating is the sender's own business: it must know what failed.
+        # The sender itself repeats failed calls, as it must know which events failed.
         client = boto3.client("firehose", config=Config(retries={"total_max_attempts": 1}, parameter_validation=False))
         with Ledger(given.ledger) as ledger, _progress(console) as bar:
             total = given.events or round(given.rate * given.seconds) or None

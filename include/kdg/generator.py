@@ -1,4 +1,4 @@
-"""Makes events from a template: the same seed and run give the same events, each with an id that no other event has."""
+"""Generates events from a template. The same seed and run give the same events; each event has a unique id."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from uuid import UUID
 from kdg.template import Template
 
 UNKNOWN_FILMS = range(1001, 10_000)  # Sakila's films are 1 to 1000
-LATE = (3600, 35 * 86_400)  # seconds by which a late event's timestamp lies back: an hour to 35 days
+LATE = (3600, 35 * 86_400)  # seconds by which a late event's timestamp is too early: an hour to 35 days
 _VARIANTS = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 
 class Event(NamedTuple):
-    """An event as it is sent: its id, and its JSON line with the line's end."""
+    """An event as it is sent: its id, and its JSON line including the newline."""
 
     event_id: str
     data: bytes
@@ -28,10 +28,10 @@ class Event(NamedTuple):
 class Faults:
     """Shares (0 to 1) of events that are made faulty on purpose.
 
-    late          the timestamp lies an hour to 35 days back
-    duplicate     the same line is handed out again by the next ``take``
-    malformed     the line lacks its closing brace, so it is no JSON; the id can still be read
-    unknown_film  film_id is one that Sakila does not have
+    late          the timestamp is an hour to 35 days too early
+    duplicate     the next ``take`` returns the same line again
+    malformed     the line lacks its closing brace, so it is not JSON; its id can still be read
+    unknown_film  Sakila has no film with this film_id
     """
 
     late: float = 0.0
@@ -42,11 +42,11 @@ class Faults:
     def __post_init__(self) -> None:
         for name, share in vars(self).items():
             if not 0 <= share <= 1:
-                raise ValueError(f"{name} is a share from 0 to 1, not {share}")
+                raise ValueError(f"{name} must be a share from 0 to 1, not {share}")
 
 
 def event_ids(run_id: UUID, first: int, count: int) -> list[str]:
-    """UUIDv5(run_id, n) for n from ``first``, as texts: ``str(uuid.uuid5(run_id, str(n)))``, but faster."""
+    """UUIDv5(run_id, n) for ``count`` values of n from ``first``: ``str(uuid.uuid5(run_id, str(n)))``, but faster."""
     base = hashlib.sha1(run_id.bytes, usedforsecurity=False)
     ids = []
     for n in range(first, first + count):
@@ -58,21 +58,21 @@ def event_ids(run_id: UUID, first: int, count: int) -> list[str]:
 
 
 class Generator:
-    """An endless series of events. How many are taken at a time does not change them."""
+    """An endless series of events. It does not depend on how many are taken at a time."""
 
     def __init__(self, template: Template, *, seed: int, run_id: UUID, faults: Faults | None = None) -> None:
         if faults and faults.unknown_film and "film_id" not in template.fields:
             raise ValueError("unknown_film needs a template with a field film_id")
         self._template, self._run_id = template, run_id
         self._faults = faults if faults != Faults() else None
-        # one source of chance for each place in the template
+        # one random generator for each placeholder of the template
         self._columns = [(draw, Random(f"{seed}/{i}")) for i, draw in enumerate(template.draws)]  # noqa: S311
         self._chance = {name: Random(f"{seed}/{name}") for name in vars(Faults())}  # noqa: S311
         self._made = 0
         self._again: list[Event] = []
 
     def take(self, times: Sequence[float]) -> list[Event]:
-        """One new event for each time (epoch seconds), after the duplicates of the last take, if any."""
+        """The duplicates of the previous take, if any, then one new event for each time (epoch seconds)."""
         if self._faults and self._faults.late:
             times = self._late(times, self._faults.late)
         ids = event_ids(self._run_id, self._made, len(times))

@@ -1,8 +1,8 @@
-"""What may stand between double braces in a template, and how its values are drawn.
+"""The helpers, which may stand between double braces in a template, and how their values are drawn.
 
-A helper makes values for many events at once: ``draw(times, rng)`` takes the events' times (epoch seconds) and returns
-one value for each, drawn from its own generator, so values do not depend on how many are asked for at a time.
-Names and meaning are those of the Kinesis Data Generator and of faker.js, on which it builds.
+A helper draws values for many events at once: ``draw(times, rng)`` takes the events' times (epoch seconds) and the
+helper's own random generator, and returns one value for each event. So the values do not depend on how many are drawn
+at a time. Names and meaning are those of the Kinesis Data Generator and of faker.js, on which it is built.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _MOMENT = re.compile(
 
 
 class ArgumentError(ValueError):
-    """A helper was given something that it cannot use."""
+    """A helper got an argument that it cannot use."""
 
 
 def now(argument: Any, zone: tzinfo | None) -> Draw:
@@ -62,7 +62,7 @@ def _formatted(form: Callable[[datetime], str], zone: tzinfo | None) -> Draw:
 def _moment_format(pattern: Any) -> Callable[[datetime], str]:
     """Compile a moment.js format; raises ArgumentError naming a token that is not known."""
     if not isinstance(pattern, str):
-        raise ArgumentError(f"a format is a text, not {pattern!r}")
+        raise ArgumentError(f"a format must be a text, not {pattern!r}")
     pieces: list[Callable[[datetime], str]] = []
     end = 0
     for token in _MOMENT.finditer(pattern):
@@ -153,7 +153,7 @@ def weighted_array_element(argument: Any, _zone: tzinfo | None) -> Draw:
         raise ArgumentError(f'give an object of "weights" and "data", not {argument!r}')
     weights, data = argument["weights"], _texts(argument["data"])
     if len(weights) != len(data) or not data or min(weights) < 0 or sum(weights) <= 0:
-        raise ArgumentError(f"weights must be as many as data, none negative and not all 0: {argument!r}")
+        raise ArgumentError(f"there must be as many weights as data, none negative and not all 0: {argument!r}")
     cumulative = [sum(weights[: i + 1]) for i in range(len(weights))]
     return lambda times, rng: rng.choices(data, cum_weights=cumulative, k=len(times))
 
@@ -192,7 +192,7 @@ def _uniform(population: Sequence[object]) -> Draw:
 
 
 def _texts(data: list[Any]) -> list[str]:
-    """As the Data Generator writes them: texts without quotes, all else as JSON."""
+    """Values as the Kinesis Data Generator writes them: texts without quotes, all others as JSON."""
     return [value if isinstance(value, str) else json.dumps(value) for value in data]
 
 

@@ -1,8 +1,8 @@
-"""Sends events to a delivery stream until each is acknowledged, and writes down which were.
+"""Sends events to a delivery stream until each is acknowledged, and records the acknowledged ones in a ledger.
 
-Rules of PutRecordBatch (Firehose API reference): at most 500 records and 4 MiB a call; a reply of success may still
-hold failures, in the order of the request, and only those are sent again; after a time-out the write might have
-completed, so a record may arrive twice: its event_id tells.
+Rules of PutRecordBatch (Firehose API reference): a call takes at most 500 records and 4 MiB. A successful reply may
+still report failed records, in the order of the request; only these are sent again. A call that timed out may have
+succeeded, so a record may arrive twice, which its event_id shows.
 """
 
 from __future__ import annotations
@@ -10,16 +10,20 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from botocore.exceptions import ClientError, ConnectionError, CredentialRetrievalError, HTTPClientError  # noqa: A004
 
 from kdg.generator import Event, Generator
+
+if TYPE_CHECKING:
+    from mypy_boto3_firehose import FirehoseClient
+    from mypy_boto3_firehose.type_defs import RecordTypeDef
 
 MAX_RECORDS = 500
 MAX_BYTES = 4 * 1024 * 1024
@@ -33,7 +37,7 @@ _NO_ANSWER = (ConnectionError, HTTPClientError, CredentialRetrievalError)
 
 
 class Ledger:
-    """An append-only file of acknowledged event ids, one a line, written before they are counted."""
+    """An append-only file of acknowledged event ids, one a line; ids are written before they are counted."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -41,7 +45,7 @@ class Ledger:
         self._lock = threading.Lock()
 
     def write(self, event_ids: Sequence[str]) -> None:
-        """Append ids; returns once the operating system has them."""
+        """Append ids; returns when the operating system has them."""
         if event_ids:
             with self._lock:
                 self._file.write(("\n".join(event_ids) + "\n").encode())
@@ -55,7 +59,7 @@ class Ledger:
 
 @dataclass
 class Summary:
-    """What came of a run. ``failed_attempts`` counts records, once for each time they were refused."""
+    """The result of a run. ``failed_attempts`` counts a record each time it is refused."""
 
     sent: int = 0
     acknowledged: int = 0
@@ -73,7 +77,7 @@ class GaveUp(Exception):
 
 
 def batches(events: Sequence[Event]) -> Iterator[Sequence[Event]]:
-    """Cut events into calls of at most 500 records and 4 MiB, in order."""
+    """Divide events, in order, into calls of at most 500 records and 4 MiB."""
     start = size = 0
     for i, event in enumerate(events):
         if i - start == MAX_RECORDS or (size + len(event.data) > MAX_BYTES and i > start):
@@ -85,12 +89,12 @@ def batches(events: Sequence[Event]) -> Iterator[Sequence[Event]]:
 
 
 class Sender:
-    """Puts batches on ``concurrency`` threads. ``client``: a boto3 Firehose client, best without retries of its own."""
+    """Sends batches on ``concurrency`` threads. ``client`` should not retry by itself."""
 
-    def __init__(self, client: Any, stream: str, ledger: Ledger, concurrency: int = 4) -> None:
+    def __init__(self, client: FirehoseClient, stream: str, ledger: Ledger, concurrency: int = 4) -> None:
         self._client, self._stream, self._ledger = client, stream, ledger
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="put")
-        self._slots = threading.BoundedSemaphore(2 * concurrency)  # batches made but not yet acknowledged
+        self._slots = threading.BoundedSemaphore(2 * concurrency)  # for batches that are not acknowledged yet
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._error: BaseException | None = None
@@ -98,7 +102,7 @@ class Sender:
         self.summary = Summary()
 
     def send(self, events: Sequence[Event]) -> None:
-        """Hand events over; blocks while too many are under way, raises what made an earlier batch fail for good."""
+        """Take events for sending; blocks while too many are in flight, and raises the error of a batch that failed."""
         for batch in batches(events):
             self._slots.acquire()
             if self._error:
@@ -114,7 +118,7 @@ class Sender:
             self._error = self._error or error
 
     def _put(self, events: Sequence[Event]) -> None:
-        """Send until all are acknowledged; raises GaveUp, or at once what repeating cannot help."""
+        """Send until all are acknowledged; raises GaveUp, or at once an error that repeating would not mend."""
         last_progress, attempt = time.monotonic(), 0
         while True:
             refused = self._attempt(events)
@@ -130,9 +134,9 @@ class Sender:
 
     def _attempt(self, events: Sequence[Event]) -> Sequence[Event]:
         """One call; returns the events to send again."""
-        records = [{"Data": event.data} for event in events]
+        records: list[RecordTypeDef] = [{"Data": event.data} for event in events]
         try:
-            reply = self._client.put_record_batch(DeliveryStreamName=self._stream, Records=records)
+            reply: Mapping[str, Any] = self._client.put_record_batch(DeliveryStreamName=self._stream, Records=records)
         except _NO_ANSWER:
             refused: Sequence[Event] = events
         except ClientError as error:
@@ -141,7 +145,7 @@ class Sender:
                 raise
             refused = events
         else:
-            if "FailedPutCount" not in reply:  # a reply without its body: whoever was to write it was killed
+            if "FailedPutCount" not in reply:  # a reply without a body, whose sender was killed
                 refused, taken = events, []
             elif not reply["FailedPutCount"]:
                 refused, taken = (), list(events)
@@ -161,7 +165,7 @@ class Sender:
     def __exit__(
         self, kind: type[BaseException] | None, _error: BaseException | None, _tb: TracebackType | None
     ) -> None:
-        """Wait for what is under way; after an error or Ctrl-C without sending anything again."""
+        """Wait for what is in flight; after an error or Ctrl-C nothing is sent again."""
         if kind:
             self._stop.set()
         self._pool.shutdown(wait=True)
@@ -170,7 +174,7 @@ class Sender:
 
 
 class TokenBucket:
-    """Lets ``rate`` events a second through; after a stall at most ``burst`` at once. A rate of 0 means no limit."""
+    """Admits ``rate`` events a second, and after a pause at most ``burst`` at once. A rate of 0 means no limit."""
 
     def __init__(
         self,
@@ -183,7 +187,7 @@ class TokenBucket:
         self._tokens, self._at = 0.0, clock()
 
     def take(self, count: int) -> None:
-        """Pass ``count`` events as soon as no earlier ones are owed; they are then owed themselves."""
+        """Admit ``count`` events as soon as the tokens for all earlier ones have accrued."""
         if not self._rate:
             return
         while True:
@@ -206,14 +210,13 @@ def run(
     progress: Callable[[Summary], None] = lambda _: None,
     clock: Callable[[], float] = time.time,
 ) -> Summary:
-    """Send ``rate`` events a second (0: as many as the stream takes), stamped with the time of sending.
+    """Send ``rate`` events a second (0: as many as the stream takes), with the time of sending as timestamp.
 
-    Ends after ``events`` (default: rate x seconds), and after ``seconds`` at the latest, when the stream cannot take
-    that many. Ctrl-C ends it cleanly: KeyboardInterrupt is raised after what was under way is settled, and
-    ``sender.summary`` tells how far it came.
+    It ends after ``events`` (default: rate x seconds), or after ``seconds`` if the stream does not take that many. On
+    Ctrl-C it waits for what is in flight and raises KeyboardInterrupt; ``sender.summary`` says how many were sent.
     """
     total = events if events is not None else round(rate * seconds) if rate else None
-    batch = min(MAX_RECORDS, max(1, round(rate))) if rate else MAX_RECORDS  # a call a second, or full calls
+    batch = min(MAX_RECORDS, max(1, round(rate))) if rate else MAX_RECORDS  # one call a second, or full calls
     bucket = TokenBucket(rate, burst=rate)
     start, made = time.monotonic(), 0
     try:

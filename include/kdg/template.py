@@ -1,7 +1,7 @@
-"""Reads a template of the Kinesis Data Generator: JSON text with ``{{helper}}`` or ``{{helper(argument)}}`` in it.
+"""Compiles a template of the Kinesis Data Generator: JSON with ``{{helper}}`` or ``{{helper(argument)}}`` in it.
 
-Only templates of JSON objects are taken: the lake's events are JSON lines. White space between JSON's tokens goes away,
-so that an event is one line.
+A template must be a JSON object, as the lake's events are JSON lines. White space between JSON's tokens is removed, so
+that an event is one line.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SAMPLES = 200
 _HELPER = re.compile(r"\s*([\w.]+)\s*(\()?\s*")
 _BRACKET = re.compile(r"\s*\)")
 _CLOSE = re.compile(r"\s*\}\}")
-_PLACE = "\0"  # stands where a helper's value goes; no JSON text holds it
+_PLACE = "\0"  # marks the place of a helper's value, as JSON text cannot contain it
 _STRING_OR_SPACE = re.compile(r'("(?:[^"\\]|\\.)*")|\s+')
 
 
@@ -32,7 +32,7 @@ class TemplateError(ValueError):
 
 @dataclass(frozen=True)
 class Template:
-    """A compiled template. ``row`` is a %-format of one event with a place for each of ``draws`` and one for the id."""
+    """A compiled template. ``row`` is an event as a %-format, with places for each of ``draws`` and for the id."""
 
     row: str
     draws: tuple[Draw, ...]
@@ -45,13 +45,15 @@ class Template:
 
     @classmethod
     def parse(cls, text: str, zone: tzinfo | None = None) -> Template:
-        """Compile a template. ``zone``: of ``date.now``, None for this machine's."""
+        """Compile a template. ``zone`` is the time zone of ``date.now``; None is this machine's."""
         if _PLACE in text:
-            raise TemplateError(f"line {text.count(chr(10), 0, text.index(_PLACE)) + 1}: a NUL character is no text")
+            raise TemplateError(
+                f"line {text.count(chr(10), 0, text.index(_PLACE)) + 1}: a NUL character is not allowed"
+            )
         literal, draws = _scan(text, zone)
         line = _STRING_OR_SPACE.sub(lambda match: match[1] or "", literal)
         if not line.endswith("}"):
-            raise TemplateError("the template is no JSON object: events are JSON lines")
+            raise TemplateError("the template is not a JSON object, as events must be")
         body = line[:-1].replace("%", "%%").replace(_PLACE, "%s")
         comma = "" if body == "{" else ","
         return cls(f'{body}{comma}"{ID_FIELD}":"%s"}}\n', tuple(draws), _fields(line, draws))
@@ -72,7 +74,7 @@ def _scan(text: str, zone: tzinfo | None) -> tuple[str, list[Draw]]:
 
 
 def _helper(text: str, position: int, where: str, zone: tzinfo | None) -> tuple[Draw, int]:
-    """One helper from after its opening braces, and the position after its closing ones."""
+    """The helper after the opening braces at ``position``, and the position after its closing braces."""
     head = _HELPER.match(text, position)
     if not head or head[1] not in HELPERS:
         raise TemplateError(f"{where}: unknown helper {_word(text, position)!r} (known: {', '.join(sorted(HELPERS))})")
@@ -98,7 +100,7 @@ def _helper(text: str, position: int, where: str, zone: tzinfo | None) -> tuple[
 
 
 def _word(text: str, position: int) -> str:
-    """What stands where a helper's name is looked for."""
+    """The text where a helper's name is expected."""
     return re.split(r"[\s({}]", text[position:].lstrip(), maxsplit=1)[0]
 
 
@@ -113,9 +115,9 @@ def _fields(line: str, draws: list[Draw]) -> tuple[str, ...]:
         try:
             event = json.loads(sample)
         except json.JSONDecodeError as error:
-            raise TemplateError(f"the template gives no JSON ({error.msg}): {sample[:200]}") from error
+            raise TemplateError(f"the template does not give JSON ({error.msg}): {sample[:200]}") from error
         if not isinstance(event, dict):
-            raise TemplateError("the template is no JSON object: events are JSON lines")
+            raise TemplateError("the template is not a JSON object, as events must be")
         fields = tuple(event)
     if ID_FIELD in fields:
         raise TemplateError(f"the template has a field {ID_FIELD}, which the generator adds itself")

@@ -1,4 +1,4 @@
-"""The assets at which DAGs meet: one for each table, named after it, found at its folder."""
+"""The assets by which DAGs trigger each other: one for each table, with its name and the URI of its folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def table_asset(table: Table) -> Asset:
     return Asset(name=table.full_name, uri=table.location(LAKE))
 
 
-# The loaded and verified MySQL schema. The URI has a scheme of its own: it names the thing and is no address.
+# The loaded and verified MySQL schema. Its URI only identifies it, so it has a scheme of its own.
 MYSQL_SAKILA = Asset(name=f"mysql.{SAKILA_SCHEMA}", uri=f"x-mysql://{LAKE.mysql_instance}/{SAKILA_SCHEMA}")
 
 CLEAN_TABLES = {name: table_asset(table) for name, table in tables.SAKILA.items()}

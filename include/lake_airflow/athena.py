@@ -1,4 +1,4 @@
-"""How the DAGs ask Athena: always in the lake's workgroup."""
+"""Queries in Athena, all in the lake's workgroup."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 
 def log_scanned(context: Context) -> None:
-    """Say what an AthenaOperator that failed has scanned: a query that was cut off is billed all the same."""
+    """Log what the query of a failed AthenaOperator has scanned, as a query that was cut off is billed, too."""
     task: Any = context["task"]
     query = task.query_execution_id
     if query:
@@ -28,7 +28,7 @@ def log_scanned(context: Context) -> None:
         _log.error("Query %s scanned %s bytes", query, f"{statistics.get('DataScannedInBytes', 0):,}")
 
 
-# Arguments of every AthenaOperator
+# Arguments of every AthenaOperator of the lake
 ATHENA: dict[str, Any] = {
     "workgroup": LAKE.workgroup,
     "database": CURATED_DATABASE,
@@ -51,12 +51,12 @@ def query_rows(athena: AthenaHook, query_execution_id: str) -> list[dict[str, st
 
 
 def run_query(athena: AthenaHook, file: str, **values: Any) -> list[dict[str, str | None]]:
-    """Run a statement of ``include/sql/athena``, filled with ``values``, to its end; its rows, see ``query_rows``.
+    """Run a statement of ``include/sql/athena``, filled with ``values``; returns its rows as ``query_rows`` does.
 
-    For questions that a task cannot ask in advance; all others are tasks of their own.
+    It is for queries that depend on what a task finds out; all others are tasks of their own (``SqlFileOperator``).
 
     Raises:
-        RuntimeError: with Athena's own reason, when the query did not succeed.
+        RuntimeError: the query did not succeed; gives Athena's reason.
     """
     sql = Template((Path(SQL_PATH) / file).read_text(encoding="utf-8"), undefined=StrictUndefined).render(values)
     query = athena.run_query(sql, {"Database": CURATED_DATABASE}, {}, workgroup=LAKE.workgroup)

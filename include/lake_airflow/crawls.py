@@ -1,20 +1,24 @@
-"""When the crawler should run, and whether it has put every landed month into the catalog."""
+"""Whether the crawler should run, and whether it has registered every landed month in the catalog."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 from airflow.providers.amazon.aws.hooks.glue_crawler import GlueCrawlerHook
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.sdk.exceptions import AirflowException
 
 from datalake import tables
+from datalake.months import Month
 from datalake.names import STREAMING_PREFIX
 from lake_airflow.defaults import LAKE
-from lake_airflow.new_events import Month, landed_months, table_exists
+from lake_airflow.new_events import landed_months, table_exists
+
+if TYPE_CHECKING:
+    from mypy_boto3_glue import GlueClient
 
 log = logging.getLogger(__name__)
 
@@ -22,17 +26,17 @@ AT_LEAST_EVERY = timedelta(days=1)  # while events land
 
 
 def is_due() -> bool:
-    """Whether the crawler should run now; logs why, or that it need not."""
+    """Whether the crawler should run now; logs the reason."""
     s3, crawler = S3Hook(), GlueCrawlerHook()
     landed = landed_months(s3)
     last_crawl = crawler.get_crawler(LAKE.crawler).get("LastCrawl", {}).get("StartTime")
 
     def has_landed_since(moment: datetime) -> bool:
-        newest = f"{STREAMING_PREFIX}{'/'.join(landed[-1])}/"
+        newest = STREAMING_PREFIX + landed[-1].folder
         return any(o["LastModified"] > moment for o in s3.iter_file_metadata(newest, LAKE.landing_bucket))
 
     reason = reason_to_crawl(landed, crawled_months(crawler.conn), last_crawl, datetime.now(UTC), has_landed_since)
-    log.info("%s", reason or "Nothing to crawl: the catalog knows every month, and the last crawl is recent enough")
+    log.info("%s", reason or "Nothing to crawl: the catalog has every month, and the last crawl is recent enough")
     return reason is not None
 
 
@@ -43,27 +47,28 @@ def reason_to_crawl(
     now: datetime,
     has_landed_since: Callable[[datetime], bool],
 ) -> str | None:
-    """Why the crawler should run, or None: a month that the catalog lacks, or new events a day after its last crawl.
+    """Why the crawler should run, or None.
 
-    ``has_landed_since`` lists objects, so it is asked last.
+    It should run for a month that the catalog lacks, and for new events when the last crawl is a day old.
+    ``has_landed_since`` is called last, as it lists objects.
     """
     if unknown := _missing(landed, crawled):
-        return f"Months that the catalog does not know: {unknown}"
+        return f"Months that the catalog does not have: {unknown}"
     if not landed or last_crawl is None or now - last_crawl < AT_LEAST_EVERY:
         return None
     return f"Events have landed since the crawl of {last_crawl:%F %R}" if has_landed_since(last_crawl) else None
 
 
 def check_catalog() -> dict[str, list[str]]:
-    """Prove that the catalog knows every landed month; returns how the columns drifted (see ``drift``).
+    """Check that the catalog has every landed month; returns how the columns have drifted (see ``drift``).
 
     Raises:
-        AirflowException: naming the months that the crawler left out.
+        AirflowException: names the months that the crawler has not registered.
     """
-    s3, glue = S3Hook(), GlueCrawlerHook().conn
+    s3, glue = S3Hook(), cast("GlueClient", GlueCrawlerHook().conn)
     if unknown := _missing(landed_months(s3), crawled_months(glue)):
         raise AirflowException(
-            f"The crawler ran, and still {tables.LANDED_EVENTS.full_name} lacks the months {unknown}"
+            f"The crawler ran, but {tables.LANDED_EVENTS.full_name} still lacks the months {unknown}"
         )
     table = glue.get_table(DatabaseName=tables.LANDED_EVENTS.database, Name=tables.LANDED_EVENTS.name)["Table"]
     found = drift({column["Name"]: column["Type"] for column in table["StorageDescriptor"]["Columns"]})
@@ -72,15 +77,15 @@ def check_catalog() -> dict[str, list[str]]:
     return found
 
 
-def crawled_months(glue: Any) -> set[Month]:
-    """The months that the catalog knows; none before the first crawl. ``glue`` is a boto3 client."""
+def crawled_months(glue: GlueClient) -> set[Month]:
+    """The months that are registered in the catalog; none before the first crawl."""
     table = tables.LANDED_EVENTS
     if not table_exists(glue, table):
         return set()
     pages = glue.get_paginator("get_partitions").paginate(
         DatabaseName=table.database, TableName=table.name, ExcludeColumnSchema=True
     )
-    return {(p["Values"][0], p["Values"][1]) for page in pages for p in page["Partitions"]}
+    return {Month(*partition["Values"][:2]) for page in pages for partition in page["Partitions"]}
 
 
 def drift(found: dict[str, str]) -> dict[str, list[str]]:
@@ -95,4 +100,4 @@ def drift(found: dict[str, str]) -> dict[str, list[str]]:
 
 
 def _missing(landed: Collection[Month], crawled: Collection[Month]) -> str:
-    return ", ".join("-".join(month) for month in sorted(set(landed) - set(crawled)))
+    return ", ".join(month.key for month in sorted(set(landed) - set(crawled)))

@@ -1,4 +1,4 @@
-"""What all DAGs of the lake share: its names, default arguments, tags, where SQL lies, how often to poll."""
+"""What the DAGs share: resource names, default arguments, tags, the folder of SQL files, polling intervals."""
 
 from __future__ import annotations
 
@@ -15,34 +15,30 @@ from datalake.names import Lake
 
 LAKE = Lake.from_environment()
 
-# Before the oldest month anybody may rebuild: Airflow ends a run that lies before its DAG's start without any task.
+# Before the oldest month that anybody may rebuild: Airflow runs no task of a run that lies before its DAG's start.
 START_DATE = datetime(2020, 1, 1, tzinfo=UTC)
 
-# template_searchpath of the DAGs that query: a query is named by its file, query="count_films.sql"
+# template_searchpath of the DAGs that query Athena: a task names a file in it, query="tasks/count_films.sql"
 SQL_PATH = str(Path(__file__).resolve().parent.parent / "sql" / "athena")
-
-# One slot, deferred tasks included: the Glue job that writes streaming_films runs once at a time (MaxConcurrentRuns=1),
-# so the others may as well wait here, where the queue is seen.
-STREAMING_FILMS_POOL = "streaming_films"
 
 
 class FailFast(RetryPolicy):
-    """Retries as the task says, except after an error that the next try would only pay for again."""
+    """Retries as the task says, except after an error that would cost money again and end the same way."""
 
     FINAL = (
-        "Bytes scanned limit was exceeded",  # Athena CANCELLED the query at the workgroup's limit; each try is billed
-        "TooManyBadLines",  # the Glue job committed all it could and asks for a look at the quarantine
+        "Bytes scanned limit was exceeded",  # Athena cancelled the query at the workgroup's limit; attempts are billed
+        "TooManyBadLines",  # the Glue job has committed; a person should look at the quarantine
     )
 
     def evaluate(self, exception: BaseException, *_: Any, **__: Any) -> RetryDecision:
-        """Fail at once when the error's text says so."""
+        """Fail at once when the error's text contains one of FINAL."""
         final = next((text for text in self.FINAL if text in str(exception)), None)
         return RetryDecision.fail(final) if final else RetryDecision.default()
 
 
 DEFAULT_ARGS: dict[str, Any] = {
     "owner": "lake",
-    # A service that was killed is back within half a minute; one that is down for longer gets more time.
+    # A service that was killed is usually back within half a minute; the second retry allows for a longer outage.
     "retries": 2,
     "retry_delay": timedelta(seconds=30),
     "retry_exponential_backoff": 2,
@@ -63,17 +59,17 @@ class Tag(StrEnum):
 
 
 def poll_seconds(provider_default: int) -> int:
-    """Seconds between two looks at a service: LAKE_POLL_SECONDS, or else what the provider's operator would take."""
+    """Seconds between two polls of a service: LAKE_POLL_SECONDS, or else the default of the provider's operator."""
     return int(os.environ.get("LAKE_POLL_SECONDS") or provider_default)
 
 
 def poll_attempts(seconds_between: int) -> int:
-    """Looks that fit in a task's execution_timeout, which shall decide, not the operators' own count of attempts."""
+    """The number of polls in a task's execution_timeout, so that this timeout ends the task and not a poll limit."""
     timeout: timedelta = DEFAULT_ARGS["execution_timeout"]
     return max(1, int(timeout.total_seconds()) // seconds_between)
 
 
-# Arguments of every GlueJobRunOperator: the provider polls with the one when it blocks, with the others when it defers.
+# Arguments of every GlueJobRunOperator. The provider uses the first when it blocks, the others when it defers.
 GLUE_JOB: dict[str, Any] = {
     "job_poll_interval": poll_seconds(6),
     "waiter_delay": poll_seconds(60),

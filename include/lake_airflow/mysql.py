@@ -1,7 +1,7 @@
-"""The MySQL that holds Sakila: connect by its secret, load a script, prove what was loaded.
+"""The MySQL that holds Sakila: connect with its secret, run a script, verify what was loaded.
 
-A load that failed without a word is the classic fault of this design, so ``verify_sakila`` looks at everything that
-replication relies on before it may start.
+A load that fails silently is the classic fault of this design, so ``verify_sakila`` checks all that replication relies
+on before it may start.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from datalake.mysql_script import ScriptError, statements
 from datalake.names import SAKILA_SCHEMA
 from datalake.tables import SAKILA
 
-# What both versions hold; payment differs: 16044 rows in 1.5, 16049 in 0.8 and 1.2
+# The rows of both versions; only payment differs: 16044 rows in 1.5, 16049 in 0.8 and 1.2
 SAKILA_ROWS: dict[str, frozenset[int]] = {
     "actor": frozenset({200}),
     "address": frozenset({603}),
@@ -51,23 +51,23 @@ _TEXT_COLUMNS = """
     WHERE c.table_schema = %s AND t.table_type = 'BASE TABLE' AND c.character_set_name IS NOT NULL
     ORDER BY c.table_name, c.ordinal_position
 """
-NULL_TOKEN = "\\N"  # noqa: S105 - how DMS writes NULL into its CSV files
+NULL_TOKEN = "\\N"  # noqa: S105 - DMS writes NULL so into its CSV files
 
 
 class SakilaError(Exception):
-    """MySQL does not hold the Sakila it should; the message names every difference."""
+    """MySQL does not hold a complete Sakila; the message names every difference."""
 
 
 def connect(secret: Mapping[str, Any], ca: str | None, database: str | None) -> Connection[Any]:
-    """Open a connection over TLS, the server's certificate and name checked, time zone UTC.
+    """Open a connection over TLS that checks the server's certificate and host name; its time zone is UTC.
 
     Args:
         secret: host, port, username and password, as RDS's own secrets name them.
-        ca: file of the authority that signed the server's certificate; None takes the system's authorities.
+        ca: certificate file of the authority that signed the server's certificate; None: the system's authorities.
         database: schema to work in, or None.
 
     Raises:
-        ConnectionError: names host and port; the server is down, refuses the login or its certificate.
+        ConnectionError: the server is down, refuses the login, or has a wrong certificate; names host and port.
     """
     host, port = secret["host"], int(secret["port"])
     if ca and not Path(ca).is_file():
@@ -80,7 +80,7 @@ def connect(secret: Mapping[str, Any], ca: str | None, database: str | None) -> 
             password=secret["password"],
             database=database,
             charset="utf8mb4",
-            init_command="SET time_zone = '+00:00'",  # TIMESTAMP literals of a script mean UTC on every server
+            init_command="SET time_zone = '+00:00'",  # a script's TIMESTAMP literals mean UTC on every server
             ssl=ssl.create_default_context(cafile=ca),
             connect_timeout=10,
         )
@@ -89,13 +89,13 @@ def connect(secret: Mapping[str, Any], ca: str | None, database: str | None) -> 
 
 
 def run_script(connection: Connection[Any], data: bytes, progress: Callable[[int, int], None] | None = None) -> int:
-    """Run a script of the mysql client, commit, and return how many statements ran.
+    """Run a script written for the mysql client, commit, and return the number of statements.
 
-    ``progress`` is called after each statement with the bytes done and the bytes there are. The script may leave its
-    session altered (Sakila 0.8 switches key checks off): close the connection afterwards.
+    ``progress`` is called after each statement with the bytes done and the bytes in all. The script may change the
+    session (Sakila 0.8 switches key checks off), so close the connection afterwards.
 
     Raises:
-        ScriptError: a statement failed or the script cannot be cut up; says at which line. Nothing after it is run.
+        ScriptError: a statement failed or cannot be read; names its line. Later statements are not run.
     """
     count = 0
     with connection.cursor() as cursor:
@@ -115,7 +115,7 @@ def run_script(connection: Connection[Any], data: bytes, progress: Callable[[int
 
 
 def count_rows(connection: Connection[Any], tables: Iterable[str]) -> dict[str, int]:
-    """Rows of each table (``table`` or ``schema.table``), counted one by one."""
+    """Count the rows of each table (``table`` or ``schema.table``)."""
     counts = {}
     with connection.cursor() as cursor:
         for table in tables:
@@ -125,11 +125,11 @@ def count_rows(connection: Connection[Any], tables: Iterable[str]) -> dict[str, 
 
 
 def verify_sakila(connection: Connection[Any]) -> dict[str, int]:
-    """Prove that the schema ``sakila`` is complete and can be replicated; return the rows of its 16 base tables.
+    """Check that the schema ``sakila`` is complete and can be replicated; return the rows of its 16 base tables.
 
     Raises:
-        SakilaError: names each table or kind of object with what was expected and found, and each text column that
-            holds a value which the CSV files cannot tell from NULL.
+        SakilaError: names each wrong table or kind of object with what was expected and found, and each text column
+            with a value that the CSV files could not distinguish from NULL.
     """
     faults = []
     with connection.cursor() as cursor:
@@ -159,7 +159,7 @@ def verify_sakila(connection: Connection[Any]) -> dict[str, int]:
 
 
 def find_null_token(connection: Connection[Any], schema: str = SAKILA_SCHEMA) -> list[str]:
-    r"""Name each text column of the schema in which some value is exactly ``\N``, which the CSV files use for NULL."""
+    r"""Name each text column of the schema that holds the value ``\N``, which means NULL in the CSV files."""
     faults = []
     with connection.cursor() as cursor:
         cursor.execute(_TEXT_COLUMNS, (schema,))

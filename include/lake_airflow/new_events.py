@@ -1,10 +1,10 @@
-"""Which landed objects the tables do not know yet: the hourly run ends without a job when there are none."""
+"""Which landed objects are not in the tables yet; without one the hourly run starts no job."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Collection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
@@ -12,9 +12,13 @@ from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.sdk import Param
 
 from datalake import landing, tables
+from datalake.months import Month
 from datalake.schemas import Table
 from lake_airflow.athena import run_query
 from lake_airflow.defaults import LAKE
+
+if TYPE_CHECKING:
+    from mypy_boto3_glue import GlueClient
 
 log = logging.getLogger(__name__)
 
@@ -26,19 +30,17 @@ MODE_PARAM = Param(
     type="string",
     enum=[HOURLY, SWEEP],
     title="Mode",
-    description="hourly looks at names of the last day; sweep at the whole landing zone, for what came very late.",
+    description="hourly takes new objects with names of the last day; sweep looks at all, for those that came late.",
 )
-
-Month = tuple[str, str]  # partition_0 and partition_1: yyyy, MM
 
 
 def landed_months(s3: S3Hook) -> list[Month]:
     """The month folders in which events have landed, oldest first."""
-    return sorted((month[:4], month[5:]) for month in landing.landed_months(s3.conn, LAKE.landing_bucket))
+    return sorted(landing.landed_months(s3.conn, LAKE.landing_bucket))
 
 
-def table_exists(glue: Any, table: Table) -> bool:
-    """Whether the Glue catalog knows the table. ``glue`` is a boto3 client."""
+def table_exists(glue: GlueClient, table: Table) -> bool:
+    """Whether the Glue catalog knows the table."""
     try:
         glue.get_table(DatabaseName=table.database, Name=table.name)
     except glue.exceptions.EntityNotFoundException:
@@ -47,9 +49,9 @@ def table_exists(glue: Any, table: Table) -> bool:
 
 
 def mode_of_new_objects(dag_run: Any, params: Any) -> str | None:
-    """The mode in which the job should run now, or None when it would find nothing new.
+    """The mode in which the job should run now, or None if there is nothing new.
 
-    A run takes the mode of its parameters; the scheduled run of SWEEP_HOUR sweeps.
+    It is the mode of the run's parameters; only the scheduled run of SWEEP_HOUR always sweeps.
     """
     is_daily = dag_run.run_type == "scheduled" and dag_run.run_after.hour == SWEEP_HOUR
     mode = SWEEP if is_daily else params["mode"]
@@ -58,13 +60,13 @@ def mode_of_new_objects(dag_run: Any, params: Any) -> str | None:
     return mode if new else None
 
 
-def find_new_objects(s3: S3Hook, athena: AthenaHook, glue: Any, *, everything: bool = False) -> list[str]:
-    """Keys of landed objects that the job would take; it asks the same rule (``datalake.landing``).
+def find_new_objects(s3: S3Hook, athena: AthenaHook, glue: GlueClient, *, everything: bool = False) -> list[str]:
+    """Keys of landed objects that the job would take; both use the same rules (``datalake.landing``).
 
-    What is done is asked of ``curated.streaming_reconciliation``: one Athena query over the last two landed months,
-    which hold the newest done object and the 24 hours before it whenever nothing is new. Only when an object of another
-    month is left (a repair, an odd name) are those months asked for too. ``everything`` asks for all months, and sets
-    no bound to the listing. Before the first run there is no table, and all is new.
+    The done objects are read from ``curated.streaming_reconciliation`` by one Athena query over the last two landed
+    months. If nothing is new, these hold the newest done object and the 24 hours before it. Only for objects of other
+    months (a repair, an odd name) there is a second query. With ``everything`` all months are queried and all objects
+    listed. Before the first run there is no table, and all objects are new.
     """
     landed = landed_months(s3)
     if not landed:
@@ -75,19 +77,19 @@ def find_new_objects(s3: S3Hook, athena: AthenaHook, glue: Any, *, everything: b
     done = done_objects(athena, asked)
     newest = None if everything else max(done, key=_name_time, default=None)
     new = landing.new_objects(s3.conn, LAKE.landing_bucket, done, newest)
-    elsewhere = {(o.partition_0, o.partition_1) for o in map(landing.parse_key, new)} - asked
+    elsewhere = {landed.month for landed in map(landing.parse_key, new)} - asked
     if elsewhere:
         done |= done_objects(athena, elsewhere)
     return [key for key in new if key not in done]
 
 
 def _name_time(key: str) -> tuple[bool, Any]:
-    """Order keys by the time in their name; those without one come first."""
+    """Sorts keys by the time in their name; those without a time come first."""
     time = landing.parse_key(key).time
     return time is not None, time or 0
 
 
 def done_objects(athena: AthenaHook, months: Collection[Month]) -> set[str]:
-    """Keys of the objects of these months that some run has committed whole."""
-    rows = run_query(athena, "done_objects.sql", months=sorted(months))
+    """Keys of the done objects of these months."""
+    rows = run_query(athena, "tasks/done_objects.sql", months=sorted(months))
     return {str(row["source_file"]) for row in rows}

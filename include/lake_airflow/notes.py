@@ -1,6 +1,6 @@
-"""The note that a DAG run shows in the UI: a task gives the text, ``plugins/run_note_plugin.py`` puts it there.
+"""The note of a DAG run in the UI: a task gives the text, and ``plugins/run_note_plugin.py`` puts it there.
 
-Only the standard library: the plugin is loaded by every part of Airflow.
+This module imports only the standard library, as every part of Airflow loads the plugin.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ NOTE_LENGTH = 1000  # characters that Airflow keeps
 
 
 def give_note(ti: Any, text: str) -> None:
-    """Ask for ``text`` in the run's note. ``ti`` is the running task's instance; a task may also fail afterwards."""
+    """Put ``text`` into the run's note, also if the task fails afterwards. ``ti`` is the running task's instance."""
     ti.xcom_push(key=NOTE_KEY, value=text)
 
 
 def compose(texts: list[str]) -> str:
-    """One note of what several tasks gave, as long as Airflow keeps it."""
+    """One note from the texts of several tasks, cut to the length that Airflow keeps."""
     note = "\n\n".join(texts).replace("\0", "")
     return note if len(note) <= NOTE_LENGTH else note[: NOTE_LENGTH - 4] + " ..."

@@ -1,10 +1,10 @@
 """Repairs of quarantined lines: what an operator has uploaded becomes the repair objects that the enrichment reads.
 
 An upload is an object ``repairs/yyyy-MM/<any name>`` of JSON lines ``{"supersedes": {"source_file": KEY, "source_line":
-N}, "event": {...}}``. Each line is judged as the job will judge it, and compared with the quarantine and with what was
-published before. The good lines that repair one landed object become one object, whose name is derived from that object
-and its own bytes: to publish them again writes nothing new, however often, and wherever the time before broke off.
-Uploads stay as they are.
+N}, "event": {...}}``. Each line is judged as the job will judge it, and compared with the quarantine and with earlier
+repairs. The good lines that repair one landed object become one repair object, whose name is derived from that object
+and its own bytes. So publishing can be repeated after an interruption: it writes the same objects again. Uploads are
+not changed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from datalake.events import (
     NOT_WRONG,
@@ -27,11 +27,15 @@ from datalake.events import (
     split_lines,
 )
 from datalake.landing import LandedObject, landed_objects, parse_key
+from datalake.months import Month
 from datalake.names import REPAIRED_PREFIX, REPAIRS_PREFIX
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 ALL_REASONS = "all"
 
-# Asks the quarantine for its lines of these landed objects: line to reason.
+# Returns the quarantined lines of these landed objects, each with its reason.
 Quarantined = Callable[[Collection[str]], Mapping[Supersedes, str]]
 
 _NO_UUID = str(uuid.UUID(int=0))
@@ -47,18 +51,18 @@ class Repair(NamedTuple):
 
 @dataclass
 class Published:
-    """What became of the uploads of a month."""
+    """The result of publishing the uploads of a month."""
 
-    new: Counter[str] = field(default_factory=Counter)  # lines published now, by the reason of their quarantine
+    new: Counter[str] = field(default_factory=Counter)  # lines published now, by their reason in quarantine
     before: int = 0  # lines that an earlier run had published
     keys: list[str] = field(default_factory=list)  # of the objects written now
     refused: list[str] = field(default_factory=list)  # place and reason of lines that were not published
 
 
-def publish(s3: Any, bucket: str, month: str, reason: str, quarantined: Quarantined) -> Published:
-    """Publish the uploaded repairs of a month (yyyy-MM) of lines quarantined for ``reason``, or for any (ALL_REASONS).
+def publish(s3: S3Client, bucket: str, month: Month, reason: str, quarantined: Quarantined) -> Published:
+    """Publish the uploaded repairs of a month, for lines quarantined for ``reason`` or for any (ALL_REASONS).
 
-    ``s3`` is a boto3 client; its errors pass through.
+    Errors of ``s3`` pass through.
     """
     result = Published()
     wanted: dict[Supersedes, Repair] = {}
@@ -67,7 +71,7 @@ def publish(s3: Any, bucket: str, month: str, reason: str, quarantined: Quaranti
         if isinstance(repair, str):
             result.refused.append(f"{place}: {repair}")
         elif (first := wanted.setdefault(repair.supersedes, repair)).text != text:
-            result.refused.append(f"{place}: {first.place} repairs the same line otherwise")
+            result.refused.append(f"{place}: {first.place} repairs the same line differently")
     held = quarantined({line.source_file for line in wanted}) if wanted else {}
     done = {repair.supersedes: repair for repair in published(s3, bucket, month)} if wanted else {}
     good: list[Repair] = []
@@ -76,7 +80,7 @@ def publish(s3: Any, bucket: str, month: str, reason: str, quarantined: Quaranti
             if earlier.text == repair.text:
                 result.before += 1
             else:
-                result.refused.append(f"{repair.place}: {earlier.place} has repaired the line otherwise")
+                result.refused.append(f"{repair.place}: {earlier.place} has repaired the line differently")
         elif objection := _objection(held.get(line), reason):
             result.refused.append(f"{repair.place}: {line.source_file} line {line.source_line} {objection}")
         else:
@@ -88,8 +92,8 @@ def publish(s3: Any, bucket: str, month: str, reason: str, quarantined: Quaranti
     return result
 
 
-def read_repair(place: str, text: bytes, month: str) -> Repair | str:
-    """One uploaded line, or what is wrong with it."""
+def read_repair(place: str, text: bytes, month: Month) -> Repair | str:
+    """One uploaded line as a repair, or what is wrong with it."""
     file = _named_file(text)
     if not file:
         return 'is not {"supersedes": {"source_file": ..., "source_line": ...}, "event": {...}}'
@@ -97,7 +101,7 @@ def read_repair(place: str, text: bytes, month: str) -> Repair | str:
     if superseded.month != month:
         return f"{file} lies in {superseded.month}, not in {month}"
     if not superseded.time:
-        return f"the name of {file} has no time: land its lines anew instead"
+        return f"the name of {file} has no time: land its lines again instead"
     outcome = LineParser(parse_key(_repair_key(superseded, _NO_UUID))).parse(text)
     if isinstance(outcome, Rejection) or not outcome.supersedes:
         return str(outcome[0])
@@ -105,7 +109,7 @@ def read_repair(place: str, text: bytes, month: str) -> Repair | str:
 
 
 def repair_objects(repairs: Iterable[Repair]) -> Iterator[tuple[str, bytes]]:
-    """Key and bytes of the repair objects, one for each landed object that is repaired; the same for any order."""
+    """Key and bytes of one repair object for each landed object; they do not depend on the order of ``repairs``."""
     ordered = sorted(repairs, key=lambda repair: repair.supersedes)
     for file, group in groupby(ordered, key=lambda repair: repair.supersedes.source_file):
         body = b"".join(repair.text + b"\n" for repair in group)
@@ -113,24 +117,24 @@ def repair_objects(repairs: Iterable[Repair]) -> Iterator[tuple[str, bytes]]:
         yield _repair_key(parse_key(file), str(name)), body
 
 
-def published(s3: Any, bucket: str, month: str) -> Iterator[Repair]:
+def published(s3: S3Client, bucket: str, month: Month) -> Iterator[Repair]:
     """The good lines of a month's repair objects."""
-    for landed in landed_objects(s3, bucket, f"{REPAIRED_PREFIX}{month.replace('-', '/')}/"):
+    for landed in landed_objects(s3, bucket, REPAIRED_PREFIX + month.folder):
         for line in parse_object(landed.key, _read(s3, bucket, landed.key)):
             if isinstance(line.outcome, Event) and line.outcome.supersedes:
                 yield Repair(line.outcome.supersedes, line.raw.strip(), f"{landed.key} line {line.source_line}")
 
 
-def _uploaded(s3: Any, bucket: str, month: str) -> Iterator[tuple[str, bytes]]:
-    """Place and text of every uploaded line that is not blank."""
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{REPAIRS_PREFIX}{month}/")
+def _uploaded(s3: S3Client, bucket: str, month: Month) -> Iterator[tuple[str, bytes]]:
+    """Place (key and line) and text of every uploaded line that is not blank."""
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{REPAIRS_PREFIX}{month.key}/")
     for key in (entry["Key"] for page in pages for entry in page.get("Contents", [])):
         for number, line in split_lines(_read(s3, bucket, key)):
             yield f"{key} line {number}", line.strip()
 
 
 def _objection(held_for: str | None, reason: str) -> str:
-    """Why a line quarantined for ``held_for`` (None: not at all) may not be repaired; empty when it may."""
+    """Why a line quarantined for ``held_for`` (None: not quarantined) must not be repaired; empty when it may be."""
     if held_for is None:
         return "is not in the quarantine"
     if held_for in NOT_WRONG:
@@ -141,9 +145,9 @@ def _objection(held_for: str | None, reason: str) -> str:
 
 
 def _repair_key(superseded: LandedObject, name: str) -> str:
-    """Folder and time are those of the object whose lines are repaired: ``datalake.landing``."""
+    """A repair object's key, with the month and time of the repaired object: see ``datalake.landing``."""
     stem = superseded.key.rpartition("/")[2][: -len(_NO_UUID)]
-    return f"{REPAIRED_PREFIX}{superseded.partition_0}/{superseded.partition_1}/{stem}{name}"
+    return f"{REPAIRED_PREFIX}{superseded.month.folder}{stem}{name}"
 
 
 def _named_file(text: bytes) -> str:
@@ -157,6 +161,5 @@ def _named_file(text: bytes) -> str:
     return file if isinstance(file, str) else ""
 
 
-def _read(s3: Any, bucket: str, key: str) -> bytes:
-    body: bytes = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-    return body
+def _read(s3: S3Client, bucket: str, key: str) -> bytes:
+    return s3.get_object(Bucket=bucket, Key=key)["Body"].read()

@@ -1,4 +1,4 @@
-"""What the DAG replay_quarantine does around the job: publishes the uploaded repairs, and says what is left."""
+"""Steps of the DAG replay_quarantine: publish the uploaded repairs, and report what is left in quarantine."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from airflow.sdk import Param
 from airflow.sdk.exceptions import AirflowFailException
 
 from datalake.events import Supersedes
+from datalake.months import Month
 from datalake.names import REPAIRS_PREFIX
 from lake_airflow import repairs
 from lake_airflow.athena import run_query
@@ -26,7 +27,7 @@ REASON_PARAM = Param(
     type="string",
     pattern=r"^[A-Za-z][A-Za-z0-9_: -]{0,99}$",
     title="Reason",
-    description="Only lines that were quarantined for this reason, spelled as in the quarantine, are repaired; or all.",
+    description="Repair only lines with this reason, spelled as in the quarantine; all: any reason.",
 )
 
 KEYS_IN_A_QUERY = 1000  # Athena takes statements of at most 256 KiB (Athena quotas)
@@ -39,10 +40,12 @@ def publish_repairs(month: str, params: Mapping[str, Any]) -> Result:
     """Publish the good lines of ``repairs/<month>/``; returns what ``check_repairs`` needs.
 
     Raises:
-        AirflowFailException: nothing was uploaded, or nothing of it is good: no job would change anything.
+        AirflowFailException: nothing was uploaded, or no line of it is good, so that the job would change nothing.
     """
-    s3 = S3Hook().conn
-    result = repairs.publish(s3, LAKE.landing_bucket, month, params["reason"], lambda keys: quarantined(month, keys))
+    s3, of_month = S3Hook().conn, Month.parse(month)
+    result = repairs.publish(
+        s3, LAKE.landing_bucket, of_month, params["reason"], lambda keys: quarantined(of_month, keys)
+    )
     for refused in result.refused:
         log.error("Refused: %s", refused)
     log.info("Published: %s", result.keys)
@@ -60,13 +63,14 @@ def publish_repairs(month: str, params: Mapping[str, Any]) -> Result:
 
 
 def check_repairs(published: Result, month: str, params: Mapping[str, Any], ti: Any) -> str:
-    """Say in the run's note how many lines were repaired and how many of their reasons are left; returns the same.
+    """Put into the run's note how many lines were repaired and how many are left, by reason; returns the text.
 
     Raises:
-        AirflowFailException: with place and reason of the lines that were refused; all others are repaired.
+        AirflowFailException: some lines were refused; names them with their reasons. All others are repaired.
     """
-    left = lines_left(month, params["reason"])
-    not_taken = Counter(quarantined(month, published["keys"]).values())
+    of_month = Month.parse(month)
+    left = lines_left(of_month, params["reason"])
+    not_taken = Counter(quarantined(of_month, published["keys"]).values())
     parts = [
         f"repaired: {_counts(published['new'])}",
         f"left in quarantine: {_counts(left)}",
@@ -81,9 +85,9 @@ def check_repairs(published: Result, month: str, params: Mapping[str, Any], ti: 
     return sentence
 
 
-def lines_left(month: str, reason: str) -> Counter[str]:
-    """Quarantined lines of the month that no repair supersedes, by reason, without those that nothing is wrong with."""
-    counted = run_query(AthenaHook(), "quarantine_by_reason.sql", month=month)
+def lines_left(month: Month, reason: str) -> Counter[str]:
+    """The number of bad lines of the month in quarantine that no repair supersedes, by reason."""
+    counted = run_query(AthenaHook(), "tasks/quarantine_by_reason.sql", month=month)
     left = Counter({str(row["reason"]): int(row["line_count"] or 0) for row in counted})
     repaired = {repair.supersedes for repair in repairs.published(S3Hook().conn, LAKE.landing_bucket, month)}
     held = quarantined(month, {line.source_file for line in repaired})
@@ -92,7 +96,7 @@ def lines_left(month: str, reason: str) -> Counter[str]:
     return Counter({name: count for name, count in left.items() if name in asked and count})
 
 
-def quarantined(month: str, keys: Collection[str]) -> dict[Supersedes, str]:
+def quarantined(month: Month, keys: Collection[str]) -> dict[Supersedes, str]:
     """The month's quarantined lines of these landed objects, with their reasons."""
     ordered = sorted(keys)
     rows = [
@@ -100,7 +104,7 @@ def quarantined(month: str, keys: Collection[str]) -> dict[Supersedes, str]:
         for start in range(0, len(ordered), KEYS_IN_A_QUERY)
         for row in run_query(
             AthenaHook(),
-            "quarantined_lines_of_objects.sql",
+            "tasks/quarantined_lines_of_objects.sql",
             month=month,
             keys=ordered[start : start + KEYS_IN_A_QUERY],
         )
@@ -114,4 +118,4 @@ def _counts(by_reason: Mapping[str, int]) -> str:
 
 def _refusals(count: int, examples: list[str]) -> str:
     shown = "\n".join(examples) + ("\n..." if count > len(examples) else "")
-    return f"{count} lines were refused; they stay where they are:\n{shown}"
+    return f"{count} uploaded lines were refused:\n{shown}"

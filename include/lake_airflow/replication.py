@@ -1,7 +1,7 @@
-"""What replicate_sakila must know to say "every row of MySQL is in the clean zone": files, evidence, reconciliation.
+"""Steps of the DAG replicate_sakila, which prove that every row of MySQL is in the clean zone.
 
-A *fresh* CSV is one that the DMS load in question wrote: its LastModified is not before the load's start (S3 keeps
-whole seconds). ``started`` is that start, ISO-8601.
+A *fresh* CSV is one that the present DMS load has written: its LastModified is not before the load's start (S3 keeps
+whole seconds). ``started`` is that start as ISO-8601.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from datalake import tables
 from datalake.names import DMS_PREFIX, SAKILA_SCHEMA
-from lake_airflow import sakila_source as source
+from lake_airflow import mysql_tasks
 from lake_airflow.athena import query_rows
 from lake_airflow.defaults import LAKE
 
 CSV_PREFIX = f"{DMS_PREFIX}{SAKILA_SCHEMA}/"
-FIRST_CSV = "LOAD00000001.csv"  # DMS counts a table's files in hexadecimal from here
+FIRST_CSV = "LOAD00000001.csv"  # DMS numbers a table's files in hexadecimal from here
 SOURCE_ETAG = "source-etag"  # object metadata of each Parquet: the ETag of the CSV it was made from
 
 
@@ -69,10 +69,10 @@ def _since(csvs: list[LandedCsv], started: str) -> list[LandedCsv]:
 
 
 def put_headers_for_empty_tables(started: str) -> list[str]:
-    """Give each table without a fresh CSV a file that holds its header alone; returns those tables' names.
+    """Write a CSV with only a header for each table that has no fresh CSV; returns those tables' names.
 
-    DMS writes no file for an empty table (CHAP_Target.S3), so nothing would make the table or replace an older one.
-    The Lambda converts the header into an empty table with the declared types, as it converts any CSV.
+    DMS writes no file for an empty table (CHAP_Target.S3), so nothing would create the table or replace an older one.
+    The Lambda converts the header into an empty table with the declared types.
     """
     s3 = S3Hook()
     written = {csv.table for csv in fresh_csvs(s3, started)}
@@ -84,7 +84,7 @@ def put_headers_for_empty_tables(started: str) -> list[str]:
 
 
 def unconverted(s3: S3Hook, csvs: list[LandedCsv]) -> list[LandedCsv]:
-    """Those CSV objects whose Parquet is missing or was made from another version of them."""
+    """Those CSV objects whose Parquet is missing or was made from another version of the CSV."""
 
     def is_converted(csv: LandedCsv) -> bool:
         parquet = s3.head_object(csv.parquet_key, LAKE.clean_bucket)
@@ -94,10 +94,10 @@ def unconverted(s3: S3Hook, csvs: list[LandedCsv]) -> list[LandedCsv]:
 
 
 def object_created(csv: LandedCsv, region: str) -> str:
-    """S3's notification of a new object, for an object whose own notification was lost.
+    """S3's notification of a new object, to be sent for an object whose notification was lost.
 
-    Shape: S3 User Guide, "Event message structure", version 2.1; the key is URL-encoded. There is no ``sequencer``,
-    for only S3 knows it.
+    Its form is that of the S3 User Guide, "Event message structure", version 2.1, with a URL-encoded key. It has no
+    ``sequencer``, which only S3 knows.
     """
     record = {
         "eventVersion": "2.1",
@@ -115,13 +115,14 @@ def object_created(csv: LandedCsv, region: str) -> str:
 
 
 def remove_superseded(started: str) -> list[str]:
-    """Delete what no fresh CSV stands behind, such as the tail of a longer load before; returns the keys.
+    """Delete CSV objects that are not fresh and Parquet objects without a fresh CSV; returns the keys.
 
-    To be called when every fresh CSV is converted: nothing is deleted before its successor is published. A CSV goes
-    before its Parquet, or a notification that comes late would bring the Parquet back.
+    These are left, for example, from an earlier load that wrote more files. It must be called when every fresh CSV is
+    converted, so that nothing is deleted before it is replaced. CSV objects are deleted before Parquet objects, so that
+    a late notification cannot create such a Parquet object again.
     """
     s3 = S3Hook()
-    # Parquet is listed first: what somebody publishes meanwhile is in neither list, or in both
+    # Parquet is listed first: an object that is published meanwhile is then in both lists or in neither
     parquet = {key for table in tables.SAKILA.values() for key in s3.list_keys(LAKE.clean_bucket, table.prefix)}
     landed = landed_csvs(s3)
     fresh = _since(landed, started)
@@ -138,16 +139,16 @@ def _delete(s3: S3Hook, bucket: str, keys: set[str]) -> None:
 
 
 def reconcile_rows(load: Mapping[str, Any], count_query: str) -> str:
-    """Compare MySQL as it is now, what DMS loaded, and the clean zone as ``sakila_row_counts.sql`` counted it."""
+    """Compare the rows of MySQL now, those that DMS loaded, and those that ``sakila_row_counts.sql`` counted."""
     clean = {str(row["table_name"]): int(row["row_count"] or 0) for row in query_rows(AthenaHook(), count_query)}
-    return rows_agree(source.count_rows(), load["rows"], clean)
+    return rows_agree(mysql_tasks.count_rows(), load["rows"], clean)
 
 
 def rows_agree(mysql: Mapping[str, int], dms: Mapping[str, int], clean: Mapping[str, int]) -> str:
-    """Every table has as many rows in MySQL as DMS loaded and as the clean zone holds; returns a line that says so.
+    """Check that every table has as many rows in MySQL as DMS loaded and as the clean zone holds; returns a summary.
 
     Raises:
-        AirflowFailException: naming every table that differs with its three numbers; no retry would change them.
+        AirflowFailException: names every table that differs, with its three numbers. There is no retry.
     """
     wrong = [
         f"{name}: MySQL {mysql.get(name)}, DMS {dms.get(name, 0)}, clean {clean.get(name)}"

@@ -1,20 +1,18 @@
-"""The run reports of the Glue jobs, and what must be true of them. A job writes its report after its commits."""
+"""Reads the run reports of the Glue jobs, which are written after their commits, and compares them with the tables."""
 
 from __future__ import annotations
 
 import json
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, get_args
 
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from datalake import tables
-from datalake.landing import UNKNOWN_MONTH
-from datalake.run_reports import report_key
-from datalake.schemas import Table
+from datalake.months import UNKNOWN_MONTH
+from datalake.run_reports import FilmCategoryReport, StreamingFilmsReport, report_key
 from lake_airflow.assets import STREAMING_FILMS
 from lake_airflow.athena import query_rows
 from lake_airflow.defaults import LAKE
@@ -22,51 +20,50 @@ from lake_airflow.notes import give_note
 
 log = logging.getLogger(__name__)
 
-Report = dict[str, Any]
-COUNTS = ("objects", "landed", "enriched", "quarantined", "duplicates", "unknown_films")
+CountName = Literal["objects", "landed", "enriched", "quarantined", "duplicates", "unknown_films"]
+COUNTS: tuple[CountName, ...] = get_args(CountName)
 
 
-def read_report(table: Table, run_id: str) -> Report:
-    """What one run of the job that writes ``table`` reported: ``runs/<table>/<run id>.json`` in the curated bucket."""
-    report: Report = json.loads(S3Hook().read_key(report_key(table.name, run_id), LAKE.curated_bucket))
-    return report
+def read_report(job: str, run_id: str) -> Any:
+    """What one run of a Glue job reported; ``job`` is the stem of its script. The caller knows the report's type."""
+    return json.loads(S3Hook().read_key(report_key(job, run_id), LAKE.curated_bucket))
 
 
 def reconcile_films(job_run_id: str, count_query: str) -> str:
-    """Prove that film_category holds every film that the query ``count_films.sql`` counted; returns a line saying so.
+    """Check that film_category holds every film that ``count_films.sql`` has counted; returns a summary.
 
     Raises:
-        AirflowFailException: with the numbers that differ.
+        AirflowFailException: gives the numbers that differ.
     """
     (row,) = query_rows(AthenaHook(), count_query)
-    return films_agree(read_report(tables.FILM_CATEGORY, job_run_id), films=int(row["films"] or 0))
+    return films_agree(read_report("film_category", job_run_id), films=int(row["films"] or 0))
 
 
 def reconcile_lines(job_run_id: str, count_query: str, ti: Any, outlet_events: Any) -> str:
-    """Prove that a run lost no landed line, and announce each month that it touched; returns a line with the numbers.
+    """Check that a run lost no landed line, and emit an asset event for each month that it changed; returns a summary.
 
-    ``count_query``: of ``reconciliation_of_run.sql``, which counts what the run has left in the tables. The numbers
-    also become the DAG run's note, right or wrong.
+    ``count_query`` is an execution of ``reconciliation_of_run.sql``, which counts the rows of the run. The numbers also
+    become the DAG run's note, even if they are wrong.
 
     Raises:
-        AirflowFailException: with the numbers that do not add up, or that the job reported otherwise.
-        AirflowSkipException: the run touched no month, so there is nothing to announce.
+        AirflowFailException: gives the numbers that do not add up, or that differ from the job's report.
+        AirflowSkipException: the run changed no month, so there is no event.
     """
-    report = read_report(tables.STREAMING_FILMS, job_run_id)
+    report: StreamingFilmsReport = read_report("streaming_films", job_run_id)
     (counted,) = query_rows(AthenaHook(), count_query)
     give_note(ti, summary(report))
     sentence = lines_agree(report, counted)
     if report["stale_months"]:
-        log.warning("Rebuild these months too, which hold copies of what this run took: %s", report["stale_months"])
-    months = [month for month in report["months"] if month != UNKNOWN_MONTH]
+        log.warning("Rebuild these months, too, as they hold copies of this run's events: %s", report["stale_months"])
+    months = [month for month in report["months"] if month != UNKNOWN_MONTH.key]
     if not months:
-        raise AirflowSkipException(f"No month was touched: {sentence}")
+        raise AirflowSkipException(f"No month was changed: {sentence}")
     outlet_events[STREAMING_FILMS].add_partitions(months)
     return sentence
 
 
-def films_agree(report: Report, films: int) -> str:
-    """Every film of the clean zone is in film_category once; raises AirflowFailException otherwise."""
+def films_agree(report: FilmCategoryReport, films: int) -> str:
+    """Raise AirflowFailException unless film_category holds each film of the clean zone once; returns a summary."""
     if report["films"] != films or not films:
         raise AirflowFailException(
             f"film_category holds {report['films']} films (run {report['run_id']}), sakila.film {films}"
@@ -74,10 +71,10 @@ def films_agree(report: Report, films: int) -> str:
     return f"{films} films, {report['categories']} categories, snapshot {report['snapshot_id']}"
 
 
-def lines_agree(report: Report, counted: Mapping[str, str | None]) -> str:
-    """Every landed line is a row of streaming_films or of the quarantine, by the tables and by the job's own account.
+def lines_agree(report: StreamingFilmsReport, counted: Mapping[str, str | None]) -> str:
+    """Raise AirflowFailException unless each landed line is a row, by the tables and by the job's report.
 
-    ``counted``: the row of ``reconciliation_of_run.sql``. Raises AirflowFailException otherwise.
+    ``counted`` is the row of ``reconciliation_of_run.sql``. Returns a summary.
     """
     run, sentence = report["run_id"], summary(report)
     if int(counted["torn"] or 0):
@@ -94,8 +91,8 @@ def lines_agree(report: Report, counted: Mapping[str, str | None]) -> str:
     return sentence
 
 
-def summary(report: Report) -> str:
-    """A run of the enrichment in one line."""
+def summary(report: StreamingFilmsReport) -> str:
+    """The numbers of a run of the enrichment, in one line."""
     landed, enriched, quarantined, duplicates = (f"{report[name]:,}" for name in COUNTS[1:5])
     unknown = ", ".join(f"{name} ({count:,})" for name, count in report["unknown_fields"].items())
     vanished = ", ".join(report["vanished_fields"])

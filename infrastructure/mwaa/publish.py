@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from datalake.names import STREAMING_FILMS_POOL
 from infrastructure.mwaa.package import CODE, DAGS_PREFIX, build
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 POOL: dict[str, Any] = {
-    "name": "streaming_films",
+    "name": STREAMING_FILMS_POOL,
     "slots": 1,
     "include_deferred": True,
     "description": "one enrichment at a time",

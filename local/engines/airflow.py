@@ -14,12 +14,12 @@ from datetime import datetime
 from importlib.metadata import version
 from secrets import token_bytes, token_urlsafe
 
+from datalake.names import STREAMING_FILMS_POOL
 from local.engines import files, mysql, postgres
 from local.environment import component
 from local.settings import HOST, LISTEN, PYTHON_PATH, ROOT, TOOLS, Settings
 
 PARTS = ("api-server", "scheduler", "dag-processor", "triggerer")
-POOL = "streaming_films"  # one slot: runs of the enrichment queue here instead of at the Glue job
 POLL_SECONDS = "1"  # the provider's defaults, 30 s and more, suit AWS
 
 
@@ -125,7 +125,7 @@ def beats(settings: Settings, part: str, since: datetime) -> bool:
 def migrate(settings: Settings) -> None:
     """Bring the metadata database to this Airflow's version and make the pool; quick when both are done."""
     done = settings.data / "airflow" / "migrated"
-    wanted = f"{version('apache-airflow')} {POOL}"
+    wanted = f"{version('apache-airflow')} {STREAMING_FILMS_POOL}"
     if done.exists() and done.read_text() == wanted:
         return
     from airflow.cli import cli_parser  # noqa: PLC0415  seconds of imports
@@ -133,7 +133,7 @@ def migrate(settings: Settings) -> None:
     parser = cli_parser.get_parser()
     for line in (
         ["db", "migrate"],
-        ["pools", "set", POOL, "1", "one enrichment or rebuild at a time", "--include-deferred"],
+        ["pools", "set", STREAMING_FILMS_POOL, "1", "one enrichment or rebuild at a time", "--include-deferred"],
     ):
         arguments = parser.parse_args(line)
         arguments.func(arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -31,3 +32,15 @@ def airflow_db() -> None:
     from airflow.utils.db import initdb
 
     initdb()
+
+
+@pytest.fixture
+def no_waiting(monkeypatch: pytest.MonkeyPatch, dagbag: DagBag) -> None:
+    """Retries and polls follow each other at once."""
+    for dag in dagbag.dags.values():
+        for task in dag.tasks:
+            monkeypatch.setattr(task, "retry_delay", timedelta(0))
+            monkeypatch.setattr(task, "retry_exponential_backoff", 0)
+            for interval in ("job_poll_interval", "sleep_time", "poke_interval", "poll_interval"):
+                if hasattr(task, interval):
+                    monkeypatch.setattr(task, interval, 0)

@@ -11,8 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from datalake.tables import SAKILA
-from lake_airflow import mysql, replication
-from lake_airflow import sakila_source as source
+from lake_airflow import mysql, mysql_tasks, replication
 from lake_airflow.operators.dms import DmsFullLoadOperator
 from local.settings import TOOLS
 from tests.faults.conversion import sweep
@@ -40,7 +39,7 @@ def execute(deployed: Deployed, *statements: str | tuple[str, tuple[Any, ...]]) 
 
 def replicate(deployed: Deployed) -> dict[str, int]:
     """The tasks of replicate_sakila, as the role of the DAGs; rows that DMS loaded."""
-    source.check_columns()
+    mysql_tasks.check_columns()
     load = DmsFullLoadOperator(task_id="load", replication_task_id=LAKE.dms_task)
     load.poll_interval = 0.1
     loaded = load.execute({"dag_run": SimpleNamespace(start_date=datetime.now(UTC))})

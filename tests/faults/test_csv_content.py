@@ -14,7 +14,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 import csv_to_parquet
 from datalake.tables import SAKILA
-from lake_airflow import sakila_source as source
+from lake_airflow import mysql_tasks
 from local.engines.waiting import wait_until
 from tests.faults.catalogue import Fault, fault
 from tests.faults.conversion import ALL_CONVERTED, sqs_batch
@@ -173,10 +173,10 @@ def test_the_one_text_that_csv_files_cannot_carry_stops_the_load_and_is_named(de
     for odd in (" \\N", "\\n", "N"):
         values = tuple(odd if name == column else "1" for name in names)
         execute(deployed, (f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))})", values))  # noqa: E501 # fmt: skip
-    source.check_columns()
+    mysql_tasks.check_columns()
     execute(deployed, (f"UPDATE {table} SET {column} = %s LIMIT 1", ("\\N",)))
     with pytest.raises(AirflowFailException, match=re.escape(f"column {table}.{column}: 1 values are the text \\N")):
-        source.check_columns()
+        mysql_tasks.check_columns()
 
 
 @fault(Fault.ODD_BYTES)
@@ -196,12 +196,12 @@ def test_newlines_in_quotes_are_kept_and_broken_bytes_are_refused_by_file_line_a
 
     broken, message = rng.choice(
         [
-            (b"7,caf\xe9,\n", "column 'name': b'caf\\xe9' is no UTF-8"),
-            (b"\xff,x,\n", "column 'category_id': b'\\xff' is no UTF-8"),
-            (b'7,"open,2006\n8,x,y\n', "column 'name': not CSV as RFC 4180 has it"),
-            (b'7,x,"open\n', "column 'last_update': not CSV as RFC 4180 has it"),
-            (b"7,a\rb,x\n", "column 'name': not CSV as RFC 4180 has it"),
-            (b'7,"a"b,x\n', "column 'name': not CSV as RFC 4180 has it"),
+            (b"7,caf\xe9,\n", "column 'name': b'caf\\xe9' is not UTF-8"),
+            (b"\xff,x,\n", "column 'category_id': b'\\xff' is not UTF-8"),
+            (b'7,"open,2006\n8,x,y\n', "column 'name': not CSV according to RFC 4180"),
+            (b'7,x,"open\n', "column 'last_update': not CSV according to RFC 4180"),
+            (b"7,a\rb,x\n", "column 'name': not CSV according to RFC 4180"),
+            (b'7,"a"b,x\n', "column 'name': not CSV according to RFC 4180"),
             (b"7,x\n", "2 values, but the header names 3 columns"),
         ]
     )

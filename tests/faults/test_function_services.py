@@ -12,6 +12,7 @@ from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from botocore.exceptions import BotoCoreError, ClientError
 
 import csv_to_parquet
+from datalake.months import Month
 from lake_airflow.new_events import landed_months
 from tests.faults.catalogue import Fault, fault
 from tests.faults.disk import full_disk
@@ -54,9 +55,10 @@ def test_s3_answers_503_to_airflows_hooks(
     bucket = f"hooks-{seed}"
     monkeypatch.setattr("lake_airflow.new_events.LAKE", SimpleNamespace(landing_bucket=bucket))
     s3.create_bucket(Bucket=bucket)
-    months = sorted({(str(rng.randint(2024, 2026)), f"{rng.randint(1, 12):02}") for _ in range(rng.randint(1, 12))})
-    for year, month in months:
-        s3.put_object(Bucket=bucket, Key=f"streaming/{year}/{month}/x", Body=b"{}")
+    count = rng.randint(1, 12)
+    months = sorted({Month(str(rng.randint(2024, 2026)), f"{rng.randint(1, 12):02}") for _ in range(count)})
+    for month in months:
+        s3.put_object(Bucket=bucket, Key=f"streaming/{month.folder}x", Body=b"{}")
     for name, value in aws_environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)

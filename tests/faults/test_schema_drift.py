@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 import csv_to_parquet
 from datalake.tables import SAKILA
-from lake_airflow import sakila_source as source
+from lake_airflow import mysql_tasks
 from tests.faults.catalogue import Fault, fault
 from tests.faults.conversion import ALL_CONVERTED, sqs_batch
 from tests.faults.sakila import as_csv, execute, fresh_sakila, rows_of
@@ -43,13 +43,13 @@ def test_a_column_of_mysql_that_was_added_dropped_or_retyped_stops_the_load_and_
             ("reordered", f"MODIFY COLUMN `{column}` {before} FIRST", ""),
         ]
     )
-    source.check_columns()
+    mysql_tasks.check_columns()
     execute(deployed, f"ALTER TABLE `{table}` {statement}")
     if kind == "reordered":
-        source.check_columns()
+        mysql_tasks.check_columns()
     else:
         with pytest.raises(AirflowFailException, match=re.escape(message)):
-            source.check_columns()
+            mysql_tasks.check_columns()
 
 
 @fault(Fault.SCHEMA_DRIFT)

@@ -12,11 +12,13 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
+from datalake.months import Month
 from datalake.tables import FILM_CATEGORY, QUARANTINE, RECONCILIATION, STREAMING_FILMS
 from datalake_spark import iceberg
 from datalake_spark.enrichment import Enrichment
 from datalake_spark.report import Report
 
+NOVEMBER = Month.parse("2026-11")
 STREAM = "sakila-streams-test-events-1-"
 
 
@@ -109,9 +111,9 @@ class TestLake:
         return run.report
 
     def rebuild(self, month: str) -> Report:
-        """Rebuild a month; returns the report."""
+        """Rebuild a month (yyyy-MM); returns the report."""
         run = self.run()
-        run.rebuild(month)
+        run.rebuild(Month.parse(month))
         return run.report
 
     def films(self) -> DataFrame:

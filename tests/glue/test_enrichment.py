@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import random
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from datalake.landing import parse_key
 from datalake.tables import STREAMING_FILMS
 from datalake_spark import enrichment, iceberg
 from datalake_spark.enrichment import LandingIncomplete, UnusableFilms
@@ -18,6 +15,30 @@ from tests.glue.lake import TestLake, at, event, key, lines
 pytestmark = [pytest.mark.spark, pytest.mark.services]
 
 NOON = at("2026-11-10 12:00:00")
+# The row of an event as tests.glue.lake makes it, of film 3, in the first line of its object
+ENRICHED: dict[str, Any] = {
+    "timestamp": "2026-11-10T11:59:55+00:00",
+    "eventtype": "rent",
+    "film_id_streaming": 3,
+    "distributor": "youtube",
+    "platform": "ios",
+    "state": "Utah",
+    "partition_0": "2026",
+    "partition_1": "11",
+    "film_id": 3,
+    "title": "FILM 3",
+    "description": "about it",
+    "release_year": 2006,
+    "language_id": 1,
+    "original_language_id": None,
+    "length": 90,
+    "rating": "PG",
+    "special_features": "Trailers",
+    "category_id": 0,
+    "category_name": "Category 0",
+    "event_time": "2026-11-10T11:59:55Z",
+    "source_line": 1,
+}
 
 
 def test_each_landed_line_ends_in_one_table(lake: TestLake) -> None:
@@ -45,31 +66,7 @@ def test_each_landed_line_ends_in_one_table(lake: TestLake) -> None:
     }
     rows = {row.source_line: row.asDict() for row in lake.films().collect()}
     assert rows.keys() == {1, 5}
-    assert rows[1] == {
-        "timestamp": "2026-11-10T11:59:55+00:00",
-        "eventtype": "rent",
-        "film_id_streaming": 3,
-        "distributor": "youtube",
-        "platform": "ios",
-        "state": "Utah",
-        "partition_0": "2026",
-        "partition_1": "11",
-        "film_id": 3,
-        "title": "FILM 3",
-        "description": "about it",
-        "release_year": 2006,
-        "language_id": 1,
-        "original_language_id": None,
-        "length": 90,
-        "rating": "PG",
-        "special_features": "Trailers",
-        "category_id": 0,
-        "category_name": "Category 0",
-        "event_id": good["event_id"],
-        "event_time": "2026-11-10T11:59:55Z",
-        "source_file": landed,
-        "source_line": 1,
-    }
+    assert rows[1] == {**ENRICHED, "event_id": good["event_id"], "source_file": landed}
     assert (rows[5]["film_id_streaming"], rows[5]["film_id"], rows[5]["title"]) == (999, None, None)
     quarantined = {row.source_line: (row.reason, row.raw, row.raw_encoding) for row in lake.quarantine().collect()}
     assert quarantined == {3: ("not JSON", "{broken", "utf-8"), 4: ("not UTF-8", "//4=", "base64")}
@@ -129,52 +126,6 @@ def test_more_new_objects_than_iceberg_compares_in_one_list(lake: TestLake) -> N
         lake.land(NOON + timedelta(seconds=second))
     assert lake.hourly().objects == 250
     assert (lake.films().count(), lake.data_files()) == (251, 2)
-
-
-def test_redelivered_events_are_duplicates_wherever_the_first_copy_is(lake: TestLake) -> None:
-    edge = at("2026-10-31 23:00:00")
-    twice, in_one, without_id = event(edge), event(edge), event(edge, event_id=None)
-    first = lake.land(edge, twice, in_one, in_one, without_id, without_id)
-    assert lake.hourly().as_dict()["duplicates"] == 1
-    again = lake.land(edge + timedelta(hours=3), twice, without_id)
-    report = lake.hourly()
-    assert (report.months, report.enriched, dict(report.reasons)) == ({"2026-11"}, 1, {"duplicate": 1})
-    duplicates = {(row.source_file, row.source_line, row.raw) for row in lake.quarantine().collect()}
-    assert duplicates == {(first, 3, json.dumps(in_one)), (again, 1, json.dumps(twice))}
-    assert lake.same_after_rebuild("2026-10", "2026-11")
-
-
-def test_one_id_with_different_content_is_quarantined_as_such(lake: TestLake) -> None:
-    one = event(NOON)
-    lake.land(NOON, one, one | {"state": "Iowa"})
-    lake.hourly()
-    lake.land(NOON + timedelta(hours=1), one | {"state": "Ohio"}, one | {"state": "Iowa"})
-    lake.hourly()
-    assert lake.reasons() == {"conflicting event_id": 2, "duplicate": 1}
-    assert [row.state for row in lake.films().collect()] == ["Utah"]
-    assert lake.same_after_rebuild("2026-11")
-
-
-def test_copies_more_than_48_hours_apart_both_count(lake: TestLake) -> None:
-    one = event(NOON)
-    for hours in (0, 40, 80, 129):  # the third is near the second, which counts for nothing itself
-        lake.land(NOON + timedelta(hours=hours), one)
-        lake.hourly()
-    assert (lake.films().count(), lake.reasons()) == (2, {"duplicate": 2})
-    assert lake.same_after_rebuild("2026-11")
-
-
-@pytest.mark.parametrize("late", ["2026-11-01 00:10:00", "2026-10-31 23:50:00"])
-def test_a_late_first_copy_takes_the_place_of_the_one_that_counted(lake: TestLake, late: str) -> None:
-    one = event(at(late))
-    counted = lake.land(at("2026-11-01 01:00:00"), one, event(at(late)))
-    lake.hourly()
-    first = lake.land(at(late), one)
-    lake.hourly()
-    assert {row.source_file for row in lake.films().where(f"event_id = '{one['event_id']}'").collect()} == {first}
-    assert [(row.source_file, row.reason) for row in lake.quarantine().collect()] == [(counted, "duplicate")]
-    assert lake.films().count() == 2
-    assert lake.same_after_rebuild("2026-10", "2026-11")
 
 
 def test_an_object_of_bad_lines_alone_is_done_once(lake: TestLake) -> None:
@@ -315,24 +266,3 @@ def test_without_films_nothing_is_written(lake: TestLake) -> None:
     with pytest.raises(UnusableFilms, match="run film_category"):
         lake.hourly()
     assert lake.snapshots() == 0
-
-
-def test_hourly_in_any_order_and_rebuilds_give_the_same_rows(lake: TestLake) -> None:
-    chosen = random.Random(1)
-    start = at("2026-10-30 12:00:00")
-    times = sorted(start + timedelta(seconds=chosen.randrange(4 * 86400)) for _ in range(24))
-    events = [event(start, event_id=None) if n % 5 == 0 else event(start) for n in range(30)]
-    bodies = {
-        key(time): lines(*(chosen.choice(events) | {"state": chosen.choice(["Utah", "Iowa"])} for _ in range(4)))
-        for time in times
-    }
-    landed = list(bodies)
-    chosen.shuffle(landed)
-    for batch in (landed[:8], landed[8:16], landed[16:]):
-        for one in batch:
-            lake.put(one, bodies[one])
-        lake.run().take_new(everything=True)  # the order is beyond what a day's look-back finds
-    assert lake.films().count() + lake.quarantine().count() == 96
-    assert {row.month for row in map(parse_key, landed)} == {"2026-10", "2026-11"}
-    assert lake.reasons().keys() == {"duplicate", "conflicting event_id"}
-    assert lake.same_after_rebuild("2026-11", "2026-10")

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from pyspark.sql import DataFrame
 
+from datalake.months import Month
 from datalake.tables import QUARANTINE, RECONCILIATION, STREAMING_FILMS
-from datalake_spark import settling
+from datalake_spark import table_rows
 from datalake_spark.reconciliation import Unreconciled
 from tests.faults.commits import PowerCut, commits
 from tests.glue.lake import TestLake, at, event, key, lines
@@ -33,7 +34,7 @@ def test_each_object_and_run_has_one_row_that_adds_up(lake: TestLake) -> None:
     odd = lake.put("streaming/loose", b"a\nb")
     first, again = lake.run(), lake.run()
     first.take_new()
-    again.rebuild("2026-11")
+    again.rebuild(Month.parse("2026-11"))
     found = {(row.run_id, row.mode, row.source_file): row for row in lake.reconciliation().collect()}
     november = {mixed: (5, 3, 1, 1, 1), blank: (0, 0, 0, 0, 0)}
     assert {which: tuple(row)[4:9] for which, row in found.items()} == {
@@ -48,7 +49,7 @@ def test_each_object_and_run_has_one_row_that_adds_up(lake: TestLake) -> None:
     assert {(row.partition_0, row.partition_1) for (*_, file), row in found.items() if file == odd} == {
         ("unknown", "unknown")
     }
-    report = first.report.as_dict()
+    report: Any = first.report.as_dict()
     numbers = ("objects", "landed", "enriched", "quarantined", "duplicates", "unknown_films")
     assert [report[name] for name in numbers] == [3, 7, 3, 3, 1, 1]
     assert lake.hourly().objects == 0
@@ -104,13 +105,13 @@ def test_a_rebuild_of_done_objects_that_breaks_off_is_made_good_by_the_hourly_ru
 
 def test_an_object_whose_rows_are_not_its_lines_is_not_done(lake: TestLake, monkeypatch: pytest.MonkeyPatch) -> None:
     lossy = lake.land(NOON, event(NOON), event(NOON), event(NOON))
-    enrich = settling.enrich
+    enrich = table_rows.enrich
 
-    def losing(lines: DataFrame, films: DataFrame, month: str) -> DataFrame:
+    def losing(lines: DataFrame, films: DataFrame, month: Month) -> DataFrame:
         return enrich(lines, films, month).where("source_line <> 2")
 
     with monkeypatch.context() as patch:
-        patch.setattr(settling, "enrich", losing)
+        patch.setattr(table_rows, "enrich", losing)
         with pytest.raises(Unreconciled, match=f"{lossy}: 3 lines landed, 2 enriched, 0 quarantined, 0 duplicates"):
             lake.hourly()
     assert lake.reconciliation().count() == 0

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from datalake.months import Month
 from datalake_spark.report import Report
 from glue import streaming_films
 from glue.streaming_films import TooManyBadLines, check_bad_share, parse_arguments
@@ -20,7 +21,8 @@ NOON = at("2026-11-10 12:00:00")
 def test_arguments_of_aws_are_passed_over() -> None:
     aws = ["--JOB_NAME", "x", "--JOB_ID", "j", "--TempDir", "s3://t", "--conf", "a=b --conf c=d", "--clean_bucket", "x"]
     args = parse_arguments([*aws, *OWN, "--mode", "rebuild", "--month", "2026-10"])
-    assert (args.mode, args.month, args.max_bad_share, args.JOB_RUN_ID) == ("rebuild", "2026-10", 0.05, "jr_1")
+    assert (args.mode, args.month, args.max_bad_share) == ("rebuild", Month.parse("2026-10"), 0.05)
+    assert args.JOB_RUN_ID == "jr_1"
 
 
 @pytest.mark.parametrize(

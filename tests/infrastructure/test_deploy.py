@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from datalake import names
 from datalake.tables import FILM_CATEGORY, RECONCILIATION, STREAMING_FILMS
-from datalake_spark.maintenance import remove_objects
+from datalake_spark.table_maintenance import remove_objects
 from infrastructure import deploy as deployment
 from infrastructure import package
 from infrastructure.cfn.template import parse_template

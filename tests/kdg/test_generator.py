@@ -93,7 +93,7 @@ class TestFaults:
         assert max(Counter(event.event_id for event in first + second).values()) == 2
 
     def test_a_share_lies_between_0_and_1(self) -> None:
-        with pytest.raises(ValueError, match="late is a share from 0 to 1, not 2"):
+        with pytest.raises(ValueError, match="late must be a share from 0 to 1, not 2"):
             Faults(late=2)
 
     def test_unknown_film_needs_the_field(self) -> None:

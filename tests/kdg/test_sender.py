@@ -56,7 +56,8 @@ def events(count: int) -> list[Event]:
 
 
 def error(code: str, status: int = 400) -> ClientError:
-    return ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "PutRecordBatch")
+    response: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(response, "PutRecordBatch")
 
 
 @pytest.fixture(autouse=True)
@@ -69,8 +70,13 @@ def ledger(tmp_path: Path) -> Path:
     return tmp_path / "ledgers" / "ids"
 
 
+def sender_to(stream: Stream, ledger: Ledger, concurrency: int = 4) -> Sender:
+    client: Any = stream
+    return Sender(client, "s", ledger, concurrency)
+
+
 def send(stream: Stream, path: Path, given: list[Event], concurrency: int = 4) -> module.Summary:
-    with Ledger(path) as ledger, Sender(stream, "s", ledger, concurrency) as sender:
+    with Ledger(path) as ledger, sender_to(stream, ledger, concurrency) as sender:
         sender.send(given)
     return sender.summary
 
@@ -152,7 +158,7 @@ class TestPartialFailures:
 
         generator = Generator(Template.read(EVENTS), seed=1, run_id=uuid.UUID(int=1))
         with Ledger(ledger) as file, pytest.raises(ClientError):
-            run(generator, Sender(Stream(refuse), "s", file), rate=0, seconds=30)
+            run(generator, sender_to(Stream(refuse), file), rate=0, seconds=30)
 
 
 class TestRate:
@@ -183,7 +189,7 @@ class TestRate:
         seen: list[int] = []
         with Ledger(ledger) as file:
             start = time.monotonic()
-            summary = run(generator, Sender(stream, "s", file), rate=2000, seconds=0.5,
+            summary = run(generator, sender_to(stream, file), rate=2000, seconds=0.5,
                           progress=lambda summary: seen.append(summary.acknowledged))  # fmt: skip
             took = time.monotonic() - start
         assert (summary.sent, summary.acknowledged, len(stream.taken)) == (1000, 1000, 1000)
@@ -194,7 +200,7 @@ class TestRate:
         stream = Stream()
         generator = Generator(Template.read(EVENTS), seed=1, run_id=uuid.UUID(int=1))
         with Ledger(ledger) as file:
-            run(generator, Sender(stream, "s", file), rate=0, seconds=60, events=1234)
+            run(generator, sender_to(stream, file), rate=0, seconds=60, events=1234)
         assert len(stream.taken) == 1234
 
 

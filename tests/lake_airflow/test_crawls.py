@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowException
 
+from datalake.months import Month
 from datalake.tables import LANDED_EVENTS
 from lake_airflow import crawls
 from lake_airflow.defaults import LAKE
 from tests.support.aws_services import Emulator
 from tests.support.dag_services import Handler
 
-OCTOBER, NOVEMBER = ("2026", "10"), ("2026", "11")
+OCTOBER, NOVEMBER = Month("2026", "10"), Month("2026", "11")
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
@@ -23,7 +24,7 @@ def unasked(_: datetime) -> bool:
 @pytest.mark.parametrize("last_crawl", [None, NOW - timedelta(minutes=1)])
 def test_an_unknown_month_is_crawled_at_once(last_crawl: datetime | None) -> None:
     assert crawls.reason_to_crawl([OCTOBER, NOVEMBER], [OCTOBER], last_crawl, NOW, unasked) == (
-        "Months that the catalog does not know: 2026-11"
+        "Months that the catalog does not have: 2026-11"
     )
 
 
@@ -64,7 +65,7 @@ class TestAgainstTheCatalog:
             lake_services.client("s3").put_object(Bucket=LAKE.landing_bucket, Key=f"streaming/{month}/x", Body=b"{}")
         aws_calls["glue.GetCrawler"] = lambda _: {"Crawler": {"Name": LAKE.crawler, "LastCrawl": {"StartTime": NOW}}}
 
-    def crawl(self, emulator: Emulator, *months: tuple[str, str]) -> None:
+    def crawl(self, emulator: Emulator, *months: Month) -> None:
         """What the crawler would leave behind."""
         glue, name = emulator.client("glue"), {"DatabaseName": "landing"}
         columns: list[Any] = LANDED_EVENTS.glue_columns()
@@ -72,7 +73,7 @@ class TestAgainstTheCatalog:
         table = {"Name": "streaming", "StorageDescriptor": {"Columns": columns}, "PartitionKeys": keys}
         glue.create_table(**name, TableInput=table)
         for month in months:
-            partition = {"Values": list(month), "StorageDescriptor": {"Columns": columns}}
+            partition = {"Values": [month.year, month.number], "StorageDescriptor": {"Columns": columns}}
             glue.create_partition(**name, TableName="streaming", PartitionInput=partition)
 
     @pytest.mark.usefixtures("_landed")
@@ -83,7 +84,7 @@ class TestAgainstTheCatalog:
     def test_due_until_every_month_is_known(self, lake_services: Emulator) -> None:
         self.crawl(lake_services, OCTOBER)
         assert crawls.is_due()
-        with pytest.raises(AirflowException, match="landing.streaming lacks the months 2026-11"):
+        with pytest.raises(AirflowException, match="landing.streaming still lacks the months 2026-11"):
             crawls.check_catalog()
 
     @pytest.mark.usefixtures("_landed")

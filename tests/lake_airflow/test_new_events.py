@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import uuid
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from datalake.landing import parse_key
 from datalake.tables import RECONCILIATION
 from lake_airflow import new_events
+from lake_airflow.athena import run_query
 from lake_airflow.defaults import LAKE
 from tests.support.aws_services import Emulator
 from tests.support.dag_services import FakeAthena, Handler
@@ -48,7 +50,7 @@ class Tables:
         """One row for each key, as a run leaves it."""
         for landed in keys:
             described = parse_key(landed)
-            values = f"'{landed}', '{described.partition_0}', '{described.partition_1}'"
+            values = f"'{landed}', '{described.month.year}', '{described.month.number}'"
             self.connection.execute(
                 f"INSERT INTO {RECONCILIATION.full_name} (source_file, partition_0, partition_1) VALUES ({values})"
             )
@@ -187,3 +189,16 @@ def test_nothing_new_is_false(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(new_events, "find_new_objects", lambda *_, **__: [])
     run = SimpleNamespace(run_type="manual", run_after=datetime(2026, 11, 1, tzinfo=UTC))
     assert not new_events.mode_of_new_objects(run, {"mode": "hourly"})
+
+
+def test_pages_of_a_result_without_an_order_agree(aws_calls: dict[str, Handler]) -> None:
+    """Athena runs a query once. Of this one every run gives the rows in another order."""
+    orders = itertools.cycle(itertools.permutations("abcd"))
+
+    def answer(_: str) -> list[list[str | None]]:
+        names: list[list[str | None]] = [[name] for name in next(orders)]
+        return [["source_file"], *names]
+
+    FakeAthena(aws_calls, answer)
+    rows = run_query(AthenaHook(), "tasks/count_films.sql")
+    assert sorted(str(row["source_file"]) for row in rows) == list("abcd")

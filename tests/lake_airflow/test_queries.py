@@ -31,13 +31,14 @@ def database() -> duckdb.DuckDBPyConnection:
 
 def test_row_counts_name_every_table(database: duckdb.DuckDBPyConnection) -> None:
     database.execute("INSERT INTO sakila.film (film_id) VALUES (1), (2)")
-    counted = database.execute((FOLDER / "sakila_row_counts.sql").read_text()).fetchall()
-    assert dict(counted) == {**dict.fromkeys(SAKILA, 0), "film": 2}
+    counted = rows(database, "tasks/sakila_row_counts.sql", tables=list(SAKILA))
+    found = {row["table_name"]: row["row_count"] for row in counted}
+    assert found == {**dict.fromkeys(SAKILA, 0), "film": 2}
 
 
 def test_films_are_counted(database: duckdb.DuckDBPyConnection) -> None:
     database.execute("INSERT INTO sakila.film (film_id) VALUES (1), (2)")
-    assert database.execute((FOLDER / "count_films.sql").read_text()).fetchall() == [(2,)]
+    assert rows(database, "tasks/count_films.sql") == [{"films": 2}]
 
 
 def test_popularity_counts_the_month_alone(database: duckdb.DuckDBPyConnection) -> None:
@@ -54,14 +55,7 @@ def test_popularity_counts_the_month_alone(database: duckdb.DuckDBPyConnection) 
         "VALUES (?, 'Documentary', ?, '2026', ?)",
         rows,
     )
-
-    class Run:
-        @staticmethod
-        def xcom_pull(task_ids: str) -> str:
-            assert task_ids == "choose_month"
-            return "2026-10"
-
-    sql = Template((FOLDER / "film_popularity_of_month.sql").read_text()).render(ti=Run)
+    sql = Template((FOLDER / "tasks/film_popularity_of_month.sql").read_text()).render(month="2026-10")
     assert database.execute(sql).fetchall() == [
         ("ACADEMY DINOSAUR", "Documentary", 1, 0, 2, 3),
         ("ZORRO ARK", "Documentary", 0, 1, 0, 1),
@@ -88,15 +82,6 @@ def rows(database: duckdb.DuckDBPyConnection, file: str, **values: Any) -> list[
     return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
-class RunJob:
-    """The task instance as templates see it."""
-
-    @staticmethod
-    def xcom_pull(task_ids: str) -> str:
-        assert task_ids == "run_job"
-        return "jr_2"
-
-
 def test_a_run_is_counted_by_its_own_rows(database: duckdb.DuckDBPyConnection) -> None:
     commit(database, "jr_1", "2026-11-01T10:00:00Z", [("2026-10", 999, 1, 1, 1)])
     commit(
@@ -105,7 +90,7 @@ def test_a_run_is_counted_by_its_own_rows(database: duckdb.DuckDBPyConnection) -
         "2026-11-01T11:00:00Z",
         [("2026-10", 10, 7, 2, 1), ("2026-11", 5, 4, 2, 0), ("2026-11", 5, 3, 1, 0)],
     )
-    assert rows(database, "reconciliation_of_run.sql", ti=RunJob) == [
+    assert rows(database, "tasks/reconciliation_of_run.sql", job_run_id="jr_2") == [
         {
             "objects": 3,
             "landed": 20,
@@ -120,14 +105,14 @@ def test_a_run_is_counted_by_its_own_rows(database: duckdb.DuckDBPyConnection) -
 
 
 def test_a_run_that_left_no_row_counts_nothing(database: duckdb.DuckDBPyConnection) -> None:
-    (counted,) = rows(database, "reconciliation_of_run.sql", ti=RunJob)
+    (counted,) = rows(database, "tasks/reconciliation_of_run.sql", job_run_id="jr_2")
     assert set(counted.values()) == {0, None}
 
 
 def test_a_months_reconciliation_takes_each_objects_newest_run(database: duckdb.DuckDBPyConnection) -> None:
     commit(database, "jr_1", "2026-11-01T10:00:00Z", [("2026-10", 10, 10, 0, 0), ("2026-11", 5, 5, 0, 0)])
     commit(database, "jr_2", "2026-11-01T11:00:00Z", [("2026-10", 10, 8, 1, 1)])
-    october, november = rows(database, "streaming_reconciliation.sql")
+    october, november = rows(database, "saved/streaming_reconciliation.sql")
     assert october == {
         "month": "2026-10",
         "objects": 1,
@@ -149,9 +134,9 @@ def test_one_object_that_does_not_add_up_shows_in_its_month_and_run(database: du
         "2026-11-01T10:00:00Z",
         [("2026-10", 10, 10, 0, 0), ("2026-11", 5, 6, 0, 0), ("2026-11", 5, 4, 0, 0)],
     )
-    assert [row["adds_up"] for row in rows(database, "streaming_reconciliation.sql")] == [True, False]
+    assert [row["adds_up"] for row in rows(database, "saved/streaming_reconciliation.sql")] == [True, False]
     commit(database, "jr_2", "2026-11-01T11:00:00Z", [("2026-11", 1, 1, 0, 0)])
-    runs = rows(database, "streaming_reconciliation_of_runs.sql")
+    runs = rows(database, "saved/streaming_reconciliation_of_runs.sql")
     assert [(run["run_id"], run["first_month"], run["last_month"], run["landed"], run["adds_up"]) for run in runs] == [
         ("jr_2", "2026-11", "2026-11", 1, True),
         ("jr_1", "2026-10", "2026-11", 20, False),

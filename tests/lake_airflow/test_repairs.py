@@ -15,9 +15,10 @@ from jinja2 import Template
 
 from datalake.events import Event, Supersedes, parse_object
 from datalake.landing import parse_key
+from datalake.months import Month
 from lake_airflow import repairs
 from lake_airflow.defaults import SQL_PATH
-from tests.glue.lake import TestLake, at, event, key, lines
+from tests.glue.lake import NOVEMBER, TestLake, at, event, key, lines
 from tests.support.aws_services import Emulator
 
 NOON = at("2026-11-20 12:00:00")
@@ -37,7 +38,7 @@ def text(upload: dict[str, Any]) -> bytes:
     return json.dumps(upload).encode()
 
 
-def read(upload: dict[str, Any] | bytes, month: str = "2026-11") -> repairs.Repair | str:
+def read(upload: dict[str, Any] | bytes, month: Month = NOVEMBER) -> repairs.Repair | str:
     return repairs.read_repair("here", upload if isinstance(upload, bytes) else text(upload), month)
 
 
@@ -111,7 +112,7 @@ class Landing:
         def held(keys: Collection[str]) -> dict[Supersedes, str]:
             return {line: reason for line, reason in self.quarantine.items() if line.source_file in keys}
 
-        return repairs.publish(self.s3, self.bucket, "2026-11", reason, held)
+        return repairs.publish(self.s3, self.bucket, NOVEMBER, reason, held)
 
     def objects(self) -> dict[str, bytes]:
         """The repair objects."""
@@ -198,7 +199,7 @@ class TestPublish:
         assert found.new == {NOT_JSON: 1}
         assert found.refused == [
             "repairs/2026-11/a.json line 2: " + NO_REPAIR,
-            "repairs/2026-11/b.json line 1: repairs/2026-11/a.json line 1 repairs the same line otherwise",
+            "repairs/2026-11/b.json line 1: repairs/2026-11/a.json line 1 repairs the same line differently",
             f"repairs/2026-11/a.json line 3: {FILE} line 2 is quarantined for 'too late', not for 'not JSON'",
             f"repairs/2026-11/a.json line 4: {FILE} line 3 is quarantined as 'duplicate': nothing is wrong with it",
             f"repairs/2026-11/a.json line 5: {FILE} line 4 is not in the quarantine",
@@ -213,7 +214,7 @@ class TestPublish:
         landing.upload("a.json", repair(FILE, 1, state="Ohio"))
         found = landing.publish()
         assert found.new == {}
-        assert found.refused == [f"repairs/2026-11/a.json line 1: {published} line 1 has repaired the line otherwise"]
+        assert found.refused == [f"repairs/2026-11/a.json line 1: {published} line 1 has repaired the line differently"]
 
 
 @pytest.mark.spark
@@ -226,12 +227,12 @@ def test_repaired_lines_are_brought_in_once_and_no_rebuild_undoes_it(lake: TestL
 
     def quarantined(keys: Collection[str]) -> dict[Supersedes, str]:
         """What the DAG asks of Athena, asked of Spark."""
-        sql = Template((Path(SQL_PATH) / "quarantined_lines_of_objects.sql").read_text())
-        statement = sql.render(month="2026-11", keys=sorted(keys)).replace("FROM curated", "FROM glue_catalog.curated")
+        sql = Template((Path(SQL_PATH) / "tasks/quarantined_lines_of_objects.sql").read_text())
+        statement = sql.render(month=NOVEMBER, keys=sorted(keys)).replace("from curated", "from glue_catalog.curated")
         return {Supersedes(row.source_file, row.source_line): row.reason for row in lake.spark.sql(statement).collect()}
 
     for attempt in (1, 2):
-        found = repairs.publish(lake.s3, lake.landing, "2026-11", "all", quarantined)
+        found = repairs.publish(lake.s3, lake.landing, NOVEMBER, "all", quarantined)
         assert (found.new.total(), found.before) == ((2, 0) if attempt == 1 else (0, 2))
         assert found.refused == [f"repairs/2026-11/mended.json line 3: {landed} line 2 is not in the quarantine"]
         report = lake.rebuild("2026-11")

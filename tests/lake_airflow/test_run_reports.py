@@ -5,12 +5,19 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from datalake.run_reports import FilmCategoryReport, StreamingFilmsReport
 from lake_airflow import run_reports
 from lake_airflow.assets import STREAMING_FILMS
 from lake_airflow.notes import NOTE_KEY
 
-FILMS = {"job": "film_category", "run_id": "jr_1", "films": 1000, "categories": 16, "snapshot_id": 7}
-LINES: dict[str, Any] = {
+FILMS: FilmCategoryReport = {
+    "job": "film_category",
+    "run_id": "jr_1",
+    "films": 1000,
+    "categories": 16,
+    "snapshot_id": 7,
+}
+LINES: StreamingFilmsReport = {
     "job": "streaming_films",
     "run_id": "jr_1",
     "mode": "hourly",
@@ -21,9 +28,12 @@ LINES: dict[str, Any] = {
     "quarantined": 6,
     "duplicates": 4,
     "unknown_films": 2,
+    "reasons": {"not JSON": 6, "duplicate": 4},
     "unknown_fields": {},
     "vanished_fields": [],
     "stale_months": [],
+    "film_category_snapshot": 7,
+    "snapshot_id": 8,
 }
 COUNTED: dict[str, str | None] = {
     **{name: str(LINES[name]) for name in run_reports.COUNTS},
@@ -88,7 +98,11 @@ def test_lines_agree() -> None:
 
 
 def test_drift_is_named() -> None:
-    report = {**LINES, "unknown_fields": {"bitrate": 1200, "country": 3}, "vanished_fields": ["event_id"]}
+    report: StreamingFilmsReport = {
+        **LINES,
+        "unknown_fields": {"bitrate": 1200, "country": 3},
+        "vanished_fields": ["event_id"],
+    }
     assert "drift: unknown fields bitrate (1,200), country (3); vanished fields event_id;" in run_reports.summary(
         report
     )
@@ -96,7 +110,7 @@ def test_drift_is_named() -> None:
 
 @pytest.mark.parametrize("name", run_reports.COUNTS)
 @pytest.mark.parametrize("change", [-1, 1])
-def test_what_the_tables_hold_must_be_what_the_job_reported(name: str, change: int) -> None:
+def test_what_the_tables_hold_must_be_what_the_job_reported(name: run_reports.CountName, change: int) -> None:
     counted = {**COUNTED, name: str(LINES[name] + change)}
     with pytest.raises(AirflowFailException, match=f"{name} {LINES[name]}, in the tables {LINES[name] + change}"):
         run_reports.lines_agree(LINES, counted)
@@ -119,7 +133,7 @@ def test_objects_outside_every_month_are_no_month(announce: Any) -> None:
 
 
 def test_a_run_that_touched_nothing_announces_nothing(announce: Any) -> None:
-    nothing = dict.fromkeys(run_reports.COUNTS, 0)
+    nothing: dict[str, Any] = dict.fromkeys(run_reports.COUNTS, 0)
     with pytest.raises(AirflowSkipException):
         announce({**COUNTED, **dict.fromkeys(nothing, "0")}, months=[], **nothing)
 

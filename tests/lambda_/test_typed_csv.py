@@ -122,7 +122,7 @@ def test_a_value_that_does_not_parse_is_named(field: int, value: str, kind: str)
     text = HEADER + '1,"two\nlines",1,2006-02-15 04:34:33,\n' + GOOD + ",".join(values) + "\n" + GOOD
     with pytest.raises(CsvError) as caught:
         rows(text)
-    assert str(caught.value) == f"s3://b/f.csv: line 5: column '{TYPES[field][0]}': {value!r} is no {kind}"
+    assert str(caught.value) == f"s3://b/f.csv: line 5: column '{TYPES[field][0]}': {value!r} is not of type {kind}"
 
 
 def test_a_quote_that_is_never_closed_does_not_fill_the_memory() -> None:
@@ -156,15 +156,24 @@ def test_a_long_value_is_cut_in_the_message() -> None:
         (HEADER + GOOD + "1,a\n", "line 3: 2 values, but the header names 5 columns"),
         (HEADER + GOOD + "1,a,1,2006-02-15 04:34:33,00,more\n", "line 3: 6 values, but the header names 5 columns"),
         (HEADER + GOOD + "\n" + GOOD, "line 3: 0 values, but the header names 5 columns"),
-        (HEADER + GOOD + '1,"open', "line 3: column 'text': not CSV as RFC 4180 has it: unexpected end of data"),
-        (HEADER + GOOD + '1,"open\n' + GOOD * 9, "line 3: column 'text': not CSV as RFC 4180 has it: unexpected end"),
-        (HEADER + GOOD + '1,"o""\n",1,"x\n' + GOOD, "line 3: column 'moment': not CSV as RFC 4180 has it: unexpected"),
-        (HEADER + GOOD + '1,"a"b,1,2006-02-15 04:34:33,\n', "line 3: column 'text': not CSV as RFC 4180 has it"),
-        (HEADER + "1,a\rb,1,2006-02-15 04:34:33,\n", "line 2: column 'text': not CSV as RFC 4180 has it"),
-        ('number,"text', "line 1: not CSV as RFC 4180 has it"),
-        (HEADER.encode() + b"1,caf\xe9,1,2006-02-15 04:34:33,\n", "line 2: column 'text': b'caf\\xe9' is no UTF-8"),
-        (HEADER.encode() + b"1,\xed\xa0\x80,1,2006-02-15 04:34:33,\n", "column 'text': b'\\xed\\xa0\\x80' is no UTF-8"),
-        (HEADER.encode() + b"\xb2,a,1,2006-02-15 04:34:33,\n", "line 2: column 'number': b'\\xb2' is no UTF-8"),
+        (HEADER + GOOD + '1,"open', "line 3: column 'text': not CSV according to RFC 4180: unexpected end of data"),
+        (
+            HEADER + GOOD + '1,"open\n' + GOOD * 9,
+            "line 3: column 'text': not CSV according to RFC 4180: unexpected end",
+        ),
+        (
+            HEADER + GOOD + '1,"o""\n",1,"x\n' + GOOD,
+            "line 3: column 'moment': not CSV according to RFC 4180: unexpected",
+        ),
+        (HEADER + GOOD + '1,"a"b,1,2006-02-15 04:34:33,\n', "line 3: column 'text': not CSV according to RFC 4180"),
+        (HEADER + "1,a\rb,1,2006-02-15 04:34:33,\n", "line 2: column 'text': not CSV according to RFC 4180"),
+        ('number,"text', "line 1: not CSV according to RFC 4180"),
+        (HEADER.encode() + b"1,caf\xe9,1,2006-02-15 04:34:33,\n", "line 2: column 'text': b'caf\\xe9' is not UTF-8"),
+        (
+            HEADER.encode() + b"1,\xed\xa0\x80,1,2006-02-15 04:34:33,\n",
+            "column 'text': b'\\xed\\xa0\\x80' is not UTF-8",
+        ),
+        (HEADER.encode() + b"\xb2,a,1,2006-02-15 04:34:33,\n", "line 2: column 'number': b'\\xb2' is not UTF-8"),
         (b"number,t\xe9xt\n", "line 1: table sakila.everything: column 't\\udce9xt' is not declared"),
     ],
 )

@@ -22,8 +22,8 @@ MUTANTS = [
     Mutant(
         "a Parquet object replaces only the one that its worker saw",
         f"{_LAMBDA}/csv_to_parquet.py",
-        'condition = {"IfMatch": present.etag} if present else {"IfNoneMatch": "*"}',
-        "condition: dict[str, str] = {}",
+        'condition: dict[str, Any] = {"IfMatch": present.etag} if present else {"IfNoneMatch": "*"}',
+        "condition: dict[str, Any] = {}",
         "tests/faults/test_notifications.py"
         "::test_events_of_several_versions_in_any_order_end_with_the_newest_also_when_a_slow_worker_dies",
     ),
@@ -99,7 +99,7 @@ MUTANTS = [
     ),
     Mutant(
         "an object is done when its account is kept, not when a row of it is seen",
-        f"{_SPARK}/held.py",
+        f"{_SPARK}/committed_tables.py",
         "rows = self.read(RECONCILIATION).where(asked)",
         "rows = self.read(QUARANTINE).where(asked)",
         "tests/glue/test_reconciliation.py::test_a_run_that_breaks_off_after_any_commit_is_made_good",
@@ -116,7 +116,7 @@ MUTANTS = [
         f"{_SPARK}/redelivery.py",
         "WINDOW_SECONDS = 48 * 3600",
         "WINDOW_SECONDS = 47 * 3600",
-        "tests/glue/test_settling.py::test_which_copies_count",
+        "tests/glue/test_table_rows.py::test_which_copies_count",
     ),
     Mutant(
         "too many bad lines fail the run",

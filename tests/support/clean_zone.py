@@ -201,7 +201,7 @@ def deployed(deployed_lake: Deployed, monkeypatch: pytest.MonkeyPatch) -> Iterat
     for queue in ("CsvQueue", "CsvDeadLetterQueue"):
         deployed_lake.home.clients("sqs").purge_queue(QueueUrl=deployed_lake.outputs[queue])
     keys = deployed_lake.home.server.session(deployed_lake.outputs["AirflowRole"]).get_credentials()
-    frozen = keys.get_frozen_credentials() if keys else SimpleNamespace()
+    frozen: Any = keys.get_frozen_credentials() if keys else SimpleNamespace()
     environment = {
         **endpoints(deployed_lake.home.settings),
         "AWS_ACCESS_KEY_ID": frozen.access_key,

@@ -1,5 +1,7 @@
-"""What tests of the DAGs stand on: the lake's buckets, queue and catalog in the real emulator, and fakes at the very
-edge for the services that only our server does for real (Athena, Glue jobs)."""
+"""For tests of the DAGs: the lake's buckets, queue and catalog in the real emulator, and AWS's API calls to be faked.
+
+Faked are the services that the emulator does not really do: Athena and Glue jobs.
+"""
 
 from __future__ import annotations
 
@@ -43,9 +45,9 @@ Handler = Callable[[dict[str, Any]], dict[str, Any]]
 
 @pytest.fixture
 def aws_calls(monkeypatch: pytest.MonkeyPatch) -> dict[str, Handler]:
-    """Answers to API calls by ``service.Operation``; put in what a test needs. All other calls go their way."""
+    """Answers to API calls by ``service.Operation``; a test adds those it needs. All other calls go to the emulator."""
     handlers: dict[str, Handler] = {}
-    real = BaseClient._make_api_call
+    real = BaseClient._make_api_call  # type: ignore[attr-defined]  # its stubs leave it out
 
     def call(client: Any, operation: str, request: dict[str, Any]) -> Any:
         handler = handlers.get(f"{client.meta.service_model.service_name}.{operation}")
@@ -66,7 +68,13 @@ def client_error(code: str, operation: str) -> ClientError:
 
 
 class FakeAthena:
-    """Athena over a function that answers SQL with rows, the first of them the column names. ``queries``: all SQL."""
+    """Athena's API over a function that answers SQL with rows, the first of which holds the column names.
+
+    As on Athena a query runs once, when it is started, and its pages are cut from the rows that this gave; so they
+    agree, whatever the order of the rows. ``queries`` are the statements in the order of their start.
+    """
+
+    PAGE_ROWS = 2
 
     def __init__(
         self,
@@ -77,6 +85,7 @@ class FakeAthena:
     ) -> None:
         self.answer, self.state, self.reason = answer, state, reason
         self.queries: list[str] = []
+        self._rows: list[list[list[str | None]]] = []
         aws_calls["athena.StartQueryExecution"] = self._start
         aws_calls["athena.GetQueryExecution"] = self._get
         aws_calls["athena.GetQueryResults"] = self._results
@@ -84,6 +93,7 @@ class FakeAthena:
     def _start(self, request: dict[str, Any]) -> dict[str, Any]:
         assert request["WorkGroup"] == LAKE.workgroup
         self.queries.append(request["QueryString"])
+        self._rows.append(self.answer(request["QueryString"]) if self.state == "SUCCEEDED" else [])
         return {"QueryExecutionId": str(len(self.queries) - 1)}
 
     def _get(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -91,8 +101,8 @@ class FakeAthena:
         return {"QueryExecution": {"Status": status, "QueryExecutionId": request["QueryExecutionId"]}}
 
     def _results(self, request: dict[str, Any]) -> dict[str, Any]:
-        rows = self.answer(self.queries[int(request["QueryExecutionId"])])
+        rows = self._rows[int(request["QueryExecutionId"])]
         first = int(request.get("NextToken", 0))
+        end = first + self.PAGE_ROWS
         cells = [{"Data": [{} if value is None else {"VarCharValue": value} for value in row]} for row in rows]
-        more = {"NextToken": str(first + 2)} if first + 2 < len(rows) else {}  # pages of two rows
-        return {"ResultSet": {"Rows": cells[first : first + 2]}, **more}
+        return {"ResultSet": {"Rows": cells[first:end]}, **({"NextToken": str(end)} if end < len(rows) else {})}

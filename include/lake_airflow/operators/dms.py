@@ -1,11 +1,11 @@
-"""Run a DMS full-load task and prove that what it loaded is fresh."""
+"""Run a DMS full-load task, and check that all tables were loaded after the DAG run's start."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow.providers.amazon.aws.hooks.dms import DmsHook
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
@@ -14,25 +14,27 @@ from airflow.sdk.exceptions import AirflowException
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from mypy_boto3_dms import DatabaseMigrationServiceClient
+    from mypy_boto3_dms.type_defs import TableStatisticsTypeDef
 
 IN_FLIGHT = ("starting", "running")
 ENDED = ("stopped", "failed")
 
 
 class DmsFullLoadOperator(AwsBaseOperator[DmsHook]):
-    """Load every table of a full-load task afresh, wait, and check each table's statistics.
+    """Load every table of a full-load task again, wait, and check each table's statistics.
 
-    The provider's operators take the task's ARN, which nobody but AWS chooses, and its sensor is content with a task
-    that stopped yesterday. This operator finds the task by its identifier, starts it (``start-replication`` the first
-    time, ``reload-target`` afterwards, as the StartReplicationTask API asks), waits until a load that began after this
-    DAG run's own start has ended, and returns what it loaded::
+    The provider's operators need the task's ARN, which AWS assigns, and its sensor also accepts a task that stopped
+    yesterday. This operator finds the task by its identifier, starts it (``start-replication`` the first time,
+    ``reload-target`` afterwards, as the StartReplicationTask API demands), waits for the end of a load that began after
+    the start of this DAG run, and returns what it loaded::
 
         {"started": "2026-11-23T05:00:00+00:00", "rows": {"actor": 200, ...}}
 
-    A retry joins a load that is in flight and began after this run did; any other load in flight is waited for, and
-    then the task is started again, for it may have read what this run's upstream has replaced since.
+    A retry waits for a load that is in progress if it began after this DAG run did. Otherwise the task is started again
+    when that load has ended, as it may have read data that the upstream task has replaced since.
 
-    ``replication_task_id`` is the task's identifier (not its ARN), ``poll_interval`` the seconds between two looks.
+    ``replication_task_id`` is the task's identifier (not its ARN), ``poll_interval`` the seconds between two polls.
     """
 
     aws_hook_class = DmsHook
@@ -44,19 +46,18 @@ class DmsFullLoadOperator(AwsBaseOperator[DmsHook]):
         self.poll_interval = poll_interval
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Load and return start and rows; raises AirflowException naming the task or the tables that failed."""
+        """Load, and return start and rows; raises AirflowException with the task or the tables that failed."""
         since = context["dag_run"].start_date
         if since is None:
-            raise AirflowException("The DAG run has no start date, so no load can be proved to be fresh")
+            raise AirflowException("The DAG run has no start date to compare the load's start with")
         task, before = self._describe(), None
         if not (task["Status"] in IN_FLIGHT and _is_fresh(task, since)):
             task = self._wait_while_in_flight(task)
             before = _fresh_start(task)
             self._start(task)
         task = self._wait_for_fresh_end(since, before)
-        pages = self.hook.conn.get_paginator("describe_table_statistics").paginate(
-            ReplicationTaskArn=task["ReplicationTaskArn"]
-        )
+        dms = cast("DatabaseMigrationServiceClient", self.hook.conn)
+        pages = dms.get_paginator("describe_table_statistics").paginate(ReplicationTaskArn=task["ReplicationTaskArn"])
         statistics = [table for page in pages for table in page["TableStatistics"]]
         if task["Status"] == "failed":
             reason = task.get("LastFailureMessage") or task.get("StopReason")
@@ -113,11 +114,11 @@ def _is_fresh(task: dict[str, Any], since: datetime) -> bool:
     return started is not None and started.replace(microsecond=0) >= since.replace(microsecond=0)
 
 
-def loaded_rows(statistics: list[dict[str, Any]]) -> dict[str, int]:
-    """Rows loaded by table name; raises AirflowException naming every table that is not complete.
+def loaded_rows(statistics: Sequence[TableStatisticsTypeDef]) -> dict[str, int]:
+    """Loaded rows by table name; raises AirflowException with every table that is not complete.
 
-    ``statistics`` are DescribeTableStatistics' entries. DMS ends a task as ``stopped`` even when it skipped rows or
-    suspended tables, so states and error counts are what tells.
+    ``statistics`` are the entries of DescribeTableStatistics. DMS ends a task as ``stopped`` even if it skipped rows or
+    suspended tables, so only the tables' states and error counts show whether they were loaded.
     """
     wrong = _incomplete(statistics)
     if wrong or not statistics:
@@ -125,8 +126,8 @@ def loaded_rows(statistics: list[dict[str, Any]]) -> dict[str, int]:
     return {table["TableName"]: int(table["FullLoadRows"]) for table in statistics}
 
 
-def _incomplete(statistics: list[dict[str, Any]]) -> list[str]:
-    """Each table that is not loaded whole, with what DMS says of it."""
+def _incomplete(statistics: Sequence[TableStatisticsTypeDef]) -> list[str]:
+    """Each table that is not completely loaded, with its state and errors."""
     return [
         f"{table['TableName']}: {table.get('TableState')}, {table.get('FullLoadErrorRows', 0)} rows in error"
         for table in statistics

@@ -1,9 +1,9 @@
-"""The provider's Glue job operator, held to jobs that the template owns."""
+"""The provider's Glue job operator, for jobs that the template defines."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow.providers.amazon.aws.operators.glue import GlueJobOperator
 from airflow.sdk.exceptions import AirflowException
@@ -11,8 +11,9 @@ from botocore.exceptions import ClientError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from mypy_boto3_glue import GlueClient
 
-RECENT_RUNS = 50  # that are searched for one of this task's own; Glue gives the newest first
+RECENT_RUNS = 50  # among which a task's own run is looked for; Glue lists the newest first
 
 
 class GlueJobRunOperator(GlueJobOperator):
@@ -20,36 +21,36 @@ class GlueJobRunOperator(GlueJobOperator):
 
     What it adds to the provider's operator:
 
-    * It never creates or changes the job; a job that does not exist is an error that names it.
-    * One run of the job, however many tries it takes to see its end. The provider stores a run's id after the start:
-      a worker killed in between, or a lost reply, would leave a run that nobody knows. So every run bears the name of
-      its task as an argument, and a task looks for a run of its name before it starts one.
-    * A cleared task runs the job again. The provider's own would find the stored id, see that the run succeeded, and
-      end without doing anything. So the id and the name are those of the tries since the task was last cleared.
-    * A job that may run only once at a time and is running is waited for (``ConcurrentRunsExceededException``), until
-      the task's ``execution_timeout``. A run that somebody is stopping is not waited for in vain.
-    * When the run fails, the error holds Glue's own ErrorMessage.
+    * It never creates or changes the job; if the job does not exist, it raises an error that names it.
+    * All attempts of a task share one run of the job. The provider stores the run's id only after the start, so a
+      worker that is killed in between, or a lost reply, would leave an unknown run. Therefore each run gets the name
+      of its task as an argument, and a task looks for a run with its name before it starts one.
+    * A cleared task runs the job again. The provider's operator would find the stored id of the run that succeeded, and
+      end at once. Therefore id and name belong to the attempts since the task was last cleared.
+    * If the job may not run twice at a time and is running (``ConcurrentRunsExceededException``), the task waits, until
+      its ``execution_timeout``. It does not wait for a run that is being stopped.
+    * When the run fails, the error contains Glue's ErrorMessage.
 
-    A job's run outlives the task that started it: a task is also killed when a scheduler or a worker is stopped or
-    replaced, and its next try goes on where it was. Whoever wants a run to end stops it in Glue.
+    A run is not stopped when the task that started it is killed, which also happens when a scheduler or a worker is
+    stopped or replaced: the next attempt waits for the same run. To end a run, stop it in Glue.
     """
 
     def execute(self, context: Context) -> str | None:
-        """Start the job, or find the run that an earlier try started, and wait for it."""
+        """Start the job, or find the run that an earlier attempt has started, and wait for its end."""
         ti = context["ti"]
-        # What clearing a task changes and a retry does not: the last try that it may make
+        # Clearing a task increases max_tries; a retry does not.
         self.external_id_key = f"{GlueJobOperator.external_id_key}_{ti.max_tries}"
         name = f"{ti.dag_id}:{ti.task_id}:{ti.run_id}:{ti.map_index}:{ti.max_tries}"
         self.script_args = {**self.script_args, self.TASK_UUID_ARG: name}
         return super().execute(context)
 
     def submit_job(self, context: Context) -> str:
-        """Start the job as soon as no other run of it is in the way, unless this very task has a run already."""
+        """Start the job when no other run of it prevents that, unless this task has a run already."""
         if not self.hook.has_job(self.job_name):
             raise AirflowException(f"Glue job {self.job_name} does not exist: deploy the template first")
         while True:
             if run_id := self._own_run():
-                self.log.info("Run %s was started by an earlier try", run_id)
+                self.log.info("Run %s was started by an earlier attempt", run_id)
                 self._set_job_run_id(context, run_id)
                 return run_id
             try:
@@ -62,7 +63,7 @@ class GlueJobRunOperator(GlueJobOperator):
 
     def _own_run(self) -> str | None:
         """The run of this task's name that is in progress or has succeeded, if there is one."""
-        runs = self.hook.conn.get_job_runs(JobName=self.job_name, MaxResults=RECENT_RUNS)["JobRuns"]
+        runs = cast("GlueClient", self.hook.conn).get_job_runs(JobName=self.job_name, MaxResults=RECENT_RUNS)["JobRuns"]
         name = self.script_args[self.TASK_UUID_ARG]
         own = [run for run in runs if run.get("Arguments", {}).get(self.TASK_UUID_ARG) == name]
         good = (run for run in own if self.is_job_active(run["JobRunState"]) or run["JobRunState"] == "SUCCEEDED")
@@ -77,6 +78,6 @@ class GlueJobRunOperator(GlueJobOperator):
         try:
             super().poll_until_complete(external_id, context)
         except AirflowException as error:
-            run = self.hook.conn.get_job_run(JobName=self.job_name, RunId=external_id)["JobRun"]
+            run = cast("GlueClient", self.hook.conn).get_job_run(JobName=self.job_name, RunId=external_id)["JobRun"]
             message = run.get("ErrorMessage", "no error message")
             raise AirflowException(f"Run {external_id} of {self.job_name}: {run['JobRunState']}: {message}") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.hooks.sqs import SqsHook
@@ -17,16 +17,17 @@ from lake_airflow.defaults import LAKE
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from mypy_boto3_sqs import SQSClient
 
 
 class CsvConvertedSensor(AwsBaseSensor[S3Hook]):
-    """True once every CSV that a DMS load wrote has a Parquet made from that very version of it (its ETag).
+    """Succeeds when every CSV of a DMS load has a Parquet object that was made from this version of the CSV (its ETag).
 
-    Notifications can be lost (a full dead-letter queue emptied by hand, an emulator killed). So an object that is not
-    converted after ``resend_after`` seconds gets its notification again, and again after as many seconds more; the
-    Lambda may well get one twice, for it writes the same object again.
+    Notifications can be lost (a dead-letter queue was emptied by hand, an emulator was killed). So every
+    ``resend_after`` seconds the notifications of the objects that are not converted are sent again. The Lambda may get
+    one twice, as it then writes the same object again.
 
-    ``started`` is the load's start (ISO-8601). When ``timeout`` passes, the error names the objects that are missing.
+    ``started`` is the load's start (ISO-8601). After ``timeout`` the error names the objects that are not converted.
     """
 
     aws_hook_class = S3Hook
@@ -40,7 +41,7 @@ class CsvConvertedSensor(AwsBaseSensor[S3Hook]):
         self._missing: list[replication.LandedCsv] = []
 
     def execute(self, context: Context) -> Any:
-        """Wait; raises AirflowSensorTimeout naming the CSV objects that were not converted in time."""
+        """Wait; raises AirflowSensorTimeout with the CSV objects that were not converted in time."""
         self._sent = time.monotonic()
         try:
             return super().execute(context)
@@ -52,7 +53,7 @@ class CsvConvertedSensor(AwsBaseSensor[S3Hook]):
             ) from error
 
     def poke(self, context: Context) -> bool:  # noqa: ARG002 - the signature of sensors
-        """Compare each Parquet's source ETag with its CSV's; send notifications again when it takes too long."""
+        """Compare each Parquet's source ETag with that of its CSV; send notifications again if it takes too long."""
         csvs = replication.fresh_csvs(self.hook, self.started)
         self._missing = replication.unconverted(self.hook, csvs)
         self.log.info("%d of %d CSV objects are converted", len(csvs) - len(self._missing), len(csvs))
@@ -62,7 +63,7 @@ class CsvConvertedSensor(AwsBaseSensor[S3Hook]):
 
     def _send_again(self) -> None:
         sqs = SqsHook(aws_conn_id=self.aws_conn_id, region_name=self.region_name)
-        queue_url = sqs.conn.get_queue_url(QueueName=LAKE.csv_queue)["QueueUrl"]
+        queue_url = cast("SQSClient", sqs.conn).get_queue_url(QueueName=LAKE.csv_queue)["QueueUrl"]
         for csv in self._missing:
             self.log.warning("Sending the notification of %s again", csv.key)
             message = replication.object_created(csv, self.hook.conn_region_name)

@@ -1,20 +1,20 @@
 """Lambda function: each CSV object that DMS lands becomes one Parquet object of the clean zone.
 
-``dms/sakila/film/LOAD00000001.csv`` of the landing bucket -> ``sakila/film/LOAD00000001.parquet`` of the clean bucket,
-and the table ``sakila.film`` stands in the Glue catalog. The name is derived, the bytes depend on the source alone, so
-a repeated or late notification writes what is there already, or nothing. Nothing is appended and nothing is deleted.
+``dms/sakila/film/LOAD00000001.csv`` in the landing bucket becomes ``sakila/film/LOAD00000001.parquet`` in the clean
+bucket, and the table ``sakila.film`` is declared in the Glue catalog. The name is derived and the bytes depend only on
+the source, so a repeated or late notification writes the same object again, or nothing. Nothing is appended or deleted.
 
-Notifications are neither ordered nor single, and two workers may hold one object at once. So each write says which
-Parquet object it replaces, the one that was there *before* its CSV was read (If-Match), and S3 refuses it if that is no
-longer there. What a write replaces is therefore never made of a newer CSV, however slow the worker was.
+Notifications may be repeated and out of order, and two workers may convert one object at the same time. So each write
+names the Parquet object that it replaces: the one that was there *before* its CSV was read (If-Match). S3 refuses the
+write if that object is no longer there. So a slow worker never replaces the Parquet object of a newer CSV.
 
-Called by SQS (bodies are S3 notifications; answers partial batch failures) or by S3 itself (raises when one fails).
-Environment: CLEAN_BUCKET. The metadata of each Parquet object say what it was made of: ``source-etag``,
-``source-rows`` and, if a notification had one, ``source-sequencer``, the newest. The version's id is in the file, too
-(the landing bucket is versioned), so that no two versions of a CSV give Parquet objects of one ETag, not even two with
-the same bytes: a slow worker would take the later one for the one it means to replace.
+The function is called by SQS (the bodies are S3 notifications; it returns partial batch failures) or by S3 itself (it
+raises an error when an object fails). Environment: CLEAN_BUCKET. The metadata of a Parquet object say what it was made
+of: ``source-etag``, ``source-rows`` and, if a notification had one, ``source-sequencer``, the newest. The file also
+holds the version id of the CSV, so that two versions of a CSV with the same bytes give Parquet objects with different
+ETags: else a slow worker would take the later object for the one that it means to replace.
 
-On AWS it runs with the managed layer AWSSDKPandas of its Python version (awswrangler, pandas, pyarrow); the zip holds
+On AWS it runs with the managed layer AWSSDKPandas for its Python version (awswrangler, pandas, pyarrow). The zip holds
 the modules of this folder and the package ``datalake``.
 """
 
@@ -29,7 +29,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 
 import awswrangler as wr
@@ -42,13 +42,17 @@ from datalake.schemas import Table
 from datalake.tables import SAKILA
 from typed_csv import arrow_schema, buffered, read_batches
 
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
+
 logger = logging.getLogger()
 logger.setLevel(logging.INFO)
 
-COMPRESSION = "snappy"  # the one good codec of the managed layer: its pyarrow is built without zstd, LZ4 and Brotli
-ATTEMPTS = 5  # an object that others replace that often meanwhile is left to the queue's next delivery
-# S3 refuses a conditional write: another object is there, one is being written, none is there any more (S3 User Guide,
-# "Conditional write behavior"). Beside s3:PutObject it asks for s3:GetObject.
+COMPRESSION = "snappy"  # the managed layer's pyarrow is built without zstd, LZ4 and Brotli
+ATTEMPTS = 5  # after so many replacements by others, an object is left to the queue's next delivery
+# S3 refuses a conditional write because another object is there, one is being written, or none is there any more (S3
+# User Guide, "Conditional write behavior"). Such a write needs s3:GetObject in addition to s3:PutObject.
 _REFUSED = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey")
 _KEY = re.compile(rf"{re.escape(DMS_PREFIX)}(?P<schema>[^/]+)/(?P<table>[^/]+)/(?P<stem>[^/]+)\.csv")
 
@@ -63,13 +67,13 @@ class Source:
 
     @property
     def url(self) -> str:
-        """For people."""
+        """For messages."""
         return f"s3://{self.bucket}/{self.key}"
 
 
 @dataclass(frozen=True)
 class Published:
-    """The Parquet object that is there, and what it was made of."""
+    """A Parquet object in the clean bucket, and what it was made of."""
 
     etag: str
     source_etag: str | None
@@ -80,11 +84,11 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: 
     """Convert every object that the event names.
 
     Returns:
-        For SQS the messages to deliver again (ReportBatchItemFailures); for S3 the keys written.
+        For SQS the messages to be delivered again (ReportBatchItemFailures); for S3 the keys written.
 
     Raises:
-        RuntimeError: S3's own call: some objects failed; each is named. The others are converted.
-        ValueError: the event is of neither kind.
+        RuntimeError: called by S3, some objects failed; it names each. The others are converted.
+        ValueError: the event comes from neither.
     """
     records = event.get("Records", [])
     if records and all(record.get("eventSource") == "aws:sqs" for record in records):
@@ -101,7 +105,7 @@ def sources(notification: dict[str, Any]) -> Iterator[Source]:
     """The objects that an S3 notification names; none for the test event that S3 sends to a new configuration.
 
     Raises:
-        ValueError: it is no notification of created objects.
+        ValueError: it is not a notification of created objects.
     """
     if notification.get("Event") == "s3:TestEvent":
         return
@@ -118,8 +122,7 @@ def sources(notification: dict[str, Any]) -> Iterator[Source]:
 def target(key: str) -> tuple[Table, str]:
     """The declared table of a CSV's key, and the key of its Parquet object.
 
-    Raises:
-        ValueError: the key is not ``dms/sakila/<declared table>/<file>.csv``.
+    Raises ValueError unless the key is ``dms/sakila/<declared table>/<file>.csv``.
     """
     found = _KEY.fullmatch(key)
     if not found or found["schema"] != SAKILA_SCHEMA:
@@ -131,15 +134,15 @@ def target(key: str) -> tuple[Table, str]:
 
 
 def convert(source: Source) -> str | None:
-    """Write the Parquet object of a CSV object and make sure that its table stands in the catalog.
+    """Write the Parquet object of a CSV object and make sure that the catalog has its table.
 
     Returns:
-        The key written; None when there was nothing to write: the CSV is gone, or its Parquet object is there and the
-        notification is not newer than it.
+        The key written; None when there was nothing to write: the CSV is gone, or its Parquet object is there and is as
+        new as the notification.
 
     Raises:
-        ValueError: the key or the CSV is not what its table declares.
-        RuntimeError: others replaced the CSV or the Parquet object again and again meanwhile.
+        ValueError: the key or the CSV does not match what its table declares.
+        RuntimeError: others replaced the CSV or the Parquet object during each attempt.
     """
     table, key = target(source.key)
     clean_bucket = os.environ["CLEAN_BUCKET"]
@@ -148,7 +151,7 @@ def convert(source: Source) -> str | None:
     for _ in range(ATTEMPTS):
         present = _published(clean_bucket, key)
         if present and _is_old(source, present):
-            logger.info("%s: %s is made of it already", source.url, key)
+            logger.info("%s: %s was made of it already", source.url, key)
             break
         try:
             converted = _write(source, table, clean_bucket, key, present)
@@ -161,7 +164,7 @@ def convert(source: Source) -> str | None:
         written = key
         logger.info("%s: %d rows to %s in %.2f s", source.url, rows, key, time.monotonic() - began)
         if _source_etag(source) == etag:
-            break  # else a newer CSV came meanwhile: its bytes must win
+            break  # else a newer CSV has arrived meanwhile, and must be converted too
     else:
         raise RuntimeError(f"{source.url} or its Parquet was replaced {ATTEMPTS} times while it was converted")
     _ensure_table(table, f"s3://{clean_bucket}/{table.prefix}")
@@ -169,7 +172,7 @@ def convert(source: Source) -> str | None:
 
 
 def _failures(notification: dict[str, Any] | str, written: list[str] | None = None) -> list[str]:
-    """Convert what a notification (or its JSON text) names; one fault does not keep the other objects waiting."""
+    """Convert the objects that a notification (or its JSON text) names; one that fails does not stop the others."""
     failures = []
     try:
         named = list(sources(json.loads(notification) if isinstance(notification, str) else notification))
@@ -189,7 +192,7 @@ def _failures(notification: dict[str, Any] | str, written: list[str] | None = No
 
 
 def _published(bucket: str, key: str) -> Published | None:
-    """The Parquet object that is there; None when none is."""
+    """The present Parquet object, if there is one."""
     found = _head(bucket, key)
     if found is None:
         return None
@@ -198,7 +201,7 @@ def _published(bucket: str, key: str) -> Published | None:
 
 
 def _is_old(source: Source, present: Published) -> bool:
-    """Whether a notification tells nothing new: a Parquet made of its CSV as it is has seen it, or a newer one."""
+    """Whether the Parquet object was made of the present CSV, on this notification or a newer one."""
     if not source.sequencer or _newest(source.sequencer, present.sequencer) != present.sequencer:
         return False
     etag = _source_etag(source)
@@ -206,9 +209,10 @@ def _is_old(source: Source, present: Published) -> bool:
 
 
 def _newest(*sequencers: str | None) -> str | None:
-    """The newest of some sequencers of one key: hexadecimal texts, the shorter filled up with zeros on the right.
+    """The newest of some sequencers of one key; of equal ones the last.
 
-    S3 User Guide, "Event message structure". Of equal ones the last.
+    They are hexadecimal texts, to be padded with zeros on the right before they are compared (S3 User Guide, "Event
+    message structure").
     """
     known = [sequencer for sequencer in sequencers if sequencer]
     width = max(map(len, known), default=0)
@@ -216,27 +220,26 @@ def _newest(*sequencers: str | None) -> str | None:
 
 
 def _source_etag(source: Source) -> str | None:
-    """The ETag of the CSV as it is now; None when it is gone."""
+    """The ETag of the present CSV; None when it is gone."""
     found = _head(source.bucket, source.key)
     return found["ETag"] if found else None
 
 
-def _head(bucket: str, key: str) -> dict[str, Any] | None:
+def _head(bucket: str, key: str) -> HeadObjectOutputTypeDef | None:
     try:
-        found: dict[str, Any] = _s3().head_object(Bucket=bucket, Key=key)
+        return _s3().head_object(Bucket=bucket, Key=key)
     except ClientError as error:
         if error.response["Error"]["Code"] not in ("404", "NoSuchKey"):
             raise
         return None
-    return found
 
 
 def _write(
     source: Source, table: Table, clean_bucket: str, key: str, present: Published | None
 ) -> tuple[str, int] | None:
-    """Convert once, in place of ``present``; return the ETag of the CSV that was read, and its rows.
+    """Convert the CSV once, replacing ``present``; return the ETag of the CSV that was read, and its number of rows.
 
-    Returns None when ``present`` is no longer what is there; raises FileNotFoundError when the CSV is gone.
+    Returns None when ``present`` has been replaced meanwhile; raises FileNotFoundError when the CSV is gone.
     """
     try:
         found = _s3().get_object(Bucket=source.bucket, Key=source.key)
@@ -254,7 +257,7 @@ def _write(
         metadata = {"source-etag": in_file["source-etag"], "source-rows": str(rows)}
         if sequencer := _newest(source.sequencer, present.sequencer if present else None):
             metadata["source-sequencer"] = sequencer
-        condition = {"IfMatch": present.etag} if present else {"IfNoneMatch": "*"}
+        condition: dict[str, Any] = {"IfMatch": present.etag} if present else {"IfNoneMatch": "*"}
         try:
             _s3().put_object(Bucket=clean_bucket, Key=key, Body=file, Metadata=metadata, **condition)
         except ClientError as error:
@@ -266,7 +269,7 @@ def _write(
 
 
 def _ensure_table(table: Table, location: str) -> None:
-    """Declare the table, and its database, in the catalog unless they are there; others may do so at the same time."""
+    """Create the table and its database in the catalog unless they exist; other workers may do so at the same time."""
     create = functools.partial(
         wr.catalog.create_parquet_table,
         database=table.database,
@@ -292,6 +295,6 @@ def _ensure_table(table: Table, location: str) -> None:
 
 
 @functools.cache
-def _s3() -> Any:
-    """One client a worker: making one costs more than converting a small file."""
+def _s3() -> S3Client:
+    """One client for the worker, as creating one takes longer than converting a small file."""
     return boto3.client("s3")

@@ -1,8 +1,8 @@
-r"""Read DMS's CSV of a declared table: exactly, in bounded memory, every fault named with its file and line.
+r"""Reads DMS's CSV of a declared table exactly, in bounded memory, and names the file and line of every fault.
 
-Python's csv module reads it, from one request for the whole object. ``awswrangler.s3.read_csv`` would not do: pandas
-fills up a row that is cut short where it should refuse it, knows no line numbers of values that do not parse, and reads
-an object piece by piece, so that pieces of two versions can meet.
+It uses Python's csv module on one request for the whole object. ``awswrangler.s3.read_csv`` is not suitable: pandas
+completes a truncated row instead of refusing it, gives no line numbers for values that do not parse, and reads an
+object in several requests, which may see different versions of it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,19 +21,19 @@ from datalake.schemas import Column, Table
 NULL_TOKEN = "\\N"  # noqa: S105 - CsvNullValue of DMS's target endpoint; '' is the empty text
 BATCH_ROWS = 50_000
 BATCH_BYTES = 16 * 1024 * 1024
-# DMS cuts LOBs at 1,024 KiB (LobMaxSize), two hexadecimal digits a byte. More is a quote that was never closed, which
-# must not fill the memory.
+# DMS truncates LOBs at 1,024 KiB (LobMaxSize), which are two hexadecimal digits a byte. A longer field is a quote that
+# was never closed, which must not fill the memory.
 _FIELD_CHARACTERS = 4 * 1024 * 1024
 _DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")
 _TIMESTAMP = r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}(\.\d{1,6})?$"
 
 
 class CsvError(ValueError):
-    """The file is not what its table declares; the message says where, what, and what to do."""
+    """The file does not match its table's declaration; the message says where, how, and what to do."""
 
 
 def arrow_schema(table: Table) -> pa.Schema:
-    """The declared columns as Parquet will hold them."""
+    """The declared columns as an Arrow schema, as the Parquet file has them."""
     return pa.schema([(column.name, _type(column)) for column in table.columns])
 
 
@@ -62,14 +62,14 @@ def read_batches(stream: BinaryIO, table: Table, file: str) -> Iterator[pa.Recor
         row = _next_row(rows, lines, file, line, names)
         if row is not None:
             if not row and width == 1:
-                row = [""]  # one empty text alone is an empty line
+                row = [""]  # a row with one empty text is an empty line
             if len(row) != width:
                 raise CsvError(f"{file}: line {line}: {len(row)} values, but the header names {width} columns")
             for column, value in zip(columns, row, strict=True):
                 column.append(None if value == NULL_TOKEN else value)
             starts.append(line)
         if starts and (row is None or len(starts) == BATCH_ROWS or lines.bytes_read >= BATCH_BYTES):
-            yield pa.RecordBatch.from_arrays(  # bound to no name: it must be gone while the next one is read
+            yield pa.RecordBatch.from_arrays(  # not kept in a variable, so that it is freed while the next one is read
                 [_convert(columns[order[column.name]], column, starts, file) for column in table.columns], schema=schema
             )
             columns = [[] for _ in order]
@@ -80,9 +80,9 @@ def read_batches(stream: BinaryIO, table: Table, file: str) -> Iterator[pa.Recor
 
 
 class _Lines:
-    """Lines of a stream as text. ``bytes_read`` counts since it was last set to 0, ``row`` is set to [] at each row.
+    """The lines of a stream as text; ``bytes_read`` and ``row`` (the lines of one row) are reset by the caller.
 
-    What is no UTF-8 becomes lone surrogates, to be refused where the column is known.
+    Bytes that are not UTF-8 become lone surrogates, and are refused later, when their column is known.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -107,11 +107,11 @@ def _next_row(
     except csv.Error as error:
         field = _unclean_field("".join(lines.row))
         where = f"column {names[field]!r}: " if field < len(names) else ""
-        raise CsvError(f"{file}: line {line}: {where}not CSV as RFC 4180 has it: {error}") from None
+        raise CsvError(f"{file}: line {line}: {where}not CSV according to RFC 4180: {error}") from None
 
 
 def _unclean_field(row: str) -> int:
-    """Which field of a row, from 0, breaks RFC 4180: its quotes do not pair, or a line break in it is not quoted."""
+    """The field of a row, from 0, that violates RFC 4180: with unpaired quotes, or with an unquoted line break."""
     field, quoted, begins = 0, False, True
     position = 0
     while position < len(row):
@@ -134,7 +134,7 @@ def _unclean_field(row: str) -> int:
 
 
 def _header(names: list[str] | None, table: Table, file: str) -> dict[str, int]:
-    """Where each declared column stands in the file."""
+    """The position of each declared column in the file."""
     where = f"{file}: line 1: table {table.full_name}"
     if names is None:
         raise CsvError(f"{where}: the file is empty; even an empty table has a header row (DMS: AddColumnName=true)")
@@ -169,7 +169,7 @@ def _type(column: Column) -> pa.DataType:
 
 
 def _pattern(column: Column) -> str | None:
-    """What a value must look like, for the types whose casts accept more spellings than MySQL writes."""
+    """A pattern of the values, for types whose casts accept more spellings than MySQL writes."""
     if column.type == "bigint":
         return r"^-?\d{1,19}$"
     if column.type == "timestamp":
@@ -182,13 +182,13 @@ def _pattern(column: Column) -> str | None:
 
 
 def _convert(values: list[str | None], column: Column, lines: list[int], file: str) -> pa.Array:
-    """One column's texts as its declared type."""
+    """One column's texts, converted to its declared type."""
     try:
         texts = pa.array(values, pa.string())
     except UnicodeEncodeError:
         bad = next(index for index, value in enumerate(values) if value is not None and not _is_text(value))
         found = str(values[bad]).encode("utf-8", "surrogateescape")
-        raise CsvError(f"{file}: line {lines[bad]}: column {column.name!r}: {_shown(found)} is no UTF-8") from None
+        raise CsvError(f"{file}: line {lines[bad]}: column {column.name!r}: {_shown(found)} is not UTF-8") from None
     pattern = _pattern(column)
     if pattern is None:
         return texts
@@ -197,9 +197,11 @@ def _convert(values: list[str | None], column: Column, lines: list[int], file: s
     if bad < 0:
         try:
             return cast(texts)
-        except pa.ArrowInvalid:  # well spelled, but no such number or date
+        except pa.ArrowInvalid:  # the spelling is right, but there is no such number or date
             bad = next(index for index in range(len(texts)) if not _fits(cast, texts.slice(index, 1)))
-    raise CsvError(f"{file}: line {lines[bad]}: column {column.name!r}: {_shown(values[bad])} is no {column.type}")
+    raise CsvError(
+        f"{file}: line {lines[bad]}: column {column.name!r}: {_shown(values[bad])} is not of type {column.type}"
+    )
 
 
 def _cast(target: pa.DataType) -> Callable[[pa.Array], pa.Array]:
@@ -227,11 +229,11 @@ def _is_text(value: str) -> bool:
 
 
 def _shown(value: str | bytes | None) -> str:
-    """A value for a message: a BLOB's text would fill pages."""
+    """A value for a message, shortened, as a BLOB's text would fill pages."""
     kept = value if isinstance(value, bytes) else str(value)
     return repr(kept) if len(kept) <= 100 else f"{kept[:100]!r}..."
 
 
-def buffered(stream: io.RawIOBase) -> BinaryIO:
-    r"""A stream that is read line by line at ``\n`` alone (the lines of an S3 body would also end at ``\r``)."""
+def buffered(stream: Any) -> BinaryIO:
+    r"""A stream whose lines end only at ``\n`` (those of an S3 response body also end at ``\r``)."""
     return io.BufferedReader(stream, 1024 * 1024)

@@ -11,11 +11,10 @@ import pytest
 from airflow.providers.amazon.aws.secrets.secrets_manager import SecretsManagerBackend
 from botocore.stub import Stubber
 
+from datalake.names import STREAMING_FILMS_POOL
 from infrastructure.mwaa import publish
 from infrastructure.mwaa.package import build
 from infrastructure.package import Artifact
-from lake_airflow.defaults import STREAMING_FILMS_POOL
-from local.engines.airflow import POOL
 from tests.infrastructure.mwaa.test_package import LAKE
 from tests.support.aws_services import running_emulator
 from tests.support.resolved_template import Resolved
@@ -60,7 +59,7 @@ def test_what_is_published_is_what_was_built_and_nothing_older(s3: Any, monkeypa
 
 
 def test_the_pool_is_the_dags_own() -> None:
-    assert publish.POOL["name"] == STREAMING_FILMS_POOL == POOL
+    assert publish.POOL["name"] == STREAMING_FILMS_POOL
     assert (publish.POOL["slots"], publish.POOL["include_deferred"]) == (1, True)
 
 

@@ -3,13 +3,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowException
 
 from lake_airflow.operators.dms import DmsFullLoadOperator, loaded_rows
 from tests.support.dag_services import Handler
+
+if TYPE_CHECKING:
+    from mypy_boto3_dms.type_defs import TableStatisticsTypeDef
 
 RUN_STARTED = datetime(2026, 11, 23, 5, 0, 0, 500_000, tzinfo=UTC)
 ARN = "arn:aws:dms:us-east-1:123456789012:task:ABC"
@@ -40,7 +43,7 @@ class Dms:
         return {}
 
 
-def statistics(table: str, rows: int, state: str = "Table completed", errors: int = 0) -> dict[str, Any]:
+def statistics(table: str, rows: int, state: str = "Table completed", errors: int = 0) -> TableStatisticsTypeDef:
     return {"TableName": table, "FullLoadRows": rows, "TableState": state, "FullLoadErrorRows": errors}
 
 
@@ -125,7 +128,7 @@ def test_a_task_that_does_not_exist_is_named(aws_calls: dict[str, Handler]) -> N
         (statistics("film", 0, "Before load"), "film: Before load"),
     ],
 )
-def test_a_task_that_stopped_without_all_rows_is_an_error(table: dict[str, Any], message: str) -> None:
+def test_a_task_that_stopped_without_all_rows_is_an_error(table: TableStatisticsTypeDef, message: str) -> None:
     with pytest.raises(AirflowException, match=message) as error:
         loaded_rows([statistics("actor", 200), table])
     assert "actor" not in str(error.value)

@@ -50,7 +50,7 @@ def test_objects_are_what_firehose_would_have_written() -> None:
     assert len(made) == 20
     for key, events in made:
         landed = parse_key(key)
-        assert (landed.month, landed.series) == ("2026-02", "streaming/2026/02/events-1-")
+        assert (landed.month.key, landed.series) == ("2026-02", "streaming/2026/02/events-1-")
         assert landed.time is not None
         times = [datetime.fromisoformat(json.loads(event.data)["timestamp"]) for event in events]
         assert landed.time == times[0]
@@ -91,7 +91,7 @@ def test_laid_down_twice_it_is_the_same(emulator: Emulator, capsys: pytest.Captu
     months = history.lay_down(emulator.settings, 2, 400, said.append)
     first = landed()
     assert len(first) == 40
-    assert {parse_key(key).month for key in first} == set(months)
+    assert {parse_key(key).month.key for key in first} == set(months)
     assert f"{datetime.now(UTC):%Y-%m}" not in months
     assert said[-1] == f"{months[-1]}: 400 of 400 synthetic events"
     assert history.lay_down(emulator.settings, 2, 400, said.append) == months

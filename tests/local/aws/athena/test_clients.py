@@ -159,7 +159,7 @@ def test_airflow_operator_fails_with_the_reason(airflow_connection: None, athena
 
 def test_saved_queries_run(athena: Any) -> None:
     """The two saved queries of the template on a small table: rows without a category are listed with the count 0."""
-    folder = ROOT / "include" / "sql" / "athena"
+    folder = ROOT / "include" / "sql" / "athena" / "saved"
     done(athena, "create database curated")
     values = "('Action', 'Utah'), ('Action', 'Ohio'), ('Comedy', 'Utah'), (null, 'Utah')"
     location = f"s3://{DATA}/streaming_films/"

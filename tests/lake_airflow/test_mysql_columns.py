@@ -6,7 +6,7 @@ import pytest
 
 from datalake import tables
 from datalake.schemas import Column
-from lake_airflow.source_columns import NOT_REPLICATED, drift, holds
+from lake_airflow.mysql_columns import NOT_REPLICATED, drift, holds
 from local.settings import ROOT
 
 MYSQL = {"bigint": "int(11)", "string": "varchar(255)", "timestamp": "timestamp", "binary": "blob"}

@@ -12,31 +12,27 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import boto3
 import pytest
 
+from datalake.run_reports import MaintainLakeReport, TableMaintenance
 from datalake.tables import FILM_CATEGORY, QUARANTINE, RECONCILIATION, STREAMING_FILMS
 from datalake_spark import landed_lines
 from datalake_spark.iceberg import identifier, retried
-from datalake_spark.maintenance import (
-    DataFile,
+from datalake_spark.table_maintenance import (
     Retention,
-    Span,
-    Upkeep,
     compact,
     compact_before,
     maintain,
-    plan_spans,
 )
 from glue import maintain_lake
 from local.engines.waiting import wait_until
 from local.settings import ROOT
 from oracle.recount import verdict
-from tests.glue.lake import STREAM, TestLake, at, event, key, lines
+from tests.glue.lake import TestLake, at, event, key, lines
 from tests.support.faulty_proxy import CUT, Plan, faulty_proxy
 
 NOON = at("2026-11-10 12:00:00")
@@ -44,49 +40,6 @@ LONG_AGO = NOON - timedelta(days=5)
 BEFORE = NOON - timedelta(hours=72)  # from here on hourly runs after an object of noon may open files
 PARTNER = "partner's-1-"  # a name that SQL must not stumble over
 KEEP = Retention(timedelta(days=7), 10, timedelta(days=3))
-
-
-def data_file(first: datetime, last: datetime | None = None, stream: str = STREAM, size: int = 1000) -> DataFile:
-    """A file of the objects from ``first`` to ``last``."""
-    low = key(first, stream)
-    return DataFile(f"{first:%Y-%m}", low, key(last, stream) if last else low, size)
-
-
-def hourly_files(count: int, since: datetime = LONG_AGO, **changes: Any) -> list[DataFile]:
-    """One file an hour."""
-    return [data_file(since + timedelta(hours=n), **changes) for n in range(count)]
-
-
-def test_many_small_files_of_one_series_are_one_span() -> None:
-    files = hourly_files(6)
-    assert plan_spans(reversed(files), BEFORE) == [Span("2026-11", files[0].low, files[-1].high)]
-
-
-@pytest.mark.parametrize(
-    "files",
-    [
-        pytest.param(hourly_files(4), id="few"),
-        pytest.param(hourly_files(40, size=400 * 2**20), id="large"),
-        pytest.param(hourly_files(40, since=BEFORE), id="young"),
-        pytest.param([*hourly_files(4), *hourly_files(4, since=BEFORE)], id="few are old"),
-        pytest.param([*hourly_files(4), *hourly_files(4, stream="b-1-")], id="two series"),
-        pytest.param([*hourly_files(4), *hourly_files(4, since=at("2026-10-30 00:00:00"))], id="two months"),
-        pytest.param(
-            [DataFile("2026-11", f"streaming/2026/11/{n}", f"streaming/2026/11/{n}", 9) for n in range(9)], id="untimed"
-        ),
-    ],
-)
-def test_what_is_left_as_it_is(files: list[DataFile]) -> None:
-    assert plan_spans(files, BEFORE) == []
-
-
-def test_a_file_that_a_condition_could_not_leave_out_is_not_in_a_span() -> None:
-    """A late object was committed with the newest ones: its file spans from then to now."""
-    files = hourly_files(12)
-    late = data_file(LONG_AGO + timedelta(hours=5, minutes=30), NOON)
-    assert plan_spans([*files, late], BEFORE) == [Span("2026-11", files[0].low, files[5].high)]
-    mixed = DataFile("2026-11", files[9].low, key(NOON, "z-1-"), 1000)
-    assert plan_spans([*files, mixed], BEFORE) == [Span("2026-11", files[0].low, files[8].high)]
 
 
 @pytest.mark.parametrize("wrong", [["--orphan_days", "0"], ["--snapshot_days", "0"], ["--keep_snapshots", "0"], []])
@@ -112,7 +65,7 @@ def small_files(lake: TestLake, monkeypatch: pytest.MonkeyPatch) -> TestLake:
     return lake
 
 
-def upkeep(lake: TestLake, keep: Retention = KEEP) -> Upkeep:
+def upkeep(lake: TestLake, keep: Retention = KEEP) -> TableMaintenance:
     """Maintain streaming_films as the job does."""
     return maintain(lake.spark, lake.s3, STREAMING_FILMS, compact_before(lake.spark, NOON), keep)
 
@@ -145,8 +98,8 @@ def test_old_small_files_become_one_and_hourly_runs_open_no_more_for_it(
     before, files = (lake.hash(), lake.reasons()), data_urls(lake)
     done = upkeep(lake)
     assert (lake.hash(), lake.reasons()) == before
-    assert (done.before.files, done.after.files) == (8, 4)
-    assert [(commit["rows_before"], commit["rows_after"]) for commit in done.commits] == [(8, 8)]
+    assert (done["before"]["files"], done["after"]["files"]) == (8, 4)
+    assert [(commit["rows_before"], commit["rows_after"]) for commit in done["commits"]] == [(8, 8)]
     (compacted,) = data_urls(lake) - files
     put_together(lake)
     assert lake.data_files() == lake.spark.table(f"{identifier(QUARANTINE)}.files").count() == 4
@@ -223,6 +176,19 @@ def test_no_row_is_lost_or_doubled_when_writer_and_upkeep_commit_in_each_others_
     assert (found.enriched, found.quarantined.total()) == (9, 8)
 
 
+def start_job(lake: TestLake, catalog_url: str, settings_file: Path) -> subprocess.Popen[bytes]:
+    """The job in a process group of its own, with the settings of the test's session but for the catalog's address."""
+    given = lake.spark.sparkContext.getConf().getAll()
+    settings = {name: value for name, value in given if not name.startswith(("spark.app", "spark.driver.port"))}
+    settings["spark.sql.catalog.glue_catalog.glue.endpoint"] = catalog_url
+    settings_file.write_text(json.dumps(settings))
+    return subprocess.Popen(
+        [sys.executable, "-c", _JOB, str(settings_file), lake.curated],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "include"), str(ROOT)])},
+        start_new_session=True,
+    )
+
+
 @pytest.mark.spark
 @pytest.mark.services
 def test_a_killed_upkeep_changes_nothing_and_what_it_leaves_is_removed_in_time(
@@ -242,17 +208,7 @@ def test_a_killed_upkeep_changes_nothing_and_what_it_leaves_is_removed_in_time(
 
     never_sent = Plan(random.Random(0), {CUT: 1.0}, applies=gate)
     with faulty_proxy(aws_environment["AWS_ENDPOINT_URL"], never_sent) as proxy:
-        settings = dict(lake.spark.sparkContext.getConf().getAll())
-        settings = {
-            name: value for name, value in settings.items() if not name.startswith(("spark.app", "spark.driver.port"))
-        }
-        settings["spark.sql.catalog.glue_catalog.glue.endpoint"] = proxy.url
-        (tmp_path / "settings.json").write_text(json.dumps(settings))
-        job = subprocess.Popen(
-            [sys.executable, "-c", _JOB, str(tmp_path / "settings.json"), lake.curated],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "include"), str(ROOT)])},
-            start_new_session=True,
-        )
+        job = start_job(lake, proxy.url, tmp_path / "settings.json")
         try:
             wait_until(lambda: reached.is_set() or job.poll() is not None, 60, "the upkeep did not commit")
             assert reached.is_set()
@@ -270,12 +226,12 @@ def test_a_killed_upkeep_changes_nothing_and_what_it_leaves_is_removed_in_time(
     conf = lake.spark._jsparkSession.sessionState().conf()
     conf.setConfString("spark.testing", "true")  # Iceberg's own switch: else it refuses to look at less than a day
     try:
-        assert upkeep(lake).orphans_found == 0
+        assert upkeep(lake)["orphans_found"] == 0
         assert left <= stored(lake, "streaming_films/")
         done = upkeep(lake, Retention(timedelta(days=7), 10, -timedelta(minutes=1)))
     finally:
         conf.unsetConf("spark.testing")
-    assert done.orphans_removed == len(left)
+    assert done["orphans_removed"] == len(left)
     assert not left & stored(lake, "streaming_films/")
     assert stored(lake, "streaming_films_of_others/")
     assert lake.hash() == before
@@ -289,10 +245,10 @@ def test_snapshots_expire_by_age_but_the_last_ones_stay(small_files: TestLake) -
     old = {row.snapshot_id for row in lake.spark.table(f"{identifier(STREAMING_FILMS)}.snapshots").collect()}
     before, files = lake.hash(), data_urls(lake)
     done = upkeep(lake)
-    assert done.after.snapshots > done.before.snapshots == len(old)  # all are young
+    assert done["after"]["snapshots"] > done["before"]["snapshots"] == len(old)  # all are young
     assert files <= stored(lake, "streaming_films/data/")
     done = upkeep(lake, Retention(timedelta(0), 1, timedelta(days=3)))
-    assert (done.after.snapshots, lake.snapshots()) == (1, 1)
+    assert (done["after"]["snapshots"], lake.snapshots()) == (1, 1)
     assert stored(lake, "streaming_films/data/") == data_urls(lake)
     assert lake.hash() == before
 
@@ -316,9 +272,9 @@ def test_the_job_reports_every_table_there_is(lake: TestLake) -> None:
     assert {table["table"] for table in report["tables"]} >= {FILM_CATEGORY.full_name, QUARANTINE.full_name}
 
 
-def _report(lake: TestLake, run_id: str) -> dict[str, Any]:
+def _report(lake: TestLake, run_id: str) -> MaintainLakeReport:
     reply = lake.s3.get_object(Bucket=lake.curated, Key=f"runs/maintain_lake/{run_id}.json")
-    report: dict[str, Any] = json.loads(reply["Body"].read())
+    report: MaintainLakeReport = json.loads(reply["Body"].read())
     return report
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from datalake.tables import SAKILA
-from lake_airflow import sakila_source as source
+from lake_airflow import mysql_tasks
 from lake_airflow.defaults import LAKE
 from lake_airflow.mysql import SakilaError, ScriptError
 from tests.support.aws_services import Emulator
@@ -37,31 +37,31 @@ def _mysql(server: MariaDb, lake_services: Emulator, monkeypatch: pytest.MonkeyP
 
 
 def upload(emulator: Emulator, schema: str = SCHEMA, data: str = DATA) -> None:
-    for key, script in zip(source.SCRIPT_KEYS, (schema, data), strict=True):
+    for key, script in zip(mysql_tasks.SCRIPT_KEYS, (schema, data), strict=True):
         emulator.client("s3").put_object(Bucket=LAKE.artifacts_bucket, Key=key, Body=script.encode())
 
 
 def test_scripts_from_the_bucket_are_loaded_and_loaded_again(lake_services: Emulator) -> None:
     upload(lake_services)
-    source.run_scripts()
-    source.run_scripts()
-    assert source.count_rows() == {**dict.fromkeys(SAKILA, 0), "film": 3}
+    mysql_tasks.run_scripts()
+    mysql_tasks.run_scripts()
+    assert mysql_tasks.count_rows() == {**dict.fromkeys(SAKILA, 0), "film": 3}
 
 
 def test_a_failing_statement_names_script_and_line(lake_services: Emulator) -> None:
     upload(lake_services, data="USE sakila;\nINSERT INTO no_such_table VALUES (1);\n")
     with pytest.raises(ScriptError, match="sakila/sakila-data.sql, line 2: .*no_such_table"):
-        source.run_scripts()
+        mysql_tasks.run_scripts()
 
 
 def test_an_incomplete_sakila_names_table_expected_and_found(lake_services: Emulator) -> None:
     upload(lake_services)
-    source.run_scripts()
+    mysql_tasks.run_scripts()
     with pytest.raises(SakilaError, match="table film: expected 1000 rows, found 3"):
-        source.verify()
+        mysql_tasks.verify()
 
 
 def test_a_server_that_is_not_the_secrets_is_refused(lake_services: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LAKE_MYSQL_CA")
     with pytest.raises(ConnectionError, match="cannot be used: .*certificate"):
-        source.count_rows()
+        mysql_tasks.count_rows()

@@ -1,4 +1,4 @@
-"""Whether MySQL's columns are still those that ``datalake.tables`` declares, asked before a load replaces anything."""
+"""Compares MySQL's columns with those that ``datalake.tables`` declares, before a load replaces anything."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from datalake.schemas import Column
 # remove-column rules of infrastructure/dms/table-mappings.json: (table, column); a test compares them
 NOT_REPLICATED = frozenset({("address", "location")})
 
-# MySQL's data types, as information_schema names them, whose every value the declared type holds
+# MySQL's data types, as information_schema names them, all of whose values fit the declared type
 _WHOLE_NUMBERS = {"tinyint", "smallint", "mediumint", "int", "bigint", "year"}
 _TEXTS = {"char", "varchar", "tinytext", "text", "mediumtext", "longtext", "enum", "set"}
 _BYTES = {"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"}
-_HELD = {"bigint": _WHOLE_NUMBERS, "string": _TEXTS, "binary": _BYTES, "timestamp": {"timestamp", "datetime"}}
+_FITTING = {"bigint": _WHOLE_NUMBERS, "string": _TEXTS, "binary": _BYTES, "timestamp": {"timestamp", "datetime"}}
 _DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")
 
 Types = Mapping[str, str]  # full MySQL type by column, e.g. {"rental_rate": "decimal(4,2) unsigned"}
 
 
 def drift(found: Mapping[str, Types]) -> list[str]:
-    """What differs between MySQL's base tables (``found``: columns by table) and the declared ones, each in a line.
+    """The differences between MySQL's base tables (``found``: columns by table) and the declared ones, as texts.
 
-    The order of columns does not matter: everybody downstream goes by name.
+    The order of columns does not matter, as they are read by name.
     """
     return [
         *(f"table {name} is missing in MySQL" for name in sorted(tables.SAKILA.keys() - found.keys())),
@@ -48,16 +48,16 @@ def _each(table: str, columns: Iterable[str], fault: str) -> Iterator[str]:
 
 
 def holds(column: Column, mysql_type: str) -> bool:
-    """Whether a declared column holds every value of a MySQL type, e.g. ``smallint(5) unsigned``."""
+    """Whether all values of a MySQL type, such as ``smallint(5) unsigned``, fit a declared column."""
     words = mysql_type.lower().replace("(", " (", 1).split()
     if wanted := _DECIMAL.fullmatch(column.type):
         given = re.match(r"decimal\((\d+),(\d+)\)", mysql_type.lower())
         return given is not None and _fits((int(given[1]), int(given[2])), (int(wanted[1]), int(wanted[2])))
     if words[0] == "bigint" and "unsigned" in words:
         return False
-    return words[0] in _HELD[column.type]
+    return words[0] in _FITTING[column.type]
 
 
 def _fits(given: tuple[int, int], wanted: tuple[int, int]) -> bool:
-    """Digits before and after the point."""
+    """Whether one decimal type, as (digits, digits after the point), fits another."""
     return given[0] - given[1] <= wanted[0] - wanted[1] and given[1] <= wanted[1]

@@ -6,6 +6,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as fn
 
 from datalake.events import REPAIRED_TWICE, REPAIRS_NOTHING, SUPERSEDED
+from datalake.months import Month
 from datalake.tables import QUARANTINE, STREAMING_FILMS
 from datalake_spark.redelivery import RANK
 
@@ -14,11 +15,11 @@ MAX_UNKNOWN_FIELDS = 50
 
 
 def apply_repairs(lines: DataFrame) -> DataFrame:
-    """Give a reason to each line that a good repair supersedes, and to every repair of one line but the first.
+    """Give a reason to each line that a good repair supersedes, and to all repairs of one line but the first.
 
-    The superseded line loses the reason it had: it is settled. A repair of a line that is not among ``lines`` is
-    rejected: it would count an event that never landed. So repairs, and what they repair, must be among ``lines``. A
-    repair may supersede a line of another repair.
+    The superseded line loses the reason that it had. A repair of a line that is not among ``lines`` is rejected, as it
+    would add an event that never landed; so ``lines`` must hold the repairs and what they repair. A repair may
+    supersede a line of another repair.
     """
     named = [fn.col("supersedes_file").alias("source_file"), fn.col("supersedes_line").alias("source_line")]
     repairs = lines.where("reason IS NULL AND supersedes_file IS NOT NULL")
@@ -39,14 +40,14 @@ def apply_repairs(lines: DataFrame) -> DataFrame:
     return joined.withColumn("reason", fn.coalesce("verdict", "reason")).select(*lines.columns)
 
 
-def settle(lines: DataFrame, verdicts: DataFrame) -> DataFrame:
-    """Set ``reason`` where it is NULL and ``verdicts`` (source_file, source_line, verdict) name the line."""
+def apply_verdicts(lines: DataFrame, verdicts: DataFrame) -> DataFrame:
+    """Set each NULL ``reason`` to the line's verdict in ``verdicts`` (source_file, source_line, verdict), if any."""
     joined = lines.join(fn.broadcast(verdicts), LINE, "left")
     return joined.withColumn("reason", fn.coalesce("reason", "verdict")).select(*lines.columns)
 
 
-def enrich(lines: DataFrame, films: DataFrame, month: str) -> DataFrame:
-    """Rows of ``curated.streaming_films``: every good line with its film; an unknown film leaves NULLs."""
+def enrich(lines: DataFrame, films: DataFrame, month: Month) -> DataFrame:
+    """Rows of ``curated.streaming_films``: every good line with its film, or with NULLs for an unknown film."""
     return (
         lines.where("reason IS NULL")
         .withColumns(_partition(month))
@@ -55,19 +56,19 @@ def enrich(lines: DataFrame, films: DataFrame, month: str) -> DataFrame:
     )
 
 
-def quarantine(lines: DataFrame, month: str) -> DataFrame:
-    """Rows of the quarantine: every line with a reason; its text is ``raw``."""
+def quarantine(lines: DataFrame, month: Month) -> DataFrame:
+    """Rows of the quarantine: every line with a reason, and its text in ``raw``."""
     return lines.where("reason IS NOT NULL").withColumns(_partition(month)).select(*QUARANTINE.column_names)
 
 
 def with_raw(lines: DataFrame, landed: DataFrame) -> DataFrame:
-    """Fill ``raw`` and ``raw_encoding`` of ``lines`` from ``landed`` (``landed_lines.RAW``), where the lines lie."""
+    """Fill ``raw`` and ``raw_encoding`` of ``lines`` from ``landed`` (``landed_lines.RAW``), which holds them all."""
     wanted = lines.drop("raw", "raw_encoding")
     return landed.join(fn.broadcast(wanted), LINE).select(*lines.columns)
 
 
 def count_fields(lines: DataFrame) -> DataFrame:
-    """One row: lines, events among them (whatever became of them), and how many have an id or unknown fields."""
+    """One row: the number of lines, of well-formed events, and of events with an id and with unknown fields."""
     return lines.agg(
         fn.count("*").alias("lines"),
         fn.count("timestamp").alias("events"),
@@ -77,11 +78,10 @@ def count_fields(lines: DataFrame) -> DataFrame:
 
 
 def count_unknown_fields(lines: DataFrame) -> DataFrame:
-    """The most frequent unknown fields: field, count. A producer at fault can write any number of them."""
+    """The most frequent unknown fields: field, count. There is a limit, as a faulty producer can write any number."""
     fields = lines.select(fn.explode("unknown_fields").alias("field"))
     return fields.groupBy("field").count().orderBy(fn.desc("count"), "field").limit(MAX_UNKNOWN_FIELDS)
 
 
-def _partition(month: str) -> dict[str, Column]:
-    year, number = month.split("-")
-    return {"partition_0": fn.lit(year), "partition_1": fn.lit(number)}
+def _partition(month: Month) -> dict[str, Column]:
+    return {"partition_0": fn.lit(month.year), "partition_1": fn.lit(month.number)}

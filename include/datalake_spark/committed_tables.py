@@ -1,4 +1,7 @@
-"""What the tables hold, as of one snapshot of each; months and files' bounds are asked first: old files stay closed."""
+"""What the tables hold at one snapshot of each.
+
+Partitions and the bounds of data files are looked at first, so that old data files are not read.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +19,15 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as fn
 
 from datalake.events import CONFLICT, DUPLICATE, Event, LineParser
-from datalake.landing import LandedObject, key_at, key_span, months_between, parse_key
+from datalake.landing import LandedObject, key_at, key_span, months_of_names, parse_key
+from datalake.months import Month
 from datalake.schemas import Table
 from datalake.tables import QUARANTINE, RECONCILIATION, STREAMING_FILMS
 from datalake_spark.iceberg import current_snapshot, identifier, read_snapshot
 from datalake_spark.landed_lines import CONTENT
 from datalake_spark.redelivery import COPY
 
-_IN_LIMIT = 200  # Iceberg compares a longer IN list with no file's bounds (InclusiveMetricsEvaluator)
+_IN_LIMIT = 200  # Iceberg does not compare a longer IN list with the files' bounds (InclusiveMetricsEvaluator)
 _COPY_TYPES = (
     "event_id string, timestamp string, eventtype string, film_id_streaming int, distributor string, platform string, "
     "state string, source_file string, source_line int"
@@ -32,32 +36,33 @@ _COPY_TYPES = (
 
 @dataclass(frozen=True)
 class FileBounds:
-    """Month and smallest and largest ``source_file`` of one data file."""
+    """One data file: its table, its month, and its smallest and largest ``source_file``."""
 
     table: str
-    month: str
+    month: Month
     low: str
     high: str
 
 
-class Held:
-    """The tables at the snapshots that were current when this was made.
+class CommittedTables:
+    """The tables at the snapshots that were current when this object was made.
 
-    RECONCILIATION's is taken first: the rows of an object that is done there are in the snapshots of the others.
+    The snapshot of RECONCILIATION is taken first, so that the rows of each object that is done according to it are in
+    the snapshots of the other tables.
     """
 
     def __init__(self, spark: SparkSession) -> None:
         self._spark = spark
         tables = (RECONCILIATION, QUARANTINE, STREAMING_FILMS)
         self.snapshots = {table.name: current_snapshot(spark, table) for table in tables}
-        self._bounds: dict[str, list[FileBounds]] = {}  # by month
+        self._bounds: dict[Month, list[FileBounds]] = {}
 
     def read(self, table: Table) -> DataFrame:
         """One of the tables at its snapshot."""
         return read_snapshot(self._spark, table, self.snapshots[table.name])
 
-    def newest(self, months: Iterable[str] | None = None) -> str | None:
-        """The done object with the latest time in its name, of the first of these months that has one; or of all."""
+    def newest(self, months: Iterable[Month] | None = None) -> str | None:
+        """The done object with the latest time in its name: in the first of these months with one, or in any month."""
         if self.snapshots[RECONCILIATION.name] is None:
             return None
         for one in [None] if months is None else ([month] for month in months):
@@ -67,33 +72,33 @@ class Held:
         return None
 
     def done(self, objects: Collection[LandedObject]) -> set[str]:
-        """The keys of those among these objects that are done: a run committed them whole."""
+        """The keys of those of these objects that are done: a run has committed all their lines."""
         if self.snapshots[RECONCILIATION.name] is None or not objects:
             return set()
         asked = reduce(or_, (_covering(month, group) for month, group in _by_month(objects)))
         rows = self.read(RECONCILIATION).where(asked).select("source_file").distinct().collect()
         return {row.source_file for row in rows} & {landed.key for landed in objects}
 
-    def has_files(self, table: Table, month: str) -> bool:
+    def has_files(self, table: Table, month: Month) -> bool:
         """Whether the table has rows of this month."""
         return any(bounds.table == table.name for bounds in self._of_months([month]))
 
-    def surrounds(self, month: str, objects: Iterable[LandedObject]) -> bool:
+    def surrounds(self, month: Month, objects: Iterable[LandedObject]) -> bool:
         """Whether one of these keys lies inside the bounds of a data file of the month."""
         keys = sorted(landed.key for landed in objects)
         bounds = self._of_months([month])
         return any(bisect_left(keys, one.low) < bisect_right(keys, one.high) for one in bounds)
 
-    def month_keys(self, month: str) -> set[str]:
+    def month_keys(self, month: Month) -> set[str]:
         """Keys of this month's objects with a row in streaming_films or in quarantine."""
         keys = (self.read(t).where(in_month(month)).select("source_file") for t in (STREAMING_FILMS, QUARANTINE))
         films, quarantine = keys
         return {row.source_file for row in films.union(quarantine).distinct().collect()}
 
-    def interrupted(self) -> set[str]:
-        """Months that a broken run was replacing: since then, none that did keeps an account of it.
+    def interrupted(self) -> set[Month]:
+        """Months that an interrupted run was rewriting, and that no run has rewritten to the end since then.
 
-        Their objects may all have been done before. Snapshots are looked through as long as they are kept.
+        Their objects may all have been done before, so only the snapshots tell, for as long as these are kept.
         """
         frames = [self._replacements(table) for table in (RECONCILIATION, QUARANTINE)]
         rows = reduce(DataFrame.union, frames).collect()
@@ -103,7 +108,8 @@ class Held:
             if row.step in ended:
                 last[row.month] = max(row.committed_at, last.get(row.month, row.committed_at))
         broken = (row for row in rows if row.step not in ended)
-        return {row.month for row in broken if row.month not in last or last[row.month] < row.committed_at}
+        keys = {row.month for row in broken if row.month not in last or last[row.month] < row.committed_at}
+        return set(map(Month.of_key, keys))
 
     def _replacements(self, table: Table) -> DataFrame:
         summary = fn.col("summary")
@@ -116,15 +122,15 @@ class Held:
         return snapshots.where("month IS NOT NULL")
 
     def copies(self, objects: Iterable[LandedObject], window: timedelta) -> DataFrame | None:
-        """Committed copies (``COPY``, neither fresh nor mine) whose objects lie within ``window`` of these objects.
+        """Committed copies (``COPY``, neither fresh nor mine) in objects within ``window`` of these objects.
 
-        None when the tables hold nothing of that time.
+        It is None when the tables hold nothing of that time.
         """
         times = [landed.time for landed in objects if landed.time]
         if not times:
             return None
         since, until = min(times) - window, max(times) + window
-        bounds = self._of_months(months_between(since, until))
+        bounds = self._of_months(months_of_names(since, until))
         if not bounds:
             return None
         series = {landed.series for landed in objects if landed.time}
@@ -143,7 +149,7 @@ class Held:
             .select(*COPY)
         )
 
-    def _of_months(self, months: Collection[str]) -> list[FileBounds]:
+    def _of_months(self, months: Collection[Month]) -> list[FileBounds]:
         """Data files of streaming_films and of the quarantine in these months."""
         unknown = [month for month in months if month not in self._bounds]
         if unknown:
@@ -152,14 +158,15 @@ class Held:
                 self._bounds[bounds.month].append(bounds)
         return [bounds for month in months for bounds in self._bounds[month]]
 
-    def _files(self, tables: Iterable[Table], months: Iterable[str] | None) -> list[FileBounds]:
-        """Data files of these months, or all; only manifests that span one of the months are opened."""
+    def _files(self, tables: Iterable[Table], months: Iterable[Month] | None) -> list[FileBounds]:
+        """Data files of these months, or of all; only manifests that span one of the months are opened."""
         frames = [self._file_bounds(table) for table in tables]
         if months is not None:
             condition = reduce(or_, (in_month(month, "partition.") for month in months))
             frames = [frame.where(condition) for frame in frames]
-        rows = reduce(DataFrame.union, (frame.select("table", "month", "low", "high") for frame in frames))
-        return [FileBounds(*row) for row in rows.collect()]
+        columns = ("table", "partition.partition_0", "partition.partition_1", "low", "high")
+        rows = reduce(DataFrame.union, (frame.select(*columns) for frame in frames)).collect()
+        return [FileBounds(row.table, Month(row.partition_0, row.partition_1), row.low, row.high) for row in rows]
 
     def _file_bounds(self, table: Table) -> DataFrame:
         bounds = "readable_metrics.source_file"
@@ -167,7 +174,6 @@ class Held:
         return files.withColumns(
             {
                 "table": fn.lit(table.name),
-                "month": fn.concat_ws("-", "partition.partition_0", "partition.partition_1"),
                 "low": fn.col(f"{bounds}.lower_bound"),
                 "high": fn.col(f"{bounds}.upper_bound"),
             }
@@ -180,17 +186,17 @@ def _bound_keys(files: Iterable[FileBounds]) -> Iterator[LandedObject]:
         yield parse_key(bounds.high)
 
 
-def _by_month(objects: Iterable[LandedObject]) -> Iterator[tuple[str, list[LandedObject]]]:
+def _by_month(objects: Iterable[LandedObject]) -> Iterator[tuple[Month, list[LandedObject]]]:
     for month, group in groupby(sorted(objects, key=_month_and_key), key=lambda landed: landed.month):
         yield month, list(group)
 
 
-def _month_and_key(landed: LandedObject) -> tuple[str, str]:
+def _month_and_key(landed: LandedObject) -> tuple[Month, str]:
     return landed.month, landed.key
 
 
-def _covering(month: str, objects: Sequence[LandedObject]) -> Column:
-    """A condition that holds for the rows of these objects, given in key order, of one month; and for few others."""
+def _covering(month: Month, objects: Sequence[LandedObject]) -> Column:
+    """A condition that selects the rows of these objects (of one month, in key order) and few others."""
     odd = [landed.key for landed in objects if not landed.time]
     source_file = fn.col("source_file")
     parts = [of_objects(odd)] if odd else []
@@ -201,9 +207,9 @@ def _covering(month: str, objects: Sequence[LandedObject]) -> Column:
 
 
 def _between(since: datetime, until: datetime, series: Collection[str]) -> Column:
-    """Everything but what is known to lie outside: rows of other months, and of these series but another time."""
+    """A condition that excludes what is known to lie outside: other months, and other times of these series."""
     source_file = fn.col("source_file")
-    conditions = [reduce(or_, (in_month(month) for month in months_between(since, until)))]
+    conditions = [reduce(or_, (in_month(month) for month in months_of_names(since, until)))]
     for name in sorted(series):
         first, end = key_span(name)
         conditions.append((source_file < first) | (source_file >= key_at(name, since)))
@@ -211,22 +217,21 @@ def _between(since: datetime, until: datetime, series: Collection[str]) -> Colum
     return reduce(and_, conditions)
 
 
-def in_month(month: str, prefix: str = "") -> Column:
-    """The condition of one month's partition; ``prefix``: of the names of the partition's columns."""
-    year, number = month.split("-")
-    return (fn.col(f"{prefix}partition_0") == year) & (fn.col(f"{prefix}partition_1") == number)
+def in_month(month: Month, prefix: str = "") -> Column:
+    """The condition of one month's partition; ``prefix`` comes before the names of its columns."""
+    return (fn.col(f"{prefix}partition_0") == month.year) & (fn.col(f"{prefix}partition_1") == month.number)
 
 
 def of_objects(keys: Iterable[str]) -> Column:
-    """The condition of these objects' rows, in lists short enough to be compared with the files' bounds."""
+    """The condition of these objects' rows, in lists that are short enough to be compared with the files' bounds."""
     ordered = sorted(keys)
     chunks = [ordered[start : start + _IN_LIMIT] for start in range(0, len(ordered), _IN_LIMIT)]
     source_file = fn.col("source_file")
-    return reduce(lambda one, other: one | other, (source_file.isin(chunk) for chunk in chunks))
+    return reduce(or_, (source_file.isin(chunk) for chunk in chunks))
 
 
 def _quarantined_copies(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Read the events of quarantined copies from their text again."""
+    """Parse the events of quarantined copies from their text again."""
     names = [definition.split()[0] for definition in _COPY_TYPES.split(", ")]
     for batch in batches:
         rows: list[dict[str, Any]] = []

@@ -8,11 +8,11 @@ import pytest
 
 from datalake.landing import LandedObject, parse_key
 from datalake.tables import FILM_CATEGORY, QUARANTINE, STREAMING_FILMS
-from datalake_spark import settling
-from datalake_spark.held import of_objects
+from datalake_spark import table_rows
+from datalake_spark.committed_tables import of_objects
 from datalake_spark.landed_lines import LINES, OBJECTS, RAW, SMALL_TASK_BYTES, TASK_BYTES, object_batch, plan_tasks
 from datalake_spark.redelivery import COPY, judge, shared_copies
-from tests.glue.lake import at, event, key, lines
+from tests.glue.lake import NOVEMBER, at, event, key, lines
 
 FILMS = [(1, "ONE", "about it", 2006, 1, None, 90, "PG", "Trailers", 2, "Drama")]
 HOUR = 3600
@@ -89,7 +89,7 @@ def test_enrich_keeps_every_good_line_once(spark: Any) -> None:
     ]
     frame = spark.createDataFrame(rows, LINES)
     films = spark.createDataFrame(FILMS, FILM_CATEGORY.spark_ddl())
-    enriched = settling.enrich(frame, films, "2026-11")
+    enriched = table_rows.enrich(frame, films, NOVEMBER)
     assert tuple(enriched.columns) == STREAMING_FILMS.column_names
     found = {row.source_line: row for row in enriched.collect()}
     assert {number: (row.film_id, row.title, row.category_name) for number, row in found.items()} == {
@@ -97,7 +97,7 @@ def test_enrich_keeps_every_good_line_once(spark: Any) -> None:
         2: (None, None, None),
     }
     assert (found[1].partition_0, found[1].partition_1) == ("2026", "11")
-    (bad,) = settling.quarantine(frame, "2026-11").collect()
+    (bad,) = table_rows.quarantine(frame, NOVEMBER).collect()
     assert bad.asDict() == dict(zip(QUARANTINE.column_names, ("bad", "x", "utf-8", "f", 3, "2026", "11"), strict=True))
 
 
@@ -108,7 +108,7 @@ def test_fields_are_counted_whatever_became_of_the_line(spark: Any) -> None:
         line("f", 2, reason="duplicate"),
         line("f", 3, reason="bad", timestamp=None, event_id=None, raw="x"),
     ]
-    (counts,) = settling.count_fields(spark.createDataFrame(rows, LINES)).collect()
+    (counts,) = table_rows.count_fields(spark.createDataFrame(rows, LINES)).collect()
     assert counts.asDict() == {"lines": 3, "events": 2, "with_event_id": 1, "with_unknown_fields": 1}
 
 
@@ -130,7 +130,7 @@ def test_repairs_supersede_each_line_once(spark: Any) -> None:
         repair("s", 1, ("r", 1)),
         repair("s", 2, ("r", 5)),
     ]
-    repaired = settling.apply_repairs(spark.createDataFrame(rows, LINES))
+    repaired = table_rows.apply_repairs(spark.createDataFrame(rows, LINES))
     assert {(row.source_file, row.source_line): row.reason for row in repaired.collect()} == {
         ("f", 1): "superseded",
         ("f", 2): "superseded",
@@ -150,7 +150,7 @@ def test_repairs_supersede_each_line_once(spark: Any) -> None:
 def test_the_text_of_late_verdicts_is_taken_from_the_landed_lines(spark: Any) -> None:
     late = spark.createDataFrame([line("f", 2, reason="duplicate")], LINES)
     landed = spark.createDataFrame([("f", 1, "one", "utf-8"), ("f", 2, "two", "utf-8")], RAW)
-    (row,) = settling.with_raw(late, landed).collect()
+    (row,) = table_rows.with_raw(late, landed).collect()
     assert (row.source_line, row.reason, row.raw, row.raw_encoding) == (2, "duplicate", "two", "utf-8")
 
 
@@ -163,7 +163,7 @@ def test_the_condition_of_objects_is_cut_into_short_lists(spark: Any) -> None:
 
 def test_tasks_hold_one_series_and_a_bounded_size() -> None:
     def landed(name: str, size: int, series: str = "a") -> LandedObject:
-        return LandedObject(name, "2026", "11", series, None, size)
+        return LandedObject(name, NOVEMBER, series, None, size)
 
     def planned(objects: list[LandedObject], parallelism: int = 2) -> list[str]:
         return ["".join(o.key for o in task) for task in plan_tasks(objects, parallelism)]

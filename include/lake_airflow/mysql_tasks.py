@@ -1,4 +1,4 @@
-"""The film company's MySQL as the DAGs use it: reached by its secret, filled from scripts in the artifacts bucket."""
+"""What tasks do with the film company's MySQL: run the scripts of the artifacts bucket, verify, count, compare."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from datalake import tables
 from datalake.names import SAKILA_SCHEMA, SAKILA_SCRIPTS_PREFIX
 from lake_airflow import mysql
 from lake_airflow.defaults import LAKE
-from lake_airflow.source_columns import drift
+from lake_airflow.mysql_columns import drift
 
 if TYPE_CHECKING:
     from pymysql.connections import Connection
 
 log = logging.getLogger(__name__)
 
-# In this order: the first drops the schema and makes it anew, so loading again is harmless.
+# In this order: the first script drops the schema and creates it again, so that loading can be repeated.
 SCRIPT_KEYS = [f"{SAKILA_SCRIPTS_PREFIX}sakila-schema.sql", f"{SAKILA_SCRIPTS_PREFIX}sakila-data.sql"]
 
 
@@ -35,17 +35,17 @@ _COLUMNS = """
 
 
 def connect(database: str | None = SAKILA_SCHEMA) -> closing[Connection[Any]]:
-    """A connection to the lake's MySQL, to be used in a ``with`` statement.
+    """A connection to the lake's MySQL, for a ``with`` statement.
 
-    The secret is read through Airflow's AWS connection; LAKE_MYSQL_CA names the file of the authority that signed the
-    server's certificate.
+    The secret is read through Airflow's AWS connection. LAKE_MYSQL_CA names the certificate file of the authority that
+    signed the server's certificate.
     """
     secret = SecretsManagerHook().get_secret_as_dict(LAKE.mysql_secret)
     return closing(mysql.connect(secret, os.environ.get("LAKE_MYSQL_CA"), database))
 
 
 def run_scripts() -> None:
-    """Run the scripts of SCRIPT_KEYS; raises mysql.ScriptError naming script and line of a statement that failed."""
+    """Run the scripts of SCRIPT_KEYS; raises mysql.ScriptError with script and line of a statement that failed."""
     s3 = S3Hook()
     for key in SCRIPT_KEYS:
         script = s3.get_key(key, LAKE.artifacts_bucket).get()["Body"].read()
@@ -58,7 +58,7 @@ def run_scripts() -> None:
 
 
 def verify() -> dict[str, int]:
-    """Rows of each Sakila table; raises mysql.SakilaError naming tables with rows expected and found."""
+    """Rows of each Sakila table; raises mysql.SakilaError unless Sakila is complete."""
     with connect() as connection:
         return mysql.verify_sakila(connection)
 
@@ -80,11 +80,11 @@ def columns() -> dict[str, dict[str, str]]:
 
 
 def check_columns() -> None:
-    r"""Make sure that MySQL can be loaded as ``datalake.tables`` declares it, before a load replaces the clean zone.
+    r"""Check that MySQL has the columns that ``datalake.tables`` declares, before a load replaces the clean zone.
 
     Raises:
         AirflowFailException: names each table and column that was added, dropped or retyped, or that holds the text
-            ``\N``, which means NULL in the CSV files; no retry would help.
+            ``\N``, which means NULL in the CSV files. There is no retry.
     """
     faults = drift(columns())
     if not faults:

@@ -1,0 +1,43 @@
+"""The tasks that every DAG of ``curated.streaming_films`` ends with: run the job, and prove that no line was lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.providers.standard.operators.python import PythonOperator
+from airflow.sdk import TaskGroup, chain
+
+from datalake.names import STREAMING_FILMS_POOL
+from lake_airflow import run_reports
+from lake_airflow.assets import STREAMING_FILMS
+from lake_airflow.defaults import GLUE_JOB, LAKE
+from lake_airflow.operators.athena import SqlFileOperator
+from lake_airflow.operators.glue import GlueJobRunOperator
+
+
+def enrich_and_reconcile(job_arguments: dict[str, Any]) -> TaskGroup:
+    """Make the task group ``run_job`` -> ``count_lines`` -> ``reconcile_lines``; task ids have no prefix.
+
+    ``job_arguments`` are the arguments of the Glue job streaming_films, such as ``{"--mode": "hourly"}``.
+    """
+    with TaskGroup("enrich_and_reconcile", prefix_group_id=False) as group:
+        run_job = GlueJobRunOperator(
+            task_id="run_job",
+            job_name=LAKE.streaming_films_job,
+            script_args=job_arguments,
+            pool=STREAMING_FILMS_POOL,
+            **GLUE_JOB,
+        )
+        count_lines = SqlFileOperator(
+            task_id="count_lines",
+            query="tasks/reconciliation_of_run.sql",
+            values={"job_run_id": run_job.output},
+        )
+        reconcile_lines = PythonOperator(
+            task_id="reconcile_lines",
+            python_callable=run_reports.reconcile_lines,
+            op_args=[run_job.output, count_lines.output],
+            outlets=[STREAMING_FILMS],
+        )
+        chain(run_job, count_lines, reconcile_lines)
+    return group
