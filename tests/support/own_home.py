@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from local.settings import ROOT, Settings
-from tests.support import kept_decisions as kept_calls
+from tests.support import kept_decisions
 from tests.support.aws_services import lines_unlike_aws
 from tests.support.ports import free_ports
 
@@ -82,7 +82,7 @@ def own_home(*start: str) -> Iterator[Home]:
     finally:
         running.run("down")
         unlike_aws = lines_unlike_aws(running.settings)
-        kept_calls.keep(running.settings)
+        kept_decisions.keep(running.settings)
         shutil.rmtree(folder)
     assert running.processes() == [], "`down` left processes"
     assert unlike_aws == []
