@@ -2,7 +2,7 @@
 
 | module | gives a test | fixtures |
 |---|---|---|
-| aws_services | the emulator, and our AWS API in this process or one of its own; clients, roles | emulator, lake_server |
+| aws_services | the emulator, and our AWS API in this process or its own; clients, roles | emulator, lake_server |
 | lake_home | a home with MariaDB, emulator and AWS API, ready for a deployment of the template | |
 | clean_zone | landing and clean bucket without a deployment, or a deployed lake whose workers run | zone, deployed |
 | athena_home | a home for queries: emulator, Glue's catalog and crawler, Athena, a real Trino | trino_home |
