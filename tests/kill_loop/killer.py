@@ -53,7 +53,7 @@ class Killer:
         self.killed: Counter[str] = Counter()
 
     def run(self, kills: int, pause: float, look: Callable[[], None]) -> None:
-        """Kill ``kills`` times, ``pause`` seconds apart on average. ``look`` is called at least once a second, and may raise."""
+        """Kill ``kills`` times, on average ``pause`` seconds apart; ``look`` is called every second and may raise."""
         cards = deck(kills, self._rng)
         while cards:
             self._idle(self._rng.uniform(0.2, 1.8) * pause, look)
