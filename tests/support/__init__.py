@@ -4,6 +4,8 @@
 |---|---|---|
 | aws_services | the emulator, and our AWS API in this process or its own; clients, roles | emulator, lake_server |
 | lake_home | a home with MariaDB, emulator and AWS API, ready for a deployment of the template | |
+| deployed_lake | the lake deployed in a lake_home, with list operations, changed templates and rows | |
+| resolved_template | the template's resources with parameters and intrinsic functions resolved | |
 | clean_zone | landing and clean bucket without a deployment, or a deployed lake whose workers run | zone, deployed |
 | athena_home | a home for queries: emulator, Glue's catalog and crawler, Athena, a real Trino | trino_home |
 | spark_session | Spark on the emulator's S3 and catalog, and an empty lake for it | spark, lake |
