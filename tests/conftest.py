@@ -16,7 +16,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from tests.support import kept_decisions as kept_calls
+from tests.support import kept_decisions
 
 # An example that is slow tells of a busy machine, not of the code.
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -95,7 +95,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 def pytest_configure(config: pytest.Config) -> None:
     """Pass ``--calls`` on to the helpers, which have no access to pytest's options."""
-    kept_calls.folder = config.getoption("--calls")
+    kept_decisions.folder = config.getoption("--calls")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -1,6 +1,6 @@
 """The faults that the lake must survive, each once; tests name them, and docs/reliability.md is made from both.
 
-A number is for ever: a fault that is dropped leaves a gap.
+A number is never used again: a fault that is dropped leaves a gap.
 """
 
 from __future__ import annotations
@@ -70,5 +70,5 @@ class Fault(Enum):
 
 
 def fault(which: Fault, *, kills_spark: bool = False) -> pytest.MarkDecorator:
-    """Marks a test of a fault. It takes the fixture ``seed``: ``--seeds n`` runs it n times, n/5 if it kills Spark."""
+    """Mark a test of a fault. It takes a ``seed``: ``--seeds n`` runs it n times, or n/5 if it kills Spark."""
     return pytest.mark.fault(which, kills_spark=kills_spark)

@@ -18,12 +18,12 @@ from tests.support.aws_services import Emulator
 from tests.support.faulty_proxy import Proxy, faulty_proxy
 
 _began = time.monotonic()
-# By test, in the order of their phases: a test that passes and whose end fails has failed, and ran once.
+# By test, one entry for each phase (setup, call, teardown): a test whose teardown fails has failed, and ran once.
 _outcomes: dict[str, list[tuple[Fault, bool, float]]] = defaultdict(list)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """``seed``: 0 to ``--seeds`` - 1; a fifth of them, one at least, for tests that kill a Spark process."""
+    """Run each test with the seeds 0 to ``--seeds`` - 1, but one that kills Spark with a fifth of them."""
     mark = metafunc.definition.get_closest_marker("fault")
     if mark and "seed" in metafunc.fixturenames:
         seeds = metafunc.config.getoption("--seeds")
@@ -32,7 +32,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """Keep how each phase of a fault's tests ended; a skipped one proves nothing, so it counts as failed."""
+    """Record how each phase of a fault's tests ended; a skipped test proves nothing and counts as failed."""
     report: Any = yield
     mark = item.get_closest_marker("fault")
     if mark:
@@ -41,7 +41,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the record where ``--fault-results`` says."""
+    """Write the record to the file of ``--fault-results``."""
     target = session.config.getoption("--fault-results")
     if not target:
         return

@@ -11,7 +11,7 @@ ALL_CONVERTED: dict[str, Any] = {"batchItemFailures": []}
 
 
 def sqs_batch(*bodies: dict[str, Any] | str) -> dict[str, Any]:
-    """A batch of SQS messages m0, m1, ..."""
+    """An event with SQS messages, whose ids are m0, m1, ..."""
     texts = [body if isinstance(body, str) else json.dumps(body) for body in bodies]
     return {
         "Records": [
@@ -21,5 +21,5 @@ def sqs_batch(*bodies: dict[str, Any] | str) -> dict[str, Any]:
 
 
 def sweep(began: str) -> None:
-    """``wait_for_parquet`` of replicate_sakila, impatient."""
+    """Do what the task ``wait_for_parquet`` of replicate_sakila does, with short intervals."""
     CsvConvertedSensor(task_id="sweep", started=began, poke_interval=0.1, resend_after=1, timeout=60).execute({})

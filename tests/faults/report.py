@@ -2,7 +2,7 @@
 
 ``python -m tests.faults.report`` writes the table anew (``make docs``). With ``--seeds n`` it runs every fault's tests
 first, records how they ended, prints a summary, and exits 1 unless every fault was tried and every try passed
-(``make faults``); ``--only`` tries some faults again, once what failed is mended, and keeps the record of the others.
+(``make faults``); ``--only`` tries some faults again and keeps the record of the others.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ RESULTS = HERE / "results.json"
 DOCUMENT = ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- faults: written by make faults -->\n", "<!-- end of faults -->\n"
 _LINK = "../tests/faults"
-LANES = ("fault and spark", "fault and not spark")  # run beside each other: neither fills two cores
+LANES = ("fault and spark", "fault and not spark")  # run at the same time, because neither of them fills two cores
 
 
 def tests_of_faults() -> dict[str, list[tuple[str, str]]]:
@@ -45,7 +45,7 @@ def tests_of_faults() -> dict[str, list[tuple[str, str]]]:
 
 
 def _faults(function: ast.FunctionDef) -> Iterator[str]:
-    """X of each decorator ``@fault(Fault.X, ...)``."""
+    """Yield X for each decorator ``@fault(Fault.X, ...)``."""
     for decorator in function.decorator_list:
         match decorator:
             case ast.Call(func=ast.Name(id="fault"), args=[ast.Attribute(value=ast.Name(id="Fault"), attr=name)]):
@@ -53,7 +53,7 @@ def _faults(function: ast.FunctionDef) -> Iterator[str]:
 
 
 def table(results: dict[str, Any]) -> str:
-    """Markdown: a row a fault, and a line on the last run."""
+    """A Markdown table with a row for each fault, and a line on the last run."""
     tests = tests_of_faults()
     lines = ["| # | fault | what must happen | tests | last result |", "|---|---|---|---|---|"]
     for which in Fault:
@@ -78,7 +78,7 @@ def _run_line(results: dict[str, Any]) -> str:
 
 
 def document(text: str, results: dict[str, Any]) -> str:
-    """The document with the table between its markers written anew."""
+    """The document's text, with a new table between its markers."""
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}{table(results)}{END}{after}"
@@ -96,12 +96,13 @@ def summary(results: dict[str, Any]) -> tuple[str, bool]:
 
 
 def run_faults(seeds: int, only: Collection[str] = ()) -> None:
-    """Every fault's tests, or those of the faults named, in view; those on Spark beside the others.
+    """Run every fault's tests, or those of the faults in ``only``, and show their output; those on Spark run beside the
+    others.
 
-    A failed test is no error here. What is recorded of other faults stays.
+    A test that fails is recorded and raises nothing. The record of other faults stays.
     """
     kept: dict[str, Any] = json.loads(RESULTS.read_text()) if only else {"minutes": 0.0, "faults": {}}
-    RESULTS.unlink(missing_ok=True)  # a run that breaks off must not pass for the one before it
+    RESULTS.unlink(missing_ok=True)  # so that an interrupted run does not leave the results of the one before it
     tests = [f"{HERE / file}::{test}" for name in only for file, test in tests_of_faults()[name]] or [str(HERE)]
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(len(LANES)) as lanes:
@@ -116,18 +117,18 @@ def run_faults(seeds: int, only: Collection[str] = ()) -> None:
 
 
 def _run_lane(tests: list[str], seeds: int, target: Path) -> None:
-    """These tests; pytest writes how they ended to ``target``."""
+    """Run these tests; tests/faults/conftest.py writes how they ended to ``target``."""
     options = ["--seeds", str(seeds), "--fault-results", str(target), "--durations=0", "--durations-min=60", "-v"]
     command = [sys.executable, "-m", "pytest", *tests, *options]
     environment = os.environ | java.environment() | {"PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as lane:
         assert lane.stdout
-        for line in lane.stdout:  # whole lines, so that the lanes do not mix within one
+        for line in lane.stdout:  # whole lines, so that the two lanes' output does not mix within one
             print(line, end="", flush=True)  # noqa: T201
 
 
 def merged(lanes: list[dict[str, Any]]) -> dict[str, Any]:
-    """The record of runs beside each other; a fault may have tests in several."""
+    """One record of runs that ran beside each other; a fault may have tests in more than one of them."""
     faults: dict[str, dict[str, float]] = {}
     for which in Fault:
         parts = [lane["faults"][which.name] for lane in lanes if which.name in lane["faults"]]

@@ -21,13 +21,13 @@ SCRIPTS = Path(os.environ.get("SAKILA_DIR") or TOOLS / "sakila")
 
 
 def fresh_sakila(deployed: Deployed) -> None:
-    """Sakila's own schema, without a row."""
+    """Create Sakila's schema anew, without any row."""
     with deployed.mysql() as connection:
         mysql.run_script(connection, (SCRIPTS / "sakila-schema.sql").read_bytes())
 
 
 def execute(deployed: Deployed, *statements: str | tuple[str, tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """Run statements in MySQL; the rows of the last."""
+    """Run statements in MySQL, and return the rows of the last one."""
     with deployed.mysql() as connection, connection.cursor() as cursor:
         cursor.execute("SET foreign_key_checks = 0")
         for statement in statements:
@@ -38,7 +38,7 @@ def execute(deployed: Deployed, *statements: str | tuple[str, tuple[Any, ...]]) 
 
 
 def replicate(deployed: Deployed) -> dict[str, int]:
-    """The tasks of replicate_sakila, as the role of the DAGs; rows that DMS loaded."""
+    """Run the tasks of replicate_sakila under the DAGs' role; returns the rows that DMS loaded, by table."""
     mysql_tasks.check_columns()
     load = DmsFullLoadOperator(task_id="load", replication_task_id=LAKE.dms_task)
     load.poll_interval = 0.1
@@ -51,16 +51,19 @@ def replicate(deployed: Deployed) -> dict[str, int]:
 
 
 def cells(deployed: Deployed, table: str) -> list[tuple[Any, ...]]:
+    """All rows of a table in MySQL, sorted."""
     columns = ", ".join(f"`{name}`" for name in SAKILA[table].column_names)
     return sorted(execute(deployed, f"SELECT {columns} FROM `{table}`"), key=repr)
 
 
 def rows_of(zone: Zone, table: str) -> list[tuple[Any, ...]]:
+    """All rows of a table in the clean zone, sorted."""
     columns = zone.table(table).columns
     return sorted(zip(*(column.to_pylist() for column in columns), strict=True), key=repr)
 
 
 def as_csv(names: list[str], rows: list[list[str]]) -> str:
+    """A CSV file as DMS writes it: with a header, every value in quotes."""
     file = io.StringIO()
     csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows([names, *rows])
     return file.getvalue()

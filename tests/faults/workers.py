@@ -1,4 +1,4 @@
-"""The Lambda's handler in a process of its own, which a test can hold at a chosen moment, let go, and kill."""
+"""The Lambda's handler in a process of its own, which a test can hold at a chosen moment, release, and kill."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["csv_to_parquet"])  # a worker is warm at once
+_CONTEXT.set_forkserver_preload(["csv_to_parquet"])  # so that a new worker has its imports already
 
-# Moments of botocore's own events
+# Moments at which a worker can be held: names of botocore's events
 BEFORE_READ, BEFORE_PUBLISH, AFTER_PUBLISH = (
     "before-call.s3.GetObject",
     "before-call.s3.PutObject",
@@ -24,7 +24,7 @@ SECONDS = 60
 
 
 class Worker:
-    """Handles one event after the other; stops at each of the moments ``hold`` until ``go``."""
+    """Handles one event after the other, and waits at each of the moments ``hold`` until ``go`` is called."""
 
     def __init__(self, environment: Mapping[str, str], *hold: str) -> None:
         self._ours, theirs = _CONTEXT.Pipe()
@@ -33,32 +33,32 @@ class Worker:
         theirs.close()
 
     def handle(self, event: dict[str, Any]) -> None:
-        """Give it an event."""
+        """Send it an event to handle."""
         self._ours.send(event)
 
     def held(self) -> None:
-        """Wait until it has reached a moment to stop at."""
+        """Wait until it has reached a moment at which it is held."""
         assert self._answer() == "held"
 
     def go(self) -> None:
-        """Let it go on."""
+        """Release it."""
         self._ours.send("go")
 
     def answer(self) -> Any:
-        """What the handler returned."""
+        """Wait for what the handler returns."""
         return self._answer()
 
     def _answer(self) -> Any:
-        assert self._ours.poll(SECONDS), "the worker says nothing"
+        assert self._ours.poll(SECONDS), "the worker does not answer"
         return self._ours.recv()
 
     def memory(self, field: str) -> int:
-        """Bytes, as Linux counts them: VmRSS is what it holds now, VmHWM the most that it ever held."""
+        """Its memory in bytes, as Linux counts it: ``VmRSS`` now, ``VmHWM`` at its highest."""
         (line,) = (one for one in Path(f"/proc/{self.process.pid}/status").read_text().splitlines() if field in one)
         return int(line.split()[1]) * 1024
 
     def kill(self) -> None:
-        """SIGKILL, unless it has ended; returns when it is gone."""
+        """Send SIGKILL unless it has ended, and wait until it is gone."""
         if self.process.pid and self.process.is_alive():
             os.kill(self.process.pid, signal.SIGKILL)
         self.process.join(SECONDS)
@@ -66,7 +66,7 @@ class Worker:
 
 @contextmanager
 def worker(environment: Mapping[str, str], event: dict[str, Any], *hold: str) -> Iterator[Worker]:
-    """A worker with a first event, which is gone afterwards, whatever happens."""
+    """A worker that handles ``event`` first; it is killed at the end in any case."""
     running = Worker(environment, *hold)
     try:
         running.handle(event)

@@ -1,8 +1,9 @@
 """``make kill-loop KILLS=200``: a home of its own is killed at random while it works; at the end the oracle judges.
 
-SIGKILL over Lambda workers, DMS while it loads, Firehose while it buffers, Spark, Airflow's tasks and its four parts.
-Exit status 0: nothing lost, nothing doubled, no torn read, at most one re-run for each kill. Otherwise 1, and the
-home's folder is kept, with every kill in ``kills.jsonl``.
+SIGKILL is sent to Lambda workers, DMS while it loads, Firehose while it buffers, Spark, Airflow's tasks and its four
+parts.
+The exit status is 0 when nothing was lost or doubled, no read was torn, and there was at most one re-run for each kill.
+Otherwise it is 1, and the home's folder is kept, with every kill in ``kills.jsonl``.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from tests.kill_loop.watch import ReaderProcess
 from tests.kill_loop.workload import Dags, Workload
 from tests.support.own_home import Home
 
-PAUSE = 14.0  # seconds between kills, on average; who is next may need some seconds more until it is at work
+PAUSE = 14.0  # seconds between kills, on average; the next target may need some seconds more until it is at work
 REPORT_SECONDS = 30.0
 
 
@@ -146,7 +147,7 @@ def main() -> int:
             result.record()
         passed = not result.faults
         say("passed" if passed else "FAILED: " + "; ".join(result.faults))
-    except Exception:  # noqa: BLE001  whatever it was, the home is stopped and kept
+    except Exception:  # noqa: BLE001 - whatever it was, the home is stopped and kept
         traceback.print_exc()
     finally:
         subprocess.run([sys.executable, "-m", "local", "down"], cwd=ROOT, env=home.variables, check=False)

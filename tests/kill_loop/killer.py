@@ -1,4 +1,5 @@
-"""Chooses whom to kill and when, from a seed: a shuffled deck with each target's share, random pauses between kills."""
+"""Chooses from a seed whom to kill and when: a shuffled deck holds each target as often as its share says, and the
+pauses between kills are random."""
 
 from __future__ import annotations
 
@@ -11,9 +12,9 @@ from random import Random
 
 from tests.kill_loop.targets import Targets, Victim
 
-# Parts of a hundred kills
+# Percent of all kills
 SHARES = {
-    "lambda": 10,  # a load whose Lambda was killed waits two minutes before it sends the notification again
+    "lambda": 10,  # few, because a load waits two minutes before it repeats a killed Lambda's notification
     "dms": 12,
     "firehose": 14,
     "spark": 22,
@@ -23,13 +24,13 @@ SHARES = {
     "triggerer": 6,
     "dag-processor": 6,
 }
-PATIENCE = 5.0  # seconds that a target has to begin its work before another takes its turn
-LONGEST_WAIT = 600.0  # seconds without anybody at work: the home does nothing any more
+PATIENCE = 5.0  # seconds to wait for a target that is not at work before another one takes its turn
+LONGEST_WAIT = 600.0  # seconds without any target at work, after which the home counts as stuck
 LOOK_SECONDS = 0.05
 
 
 class Idle(Exception):
-    """Nobody has been at work for LONGEST_WAIT."""
+    """No target has been at work for LONGEST_WAIT."""
 
 
 def deck(kills: int, rng: Random) -> list[str]:
@@ -45,14 +46,14 @@ def deck(kills: int, rng: Random) -> list[str]:
 
 
 class Killer:
-    """Kills, and writes each kill into ``log`` (JSON lines). ``killed``: kills by target."""
+    """Kills, and appends each kill to ``log`` as a JSON line. ``killed`` counts the kills by target."""
 
     def __init__(self, targets: Targets, log: Path, rng: Random, patience: float = PATIENCE) -> None:
         self._targets, self._log, self._rng, self._patience = targets, log, rng, patience
         self.killed: Counter[str] = Counter()
 
     def run(self, kills: int, pause: float, look: Callable[[], None]) -> None:
-        """Kill so often, ``pause`` seconds apart on average; ``look`` is called all the while, and may raise."""
+        """Kill ``kills`` times, on average ``pause`` seconds apart; ``look`` is called every second and may raise."""
         cards = deck(kills, self._rng)
         while cards:
             self._idle(self._rng.uniform(0.2, 1.8) * pause, look)
@@ -63,7 +64,7 @@ class Killer:
                 self._write(victim)
 
     def _choose(self, cards: list[str], look: Callable[[], None]) -> Victim:
-        """Someone at work for the first card, or after some patience for the first card for which somebody works."""
+        """A victim for the first card; after PATIENCE seconds, for the first card whose target is at work."""
         began = time.monotonic()
         while True:
             waited = time.monotonic() - began

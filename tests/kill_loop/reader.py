@@ -1,9 +1,9 @@
-"""Reads the lake without pause while it is being killed: ``python -m tests.kill_loop.reader FOLDER``.
+"""Reads the lake without pause while its processes are killed: ``python -m tests.kill_loop.reader FOLDER``.
 
-It reads every snapshot of the curated tables, those too that were current between two looks, and each new Parquet
-object of the clean zone; what it sees stands in FOLDER/reader.json, replaced after each look. It ends with the file
-FOLDER/stop, after one more look. Its environment is that of ``make -s env``; MySQL's row counts and the newest version
-of Sakila come from FOLDER/sakila.json.
+It reads every snapshot of the curated tables, also those that were current between two looks, and each new Parquet
+object of the clean zone. What it sees is in FOLDER/reader.json, which is replaced after each look. When there is a file
+FOLDER/stop, it looks once more and ends. Its environment is that of ``make -s env``; MySQL's row counts and the newest
+version of Sakila come from FOLDER/sakila.json.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ COLUMNS = {
     FILMS: "source_file, source_line, event_id",
     QUARANTINE: "source_file, source_line",
     CATALOGUE: "film_id",
-}  # in the order of reading: what is counted as done must be seen in what is read afterwards
+}  # in the order of reading: objects that the counts call done must be whole in the tables, which are read later
 MOST_FINDINGS = 50
-AWAY_SECONDS = 0.2  # between two looks when nobody answers
-UNREADABLE = 3  # failures to read one snapshot while services answer: then it is torn
+AWAY_SECONDS = 0.2  # between two looks when a service does not answer
+UNREADABLE = 3  # failures to read a snapshot, with the services up, after which it counts as torn
 
 
 @dataclass
 class Seen:
-    """What a reader has seen. ``unanswered``: looks at which a service was away."""
+    """What a reader has seen. ``unanswered`` counts the looks at which a service did not answer."""
 
     polls: int = 0
     unanswered: int = 0
@@ -54,7 +54,7 @@ class Seen:
     last_unanswered: str = ""
 
     def tear(self, what: str) -> None:
-        """Count a torn state."""
+        """Count a state that no reader should have seen."""
         self.torn += 1
         if len(self.findings) < MOST_FINDINGS:
             self.findings.append(f"{time.strftime('%H:%M:%S')} {what}")
@@ -77,7 +77,7 @@ class Reader:
         self.seen = Seen()
 
     def poll(self) -> None:
-        """Look once at every table; what is away is counted, what is torn is told."""
+        """Look once at every table. Services that do not answer are counted; torn states are reported."""
         self.seen.polls += 1
         try:
             changed = [name for name in COLUMNS if self._look_at(name)]

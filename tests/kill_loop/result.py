@@ -1,4 +1,4 @@
-"""What a kill loop found: the verdict, its table, its place in docs/kill-loop.md."""
+"""What a kill loop found: whether it passed, its numbers as a table, and its section of docs/kill-loop.md."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BEGIN, END = "<!-- kill loop: written by make kill-loop -->\n", "<!-- end of kil
 
 @dataclass
 class Result:
-    """Numbers of one loop. ``judged``: findings of the oracle by kind; ``clean``: the same of the clean zone's rows."""
+    """Numbers of one loop. ``judged`` counts the oracle's findings by kind, ``clean`` those in the clean zone."""
 
     date: str
     seed: int
@@ -56,7 +56,7 @@ class Result:
         return found
 
     def table(self) -> str:
-        """Markdown."""
+        """The numbers as a Markdown table."""
         rows = [
             ("kills", f"{self.kills} in {self.minutes:.0f} minutes"),
             *((f"- {target}", str(count)) for target, count in sorted(self.killed.items(), key=lambda kv: -kv[1])),
@@ -79,13 +79,13 @@ class Result:
         return "\n".join([*lines, "", f"Last run: {self.date}, seed {self.seed}."]) + "\n"
 
     def record(self) -> None:
-        """Keep the numbers, and put them into the document."""
+        """Save the numbers, and write them into the document."""
         RESULTS.write_text(json.dumps(asdict(self), indent=1) + "\n")
         DOCUMENT.write_text(document(DOCUMENT.read_text(), self))
 
 
 def recorded() -> Result:
-    """The last recorded loop."""
+    """The loop that was recorded last."""
     return Result(**json.loads(RESULTS.read_text()))
 
 

@@ -1,4 +1,4 @@
-"""After the last kill: until every acknowledged event has landed and every landed object is done."""
+"""Waits after the last kill until every acknowledged event has landed and every landed object is done."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from local.supervision import control as homes
 from tests.kill_loop.workload import Dags, Workload
 from tests.support.own_home import Home
 
-BUFFERED_SECONDS = 240  # Firehose's interval, and its attempts after the last kill
-RUN_SECONDS = 1200  # a run that a kill has left must be found by Airflow's heartbeats, and its job run again
+BUFFERED_SECONDS = 240  # Firehose's interval, and its retries after the last kill
+RUN_SECONDS = 1200  # Airflow finds by its heartbeats that a run was killed, and runs its job again
 RUNS = 4  # at most, until one succeeds: a killed run may have used up its retries
 DAGS = ("enrich_streaming_films", "rebuild_streaming_films", "replicate_sakila", "curate_film_category")
 
 
 class Unsettled(Exception):
-    """The home does not come to its end."""
+    """The home's work does not come to an end."""
 
 
 def settle(home: Home, workload: Workload, say: Callable[[str], None]) -> None:
-    """Firehose's buffers are empty, nothing new is left to enrich, Sakila is replicated; raises Unsettled."""
+    """Wait until Firehose's buffers are empty, nothing is left to enrich and Sakila is replicated; raises Unsettled."""
     homes.wait(home.settings, lambda _: None)  # every service is back
     buffers = home.settings.data / "firehose"
     wait_until(lambda: not list(buffers.glob("*.buffer/*.segment")), BUFFERED_SECONDS, "Firehose did not deliver", 0.5)

@@ -1,5 +1,5 @@
-"""What can be killed in a home, and what it is doing: read from the supervisor's state file, from /proc and from the
-services' own files, so that a look costs milliseconds and asks nobody who may be dead."""
+"""What can be killed in a home, and what it is doing. It is read from the supervisor's state file, from /proc and from
+the files of DMS and Firehose: that takes milliseconds and needs no service, which might have been killed."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from local.settings import Settings
 from local.supervision.reaper import children_of, descendants_of
 from local.supervision.units import FAILED, READY, STEADY_SECONDS
 
-IN_A_ROW = 3  # kills of a service without STEADY_SECONDS between them; the supervisor gives up at its seventh end
+IN_A_ROW = 3  # kills of a service in a row, less than STEADY_SECONDS apart; the supervisor gives up at the seventh
 RECENT_SECONDS = 0.3  # between two looks at a Lambda worker that say whether it works
 AIRFLOW_PARTS = ("scheduler", "api-server", "triggerer", "dag-processor")
 
 
 class GivenUp(Exception):
-    """The home's supervisor has given a service up; the message names it."""
+    """The home's supervisor has given up a service, which the message names."""
 
 
 @dataclass(frozen=True)
 class Victim:
-    """A process that is at work for a target; ``service``: the supervised service that ends with it."""
+    """A process that works for a target. ``service`` is the supervised service that ends with it."""
 
     target: str
     pid: int
@@ -42,7 +42,7 @@ class Targets:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._row: dict[str, int] = {}  # kills of a service without a steady minute between them
+        self._row: dict[str, int] = {}  # kills in a row, by service
         self._used: dict[int, float] = {}  # CPU seconds of Lambda workers at the last look
         self._used_at = 0.0
         self._services: dict[str, int] = {}
@@ -57,12 +57,12 @@ class Targets:
         }
 
     def at_work(self, target: str) -> list[Victim]:
-        """Processes of a target that work now and may be killed; raises GivenUp when the home has lost a service."""
+        """Processes of a target that work now and may be killed; raises GivenUp."""
         self._look()
         return self.finders[target]()
 
     def kill(self, victim: Victim) -> bool:
-        """SIGKILL, if the process is still there and of this home."""
+        """Send SIGKILL if the process still exists and belongs to this home; whether that was done."""
         with contextlib.suppress(psutil.NoSuchProcess):
             if self._supervisor in (parent.pid for parent in psutil.Process(victim.pid).parents()):
                 with contextlib.suppress(ProcessLookupError):
@@ -87,7 +87,7 @@ class Targets:
             self._services[name] = service["pid"]
 
     def _lambda_workers(self) -> list[Victim]:
-        """Workers below the emulator that have used the processor since the last look: idle ones are kept warm."""
+        """Workers of the emulator that have used the processor since the last look; the others are idle."""
         now = time.monotonic()
         before, is_recent = self._used, now - self._used_at < RECENT_SECONDS
         workers = children_of(self._services.get("emulator", 0))
@@ -97,14 +97,14 @@ class Targets:
         return [Victim("lambda", pid, f"{self._used[pid]:.2f} s of CPU used") for pid in busy]
 
     def _dms(self) -> list[Victim]:
-        """The process that holds DMS and Firehose, while a full load runs."""
+        """The process in which DMS and Firehose run, while a full load is under way."""
         state = self._settings.data / "dms" / "state.json"
         tasks = json.loads(state.read_text()).get("tasks", {}).values() if state.exists() else ()
         running = [task["Status"] for task in tasks if task["Status"] in ("starting", "running")]
         return self._served("dms", "ingestion", f"full load {running[0]}") if running else []
 
     def _firehose(self) -> list[Victim]:
-        """The same, while events are buffered."""
+        """The same process, while Firehose holds events in its buffers."""
         sizes = []
         for path in (self._settings.data / "firehose").glob("*.buffer/*.segment"):
             with contextlib.suppress(FileNotFoundError):
@@ -116,12 +116,12 @@ class Targets:
         return self._served(part, f"airflow-{part}", "serves")
 
     def _served(self, target: str, service: str, doing: str) -> list[Victim]:
-        """A service's own process, unless its supervisor might give it up for one kill more."""
+        """A service's own process, unless one more kill might make the supervisor give it up."""
         pid = self._services.get(service)
         return [Victim(target, pid, doing, service)] if pid and self._row.get(service, 0) < IN_A_ROW else []
 
     def _spark(self) -> list[Victim]:
-        """The JVM and the script's Python of each Glue job that runs."""
+        """The JVM, and the Python process of the script, of each Glue job that runs."""
         victims = []
         for java in descendants_of(self._services.get("server", 0)):
             if _is_driver(command := _command(java)):
@@ -136,7 +136,7 @@ class Targets:
         return victims
 
     def _tasks(self) -> list[Victim]:
-        """LocalExecutor's workers with a task, and the tasks' own processes; their titles tell."""
+        """LocalExecutor's workers that have a task, and the tasks' own processes, which are known by their titles."""
         victims = []
         for pid in descendants_of(self._services.get("airflow-scheduler", 0)):
             title = " ".join(_command(pid)).strip()

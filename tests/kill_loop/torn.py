@@ -42,7 +42,7 @@ _DONE_WITHOUT_BAD = """
 
 
 class TornDetector:
-    """Holds every landed line that was announced, and all that has been seen in the tables."""
+    """Keeps every landed line that it was told of, and every row that was seen in the tables."""
 
     def __init__(self) -> None:
         self._db = duckdb.connect()
@@ -57,7 +57,7 @@ class TornDetector:
         return sorted({str(file) for file in files.unique().to_pylist()} - self._objects)
 
     def announce(self, key: str, body: bytes) -> None:
-        """Tell of a landed object."""
+        """Take note of a landed object."""
         self._objects.add(key)
         lines = read(key, body, set()).lines
         columns = {
@@ -108,7 +108,7 @@ class TornDetector:
         return found
 
     def done_objects(self) -> list[str]:
-        """To be asked when the tables have been seen after their counts: an object that is done is there whole."""
+        """Objects counted as done that are not there whole. The tables must have been read after the counts."""
         nothing = pa.table({"none": pa.array([], pa.string())})
         return self._findings(
             nothing,

@@ -19,7 +19,7 @@ UNMARKED = ("film_text",)  # tables without last_update
 
 
 def connect(environment: dict[str, str]) -> Any:
-    """MySQL of a home, with what ``make -s env`` exports."""
+    """A connection to a home's MySQL, from the variables that ``make -s env`` exports."""
     return pymysql.connect(
         host=environment["MYSQL_HOST"],
         port=int(environment["MYSQL_PORT"]),
@@ -32,7 +32,7 @@ def connect(environment: dict[str, str]) -> Any:
 
 
 def write_version(environment: dict[str, str], version: int) -> None:
-    """Bring all tables from one version to another, in one transaction."""
+    """Bring all tables to another version, in one transaction."""
     connection = connect(environment)
     with connection, connection.cursor() as cursor:
         cursor.execute(
@@ -70,7 +70,7 @@ def row_counts(environment: dict[str, str]) -> dict[str, int]:
 
 
 def mixture(name: str, body: bytes, rows: dict[str, int], newest: int) -> str | None:
-    """What is wrong with a table's Parquet object, None when it is one version whole. ``rows``: of the other tables."""
+    """What is wrong with a table's Parquet object; None when it is exactly one version. ``rows``: counts in MySQL."""
     table = pq.read_table(io.BytesIO(body))
     if name in UNMARKED:
         return None if table.num_rows == rows[name] else f"{name}: {table.num_rows} rows, not {rows[name]}"

@@ -1,4 +1,4 @@
-"""The reader's process, seen from the loop."""
+"""Starts the reader in a process of its own, watches it and collects what it has seen."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class ReaderProcess:
             )
 
     def check(self) -> None:
-        """Raises RuntimeError when it has ended by itself."""
+        """Raise RuntimeError when the reader has ended although nobody asked it to."""
         if self._process.poll() is not None:
             raise RuntimeError(f"the reader ended with {self._process.returncode}, see {self._folder / 'reader.log'}")
 
     def summary(self) -> str:
-        """A line on what it has seen so far."""
+        """One line on what the reader has seen so far."""
         if not (self._folder / "reader.json").exists():
-            return "the reader begins"
+            return "the reader is starting"
         seen = self._seen()
         return (
             f"{seen['events']:,} events in {seen['snapshots'].get('streaming_films', 0)} snapshots, {seen['polls']:,}"
@@ -45,7 +45,7 @@ class ReaderProcess:
         )
 
     def end(self) -> dict[str, Any]:
-        """Let it look once more; all that it has seen."""
+        """Let the reader look once more, and return all that it has seen."""
         (self._folder / "stop").touch()
         self._process.wait(LAST_LOOK_SECONDS)
         return self._seen()

@@ -85,7 +85,7 @@ class Dags:
 
 
 class Workload:
-    """All of it. ``folder``: where the reader learns of Sakila's versions."""
+    """The whole workload of a home. In ``folder`` the reader finds Sakila's newest version."""
 
     def __init__(self, home: Home, folder: Path) -> None:
         self._home, self._folder = home, folder
@@ -97,7 +97,7 @@ class Workload:
         self.failed: list[BaseException] = []
 
     def prepare(self, note: Callable[[str], None]) -> None:
-        """Sakila loaded, replicated in its first version, curated; the DAGs unpaused."""
+        """Load Sakila, replicate its first version, curate it, and unpause the DAGs of the events."""
         dags = Dags(self._home)
         self.exported = self._home.client_environment()
         names = ("load_sakila", "replicate_sakila", "curate_film_category")
@@ -121,7 +121,7 @@ class Workload:
             dags.api.unpause(name)
 
     def begin(self, seed: int) -> None:
-        """Everything at once, in the background."""
+        """Start everything at once, in the background."""
         command = [sys.executable, "-m", "local", "stream", "--rate", str(RATE), "--seconds", str(LONGEST_STREAM)]
         with (self._home.settings.logs / "stream.log").open("ab") as log:
             self._stream = subprocess.Popen(
@@ -138,17 +138,17 @@ class Workload:
             self._threads.append(thread)
 
     def check(self) -> None:
-        """Raises what has ended a part of the workload."""
+        """Raise the error that has ended a part of the workload, if any."""
         if self.failed:
             raise self.failed[0]
         if self._stream and self._stream.poll() is not None:
             raise RuntimeError(f"the generator ended with {self._stream.returncode}, see {self._home.settings.logs}")
 
     def stop(self) -> None:
-        """No new event and no new run."""
+        """Stop the stream, and start no more runs."""
         self._stopped.set()
         if self._stream and self._stream.poll() is None:
-            self._stream.terminate()  # as by Ctrl-C: what is under way is settled
+            self._stream.terminate()  # the generator first settles what it has sent
             self._stream.wait(60)
         for thread in self._threads:
             thread.join(60)
@@ -166,11 +166,11 @@ class Workload:
                     before()
                 dags.run(dag_id, 1800, lambda: not self._stopped.is_set(), **body)
                 self._stopped.wait(pause)
-        except BaseException as error:  # noqa: BLE001  told to the loop, which ends
+        except BaseException as error:  # noqa: BLE001 - check() raises it in the loop
             self.failed.append(error)
 
     def _next_version(self) -> None:
-        """Change Sakila; the reader is told first, so that it never meets a version it does not know."""
+        """Change Sakila. The reader is told first, so that it never sees a version that it does not know."""
         self._version += 1
         rows = answered(lambda: versions.row_counts(self.exported))
         write_atomically(self._folder / "sakila.json", json.dumps({"newest": self._version, "rows": rows}))

@@ -106,7 +106,7 @@ def finished(athena: AthenaClient, execution_id: str, seconds: float = 90) -> di
     """The execution when it has ended."""
 
     def ended() -> dict[str, Any] | None:
-        execution: dict[str, Any] = athena.get_query_execution(QueryExecutionId=execution_id)["QueryExecution"]
+        execution: dict[str, Any] = dict(athena.get_query_execution(QueryExecutionId=execution_id)["QueryExecution"])
         return None if execution["Status"]["State"] in ("QUEUED", "RUNNING") else execution
 
     found = wait_until(ended, seconds, f"{execution_id} did not end", 0.03)

@@ -1,4 +1,4 @@
-"""docker-compose.yaml and the Dockerfile as data, for tests: read by Compose itself, and by their instructions."""
+"""docker-compose.yaml, as Docker Compose reads it, and the Dockerfile's instructions, as data."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HOME_SERVICES = {service.name: service for service in home_services(SETTINGS)}  
 
 
 def compose_config(program: str | Path, *options: str) -> str:
-    """What a Compose makes of the file, merged and with every default; CalledProcessError when it refuses it."""
+    """The file as a version of Compose understands it, with every default; raises CalledProcessError."""
     command = [program, "--file", FILE, "config", *options]
     return subprocess.run(command, check=True, text=True, capture_output=True).stdout
 
@@ -37,7 +37,7 @@ def services() -> dict[str, dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Instruction:
-    """One of the Dockerfile's, with the stage that it stands in."""
+    """An instruction of the Dockerfile, and the stage to which it belongs."""
 
     stage: str
     name: str
@@ -50,7 +50,7 @@ class Instruction:
 
 @cache
 def dockerfile() -> tuple[Instruction, ...]:
-    """All instructions, continued lines joined."""
+    """All instructions, with continued lines joined."""
     text = re.sub(r"^#.*\n", "", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE)
     found, stage = [], ""
     for line in re.sub(r"\\\n\s*", " ", text).splitlines():
@@ -63,7 +63,7 @@ def dockerfile() -> tuple[Instruction, ...]:
 
 
 def copied(stage: str) -> list[str]:
-    """What a stage copies from the checkout."""
+    """The files and folders that a stage copies from the checkout."""
     return [
         source
         for one in dockerfile()
@@ -73,6 +73,6 @@ def copied(stage: str) -> list[str]:
 
 
 def image_environment() -> dict[str, str]:
-    """ENV of the final stage."""
+    """The variables that the final stage sets."""
     pairs = [one.value for one in dockerfile() if one.stage == "home" and one.name == "ENV"]
     return dict(word.split("=", 1) for word in " ".join(pairs).split())

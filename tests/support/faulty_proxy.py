@@ -1,6 +1,6 @@
-"""A proxy between a client and its service that remembers each exchange and, when told to, gets it wrong.
+"""A proxy between a client and its service that records each exchange and, if a test plans it, makes some fail.
 
-Everything passes unchanged, Host included, so signatures stay valid. What goes wrong is drawn from a seeded Random.
+Everything else passes unchanged, Host included, so signatures stay valid. Failures are drawn from a seeded Random.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ _SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Please reduce your request r
 
 @dataclass(frozen=True)
 class Exchange:
-    """One request and what became of it. ``path`` is decoded and has no query; ``size``: bytes of the reply's body."""
+    """One request and its reply. ``path`` is decoded and has no query; ``size`` is the length of the reply's body."""
 
     method: str
     path: str
     action: str  # of a JSON protocol, e.g. AWSGlue.UpdateTable
     went_wrong: str | None
-    status: int  # 0: none was given
+    status: int  # 0 when the client got no reply
     size: int
     ended: float = field(default_factory=time.monotonic, compare=False)  # seconds; when it was answered or cut
 
@@ -51,24 +51,24 @@ class Exchange:
         return {"AWSGlue": "glue", "Firehose_20150804": "firehose"}.get(self.action.partition(".")[0], "s3")
 
 
-# What goes wrong with a request, given its method, path and action; None: nothing
+# Given a request's method, path and action: how it fails, or None
 Decision = Callable[[str, str, str], str | None]
 
 
 @dataclass
 class Plan:
-    """What goes wrong with which share of the requests that ``applies`` to (given method, path, action)."""
+    """Which share of the requests fails, and how; only those for which ``applies(method, path, action)`` is true."""
 
     random: random.Random
     shares: dict[str, float] = field(default_factory=dict)
     applies: Callable[[str, str, str], bool] = lambda method, path, action: True  # noqa: ARG005
-    at_most: int | None = None  # faults in all
+    at_most: int | None = None  # faults in total; None: no limit
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
 
     def __call__(self, method: str, path: str, action: str) -> str | None:
-        """What happens to this request."""
+        """How this request fails; None when it does not."""
         with self._lock:
             if not self.applies(method, path, action) or self.at_most == 0:
                 return None
@@ -91,7 +91,7 @@ class Proxy:
     exchanges: list[Exchange] = field(default_factory=list)
 
     def wrong(self, what: str | None = None) -> list[Exchange]:
-        """The exchanges that went wrong, all of them or in this way."""
+        """The exchanges that failed, or only those that failed in this way."""
         return [one for one in self.exchanges if one.went_wrong and what in (None, one.went_wrong)]
 
     def pauses(self) -> list[float]:
@@ -106,72 +106,78 @@ class Proxy:
         return found
 
 
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128
+    proxy: Proxy
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that drops its idle connection is no error."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def _serve(self) -> None:
+        proxy = self.server.proxy
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        path, action = unquote(urlsplit(self.path).path), self.headers.get("X-Amz-Target", "")
+        wrong = proxy.plan(self.command, path, action) if proxy.plan else None
+        status, content, headers = 0, b"", [("Content-Type", "application/xml")]
+        if wrong in _CODES:
+            status, content = self._refusal(wrong, action)
+        elif wrong != CUT:
+            try:
+                status, content, headers = self._pass_on(proxy.target, body)
+            except (OSError, http.client.HTTPException):  # the service is down
+                wrong = CUT
+        if wrong in (CUT, REPLY_LOST):
+            self.close_connection = True
+            status, content = 0, b""
+        proxy.exchanges.append(Exchange(self.command, path, action, wrong, status, len(content)))
+        if status:
+            self._answer(status, content, headers)
+
+    def _refusal(self, wrong: str, action: str) -> tuple[int, bytes]:
+        status, code, message = _CODES[wrong]
+        return status, json.dumps({"__type": code, "message": message}).encode() if action else _SLOW_DOWN
+
+    def _pass_on(self, target: str, body: bytes) -> tuple[int, bytes, list[tuple[str, str]]]:
+        upstream = http.client.HTTPConnection(urlsplit(target).netloc)
+        try:
+            upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+            for name, value in self.headers.items():  # Host, too: it is signed
+                upstream.putheader(name, value)
+            upstream.endheaders(body)
+            reply = upstream.getresponse()
+            kept = [(name, value) for name, value in reply.getheaders() if name.lower() not in _SKIPPED]
+            return reply.status, reply.read(), kept
+        finally:
+            upstream.close()
+
+    def _answer(self, status: int, content: bytes, headers: list[tuple[str, str]]) -> None:
+        self.send_response(status)
+        for name, value in headers:
+            self.send_header(name, value)
+        if not any(name.lower() == "content-length" for name, _ in headers):
+            self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _serve  # noqa: N815
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """Say nothing."""
+
+
 @contextmanager
 def faulty_proxy(target: str, plan: Decision | None = None) -> Iterator[Proxy]:
     """Run one in front of ``target`` (http://host:port) on a free port."""
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def _serve(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            path, action = unquote(urlsplit(self.path).path), self.headers.get("X-Amz-Target", "")
-            wrong = proxy.plan(self.command, path, action) if proxy.plan else None
-            status, content, headers = 0, b"", [("Content-Type", "application/xml")]
-            if wrong in _CODES:
-                status, content = self._refusal(wrong, action)
-            elif wrong != CUT:
-                try:
-                    status, content, headers = self._pass_on(body)
-                except (OSError, http.client.HTTPException):  # the service is down
-                    wrong = CUT
-            if wrong in (CUT, REPLY_LOST):
-                self.close_connection = True
-                proxy.exchanges.append(Exchange(self.command, path, action, wrong, 0, 0))
-                return
-            proxy.exchanges.append(Exchange(self.command, path, action, wrong, status, len(content)))
-            self.send_response(status)
-            for name, value in headers:
-                self.send_header(name, value)
-            if not any(name.lower() == "content-length" for name, _ in headers):
-                self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(content)
-
-        def _refusal(self, wrong: str, action: str) -> tuple[int, bytes]:
-            status, code, message = _CODES[wrong]
-            return status, json.dumps({"__type": code, "message": message}).encode() if action else _SLOW_DOWN
-
-        def _pass_on(self, body: bytes) -> tuple[int, bytes, list[tuple[str, str]]]:
-            upstream = http.client.HTTPConnection(urlsplit(proxy.target).netloc)
-            try:
-                upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
-                for name, value in self.headers.items():  # Host, too: it is signed
-                    upstream.putheader(name, value)
-                upstream.endheaders(body)
-                reply = upstream.getresponse()
-                kept = [(name, value) for name, value in reply.getheaders() if name.lower() not in _SKIPPED]
-                return reply.status, reply.read(), kept
-            finally:
-                upstream.close()
-
-        do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _serve  # noqa: N815
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-            """Say nothing."""
-
-    class Server(ThreadingHTTPServer):
-        request_queue_size = 128
-
-        def handle_error(self, request: Any, client_address: Any) -> None:
-            """A client that drops its idle connection is no error."""
-
-    server = Server(("127.0.0.1", 0), Handler)
-    proxy = Proxy(f"http://127.0.0.1:{server.server_address[1]}", target, plan)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield proxy
-    finally:
-        server.shutdown()
-        server.server_close()
+    with _Server(("127.0.0.1", 0), _Handler) as server:
+        server.proxy = Proxy(f"http://127.0.0.1:{server.server_address[1]}", target, plan)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield server.proxy
+        finally:
+            server.shutdown()

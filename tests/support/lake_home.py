@@ -16,7 +16,7 @@ from infrastructure.package import parameters_of
 from local.engines import accounts, mysql
 from local.engines.waiting import wait_until
 from local.settings import ENVIRONMENT, SUFFIX, Settings
-from tests.support import kept_decisions as kept_calls
+from tests.support import kept_decisions
 from tests.support.aws_services import Emulator, LakeServer, running_emulator, running_server
 
 LAKE = Lake(ENVIRONMENT, SUFFIX)
@@ -82,4 +82,4 @@ def lake_home(folder: Path, lake: Lake = LAKE) -> Iterator[LakeHome]:
         try:
             yield LakeHome(server, sakila, lake)
         finally:
-            kept_calls.keep(server.settings)
+            kept_decisions.keep(server.settings)

@@ -1,4 +1,4 @@
-"""A whole home of a test's own, driven as a newcomer drives it: `python -m local ...` in an environment of its own."""
+"""A whole home for one test, used as a newcomer uses it: `python -m local ...`, without the tests' own variables."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from local.settings import ROOT, Settings
-from tests.support import kept_decisions as kept_calls
+from tests.support import kept_decisions
 from tests.support.aws_services import lines_unlike_aws
 from tests.support.ports import free_ports
 
-NOT_A_NEWCOMERS = ("AIRFLOW", "AWS_", "LAKE_", "MYSQL_", "PYTHON")  # what the tests' own environment adds
+NOT_A_NEWCOMERS = ("AIRFLOW", "AWS_", "LAKE_", "MYSQL_", "PYTHON")  # variables of the tests' own environment
 
 
 class Home:
@@ -45,7 +45,7 @@ class Home:
         return done.stdout
 
     def client_environment(self) -> dict[str, str]:
-        """What `make -s env` exports."""
+        """The variables that `make -s env` exports."""
         lines = self.run("env").splitlines()
         assert all(line.startswith("export ") for line in lines)
         pairs = (re.fullmatch(r"export (\w+)='?(.*?)'?", line) for line in lines)
@@ -64,15 +64,15 @@ class Home:
         return found
 
     def pid(self, service: str) -> int:
-        """Process id of a service, as `status` knows it."""
+        """Process id of a service, from `status`."""
         states = json.loads(self.run("status", "--json"))
         return int(next(s["pid"] for s in states if s["service"] == service))
 
 
 @contextmanager
 def own_home(*start: str) -> Iterator[Home]:
-    """A home in a new folder, begun with ``python -m local <start>`` (``demo``, or ``up``); afterwards nothing of it
-    is left, and nothing of it runs."""
+    """A home in a new folder, begun with ``python -m local <start>`` (``demo``, or ``up``); afterwards none of its
+    files and none of its processes are left."""
     folder = Path(tempfile.mkdtemp(prefix="lake-home-"))
     folder.chmod(0o755)  # the databases run as nobody, who must reach their files
     running = Home(folder)
@@ -82,7 +82,7 @@ def own_home(*start: str) -> Iterator[Home]:
     finally:
         running.run("down")
         unlike_aws = lines_unlike_aws(running.settings)
-        kept_calls.keep(running.settings)
+        kept_decisions.keep(running.settings)
         shutil.rmtree(folder)
     assert running.processes() == [], "`down` left processes"
     assert unlike_aws == []

@@ -1,7 +1,7 @@
-"""Runs services of docker-compose.yaml as plain processes: its commands, environment, order, checks and restarts.
+"""Runs services of docker-compose.yaml as plain processes, with its commands, environment, order, checks, restarts.
 
-What differs from containers: MariaDB takes the place of MySQL's image, the image's two folders are the checkout and a
-home of the test's own on its own ports, and nothing listens beyond 127.0.0.1 (LAKE_LISTEN is left out).
+Unlike in containers, MariaDB takes the place of MySQL's image, the image's two folders are the checkout and a home of
+the test on its own ports, and every service listens on 127.0.0.1 only (LAKE_LISTEN is left out).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from local.supervision.reaper import GRACE_SECONDS
 from tests.support.compose_file import CODE, image_environment, services
 
 START_SECONDS = 240
-FOREIGN_STEPS = ("mysql-data",)  # of an image that is not ours
+FOREIGN_STEPS = ("mysql-data",)  # steps of MySQL's image
 
 
 @dataclass
@@ -38,7 +38,7 @@ class PlainCompose:
     _stopping: bool = False
 
     def up(self, *names: str) -> None:
-        """Start services and all they need, each when its conditions hold; raises AssertionError, TimeoutError."""
+        """Start services, after those on which they depend; raises AssertionError, TimeoutError."""
         for name in names:
             if name in self.starts:
                 continue
@@ -50,14 +50,14 @@ class PlainCompose:
                 self._begin(name)
 
     def healthy(self, name: str) -> bool:
-        """What the service's own health check says."""
+        """Whether the service's health check passes."""
         command = ["python", "-m", "local", "run", "--ready", name] if name == "mysql" else self._test(name)
         with contextlib.suppress(subprocess.TimeoutExpired):
             return not subprocess.run(command, check=False, cwd="/", env=self._environment(name), timeout=30).returncode
         return False
 
     def stop(self) -> None:
-        """End all, the last first, with each service's own signal; whatever is left is killed."""
+        """Stop all services, the last one first, each with its own signal; kill what is left."""
         with self._restarting:
             self._stopping = True
         for name, process in reversed(self.processes.items()):
@@ -113,7 +113,7 @@ class PlainCompose:
                 raise TimeoutError(f"{error}: {self.log(name)}") from None
 
     def log(self, name: str) -> str:
-        """The last lines that a service has printed."""
+        """The end of a service's output."""
         return (self.settings.logs / f"{name}.log").read_text(errors="replace")[-2000:]
 
     def _service(self, name: str) -> dict[str, Any]:
@@ -125,7 +125,7 @@ class PlainCompose:
         return list(command)
 
     def _environment(self, name: str) -> dict[str, str]:
-        """The image's and the service's, with this machine's places."""
+        """The variables of the image and of the service, with this machine's folders and ports."""
         given = {**image_environment(), **(self._service(name).get("environment") or {})}
         del given["LAKE_HOME"]
         given.pop("LAKE_LISTEN", None)
@@ -141,7 +141,7 @@ class PlainCompose:
 
 @contextmanager
 def plain_compose(settings: Settings) -> Iterator[PlainCompose]:
-    """Nothing runs yet; what ``up`` starts is stopped at the end."""
+    """At first nothing runs; what ``up`` starts is stopped at the end."""
     running = PlainCompose(settings)
     try:
         yield running

@@ -1,6 +1,6 @@
-"""Looks for secrets where none may be: a home's files, Airflow's metadata, CloudWatch's logs, command lines.
+"""Looks for secrets where none may be: in a home's files, Airflow's database, CloudWatch's logs and command lines.
 
-A secret counts as found in plain, in base64 (at any offset, so also inside ``user:password``) and URL-encoded, and also
+A secret is found in plain text, in base64 (at any offset, so also inside ``user:password``) and URL-encoded, and also
 where bytes are hidden from a plain search: in gzip and zip files and in the columns of Parquet files.
 """
 
@@ -24,7 +24,7 @@ Needles = Mapping[bytes, str]  # what to look for -> what it is called
 
 
 def forms(secret: str) -> set[bytes]:
-    """Each way in which a secret may stand in a text; raises ValueError for one that is too short to mean anything."""
+    """Each form in which a text may hold a secret; raises ValueError for one so short that chance finds it."""
     plain = secret.encode()
     if len(plain) < 12:
         raise ValueError("a secret this short is found by chance")
@@ -39,12 +39,12 @@ def forms(secret: str) -> set[bytes]:
 
 
 def needles(secrets: Mapping[str, str]) -> dict[bytes, str]:
-    """``secrets`` is name -> value."""
+    """All forms of the secrets, which are given as name -> value."""
     return {form: name for name, value in secrets.items() for form in forms(value)}
 
 
 def hits(data: bytes, wanted: Needles) -> set[str]:
-    """Names of the secrets that stand in some bytes."""
+    """Names of the secrets that ``data`` holds."""
     return {name for form, name in wanted.items() if form in data}
 
 
@@ -56,13 +56,13 @@ def in_files(root: Path, wanted: Needles) -> Iterator[tuple[str, str]]:
         try:
             data = path.read_bytes()
         except FileNotFoundError:
-            continue  # a database's or a running job's own, gone since
+            continue  # a temporary file of a database or a job that has been removed since
         for name in sorted(set().union(*(hits(part, wanted) for part in _parts(path, data)))):
             yield path.relative_to(root).as_posix(), name
 
 
 def _parts(path: Path, data: bytes) -> Iterator[bytes]:
-    """A file's bytes, and what is packed in them."""
+    """A file's bytes, and what is compressed in them."""
     yield data
     if data[:2] == b"\x1f\x8b":
         try:
@@ -107,7 +107,7 @@ def in_logs(logs: Any, wanted: Needles) -> Iterator[tuple[str, str]]:
 
 
 def in_command_lines(processes: list[int], wanted: Needles) -> Iterator[tuple[str, str]]:
-    """(command, name of the secret): everybody on the machine can read a command line."""
+    """(command, name of the secret) for every process with one in its command line, which all users can read."""
     for process in processes:
         try:
             line = Path(f"/proc/{process}/cmdline").read_bytes()
