@@ -26,7 +26,7 @@ SEEDS ?= 20
   test $(PARTS) ruff mypy sqlfluff cfn-lint vulture faults kill-loop mutants format docs lock
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 15
 
 setup:  ## install what is missing (Debian packages, Python environments, jars, Sakila)
 	@$(if $(PYTHON),,$(error Python 3.11 is needed: there is neither python3.11 nor python3 on the PATH))$(PYTHON) -B -m local.installation.setup
