@@ -17,13 +17,11 @@ from infrastructure.cfn.template import parse_template
 from infrastructure.iam import decisions
 from infrastructure.package import render_template
 from local.commands import redrive
-from local.engines import mysql
-from local.engines.waiting import wait_until
+from local.engines import mysql, waiting
 from local.settings import ACCOUNT
 from tests.support.lake_home import LAKE, LakeHome
 
 pytestmark = [pytest.mark.services, pytest.mark.in_order]
-SECONDS = 180  # the home needs a few; a busy machine more
 CSV = b"category_id,name,last_update\n1,Action,2006-02-15 04:46:27\n2,Animation,2006-02-15 04:46:27\n"
 EVENTS = 7000  # more than 1 MiB, so that Firehose delivers before its 60 s
 EVENT = b'{"timestamp": "2026-11-20T11:59:55Z", "eventtype": "rent", "film_id": 12, "state": "Utah"}\n'
@@ -41,6 +39,11 @@ def client(home: LakeHome, outputs: dict[str, str]) -> Callable[[str, str], Any]
 
 
 Clients = Callable[[str, str], Any]
+
+
+def wait_until(look: Callable[[], object], otherwise: str) -> None:
+    """The home needs a few seconds, a busy machine more."""
+    waiting.wait_until(look, 180, otherwise)
 
 
 def keys(home: LakeHome, bucket: str, prefix: str) -> list[str]:
@@ -63,25 +66,20 @@ def test_the_operator_loads_mysql_by_dms_and_the_function_converts_it(
     instance = dms.describe_replication_instances()["ReplicationInstances"][0]["ReplicationInstanceArn"]
     for endpoint in dms.describe_endpoints()["Endpoints"]:
         dms.test_connection(ReplicationInstanceArn=instance, EndpointArn=endpoint["EndpointArn"])
-    wait_until(
-        lambda: {one["Status"] for one in dms.describe_connections()["Connections"]} == {"successful"},
-        SECONDS,
-        "a connection was still being tested",
-    )
+    tested = dms.describe_connections
+    wait_until(lambda: {one["Status"] for one in tested()["Connections"]} == {"successful"}, "a test has not ended")
     dms.start_replication_task(ReplicationTaskArn=task, StartReplicationTaskType="start-replication")
 
-    def status() -> str:
-        return str(dms.describe_replication_tasks()["ReplicationTasks"][0]["Status"])
-
-    wait_until(lambda: status() == "stopped", SECONDS, "the full load did not end")
+    tasks = dms.describe_replication_tasks
+    wait_until(lambda: tasks()["ReplicationTasks"][0]["Status"] == "stopped", "the full load did not end")
     [table] = dms.describe_table_statistics(ReplicationTaskArn=task)["TableStatistics"]
     assert (table["TableName"], table["FullLoadRows"]) == ("category", 1)
     with pytest.raises(ClientError, match="InvalidResourceState"):  # it has already ended
         dms.stop_replication_task(ReplicationTaskArn=task)
     parquet = "sakila/category/LOAD00000001.parquet"
-    wait_until(lambda: keys(home, LAKE.clean_bucket, "sakila/") == [parquet], SECONDS, "no Parquet object was written")
+    wait_until(lambda: keys(home, LAKE.clean_bucket, "sakila/") == [parquet], "no Parquet object was written")
     glue = home.clients("glue")
-    wait_until(lambda: bool(glue.get_tables(DatabaseName="sakila")["TableList"]), SECONDS, "no table was made")
+    wait_until(lambda: bool(glue.get_tables(DatabaseName="sakila")["TableList"]), "no table was made")
 
 
 def test_the_function_adds_a_new_column_to_an_older_table(
@@ -98,7 +96,7 @@ def test_the_function_adds_a_new_column_to_an_older_table(
         found = glue.get_table(DatabaseName="sakila", Name="category")["Table"]
         return [column["Name"] for column in found["StorageDescriptor"]["Columns"]]
 
-    wait_until(lambda: columns() == declared, SECONDS, "the new column did not come")
+    wait_until(lambda: columns() == declared, "the new column did not come")
 
 
 def test_the_producer_sends_what_the_firehose_delivers_and_the_crawler_finds(
@@ -111,13 +109,11 @@ def test_the_producer_sends_what_the_firehose_delivers_and_the_crawler_finds(
     assert sent["FailedPutCount"] == 0
     sent = producer.put_record_batch(DeliveryStreamName=LAKE.delivery_stream, Records=[{"Data": EVENT * EVENTS}] * 2)
     assert sent["FailedPutCount"] == 0
-    wait_until(lambda: bool(keys(home, LAKE.landing_bucket, "streaming/")), SECONDS, "nothing was delivered")
+    wait_until(lambda: bool(keys(home, LAKE.landing_bucket, "streaming/")), "nothing was delivered")
     glue = client("operator", "glue")
     for _ in range(2):  # the first creates the table, the second updates it
         glue.start_crawler(Name=LAKE.crawler)
-        wait_until(
-            lambda: glue.get_crawler(Name=LAKE.crawler)["Crawler"]["State"] == "READY", SECONDS, "the crawl did not end"
-        )
+        wait_until(lambda: glue.get_crawler(Name=LAKE.crawler)["Crawler"]["State"] == "READY", "the crawl did not end")
     assert glue.list_crawls(CrawlerName=LAKE.crawler)["Crawls"][0]["State"] == "COMPLETED"
     assert glue.get_crawler_metrics()["CrawlerMetricsList"][0]["CrawlerName"] == LAKE.crawler
     with pytest.raises(ClientError, match="CrawlerNotRunning"):
@@ -148,7 +144,7 @@ def test_the_operator_reads_alarms_metrics_and_logs(home: LakeHome, outputs: dic
     cloudwatch, logs = client("operator", "cloudwatch"), client("operator", "logs")
     alarms = {alarm["AlarmName"] for alarm in cloudwatch.describe_alarms()["MetricAlarms"]}
     assert LAKE.csv_dead_letters_alarm in alarms
-    wait_until(lambda: cloudwatch.list_metrics(Namespace="AWS/Firehose")["Metrics"], SECONDS, "no metric came")
+    wait_until(lambda: cloudwatch.list_metrics(Namespace="AWS/Firehose")["Metrics"], "no metric came")
     metric = {
         "Namespace": "AWS/Firehose",
         "MetricName": "IncomingRecords",
@@ -248,9 +244,7 @@ def test_without_put_object_firehose_lands_nothing_and_says_so(
     with without(home, "firehose", "s3:PutObject"):
         records = [{"Data": EVENT * EVENTS}] * 2
         client("producer", "firehose").put_record_batch(DeliveryStreamName=LAKE.delivery_stream, Records=records)
-        wait_until(
-            lambda: bool(logs.filter_log_events(logGroupName=group)["events"]), SECONDS, "Firehose logged nothing"
-        )
+        wait_until(lambda: bool(logs.filter_log_events(logGroupName=group)["events"]), "Firehose logged nothing")
         assert "S3.AccessDenied" in logs.filter_log_events(logGroupName=group)["events"][0]["message"]
         assert keys(home, LAKE.landing_bucket, "streaming/") == before
 
@@ -259,14 +253,11 @@ def test_without_put_object_dms_fails(home: LakeHome, outputs: dict[str, str]) -
     dms, task = home.clients("dms"), outputs["DmsTask"]
     with without(home, "dms", "s3:PutObject"):
         dms.start_replication_task(ReplicationTaskArn=task, StartReplicationTaskType="reload-target")
-        wait_until(
-            lambda: dms.describe_replication_tasks()["ReplicationTasks"][0]["Status"] in ("failed", "stopped"),
-            SECONDS,
-            "the full load did not end",
-        )
-    assert [t["TableState"] for t in dms.describe_table_statistics(ReplicationTaskArn=task)["TableStatistics"]] == [
-        "Table error"
-    ]
+        tasks = dms.describe_replication_tasks
+        ended = ("failed", "stopped")
+        wait_until(lambda: tasks()["ReplicationTasks"][0]["Status"] in ended, "the full load did not end")
+    found = dms.describe_table_statistics(ReplicationTaskArn=task)["TableStatistics"]
+    assert [table["TableState"] for table in found] == ["Table error"]
 
 
 def test_without_put_object_the_function_converts_nothing(home: LakeHome, outputs: dict[str, str]) -> None:
@@ -279,7 +270,7 @@ def test_without_put_object_the_function_converts_nothing(home: LakeHome, output
 
     with without(home, "lambda", "s3:PutObject"):
         home.clients("s3").put_object(Bucket=LAKE.landing_bucket, Key="dms/sakila/category/LOAD00000002.csv", Body=CSV)
-        wait_until(is_denied, SECONDS, "the function logged no denial")
+        wait_until(is_denied, "the function logged no denial")
         assert "sakila/category/LOAD00000002.parquet" not in keys(home, LAKE.clean_bucket, "sakila/")
 
 
@@ -287,9 +278,7 @@ def test_without_get_object_the_crawl_fails(home: LakeHome, outputs: dict[str, s
     glue = home.clients("glue")
     with without(home, "crawler", "s3:GetObject"):
         glue.start_crawler(Name=LAKE.crawler)
-        wait_until(
-            lambda: glue.get_crawler(Name=LAKE.crawler)["Crawler"]["State"] == "READY", SECONDS, "the crawl did not end"
-        )
+        wait_until(lambda: glue.get_crawler(Name=LAKE.crawler)["Crawler"]["State"] == "READY", "the crawl did not end")
     assert glue.get_crawler(Name=LAKE.crawler)["Crawler"]["LastCrawl"]["Status"] == "FAILED"
 
 
@@ -306,4 +295,4 @@ def test_without_its_action_the_producer_sends_nothing(
         return False
 
     with without(home, "producer", "firehose:PutRecord"):
-        wait_until(is_denied, SECONDS, "IAM did not decide anew")
+        wait_until(is_denied, "IAM did not decide anew")

@@ -42,17 +42,22 @@ def land_events(lake: TestLake) -> list[dict[str, Any]]:
     return batch
 
 
-def test_what_the_job_wrote_is_as_the_oracle_says_and_stays_so_when_rebuilt(
-    lake: TestLake, capsys: pytest.CaptureFixture[str], tmp_path: Any
-) -> None:
+@pytest.fixture
+def enriched(lake: TestLake, capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    """What has landed and gone through an hourly run in a lake that was empty."""
     lake.landing = NAMES.bucket(LANDING)
     lake.s3.create_bucket(Bucket=lake.landing)
     assert verify() == 0
     assert "There is nothing to recount" in capsys.readouterr().out
-
     batch = land_events(lake)
     lake.hourly()
-    found = judged(lake, ledger=[one["event_id"] for one in batch])
+    return batch
+
+
+def test_what_the_job_wrote_is_as_the_oracle_says_and_stays_so_when_rebuilt(
+    lake: TestLake, enriched: list[dict[str, Any]], capsys: pytest.CaptureFixture[str], tmp_path: Any
+) -> None:
+    found = judged(lake, ledger=[one["event_id"] for one in enriched])
     assert found.ok, str(found)
     assert (found.objects, found.landed, found.enriched, found.duplicates, found.unknown_films) == (5, 13, 5, 3, 1)
     assert found.quarantined["conflicting event_id"] == 1
@@ -64,14 +69,17 @@ def test_what_the_job_wrote_is_as_the_oracle_says_and_stays_so_when_rebuilt(
     november = judged(lake, month="2026-11")
     assert november.ok, str(november)
     assert (november.objects, november.duplicates) == (3, 3)
-    (tmp_path / "stream.ids").write_text("".join(one["event_id"] + "\n" for one in batch))
+    (tmp_path / "stream.ids").write_text("".join(one["event_id"] + "\n" for one in enriched))
     assert verify("--month", "2026-11", "--ledger", str(tmp_path)) == 0
     out = capsys.readouterr().out
     assert f"{november.hash:032x}" in out
     assert "3 acknowledged events, 0 lost" in out
     assert str(november.snapshots["streaming_films"]) in out
 
-    # A new object waits for its run; one that landed before the last sweep and is in no table is lost.
+
+@pytest.mark.usefixtures("enriched")
+def test_what_is_late_torn_old_or_gone_is_told(lake: TestLake, capsys: pytest.CaptureFixture[str]) -> None:
+    """A new object waits for its run; one that landed before the last sweep and is in no table is lost."""
     late = lake.land(NIGHT + timedelta(hours=2), event(NIGHT))
     assert [(one.what, one.source_file) for one in judged(lake).lost] == [("nowhere, must be in streaming_films", late)]
     assert verify() == 0
