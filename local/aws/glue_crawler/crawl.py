@@ -55,7 +55,6 @@ class Outcome:
 
     tables_created: list[str] = field(default_factory=list)
     tables_updated: list[str] = field(default_factory=list)
-    partitions_added: list[str] = field(default_factory=list)
     drift: dict[str, Drift] = field(default_factory=dict)
 
 
@@ -263,7 +262,6 @@ class Crawl:
             )
             for error in reply.get("Errors", []):
                 raise CrawlFailed(f"partition {error['PartitionValues']}: {error['ErrorDetail']['ErrorMessage']}")
-            self.outcome.partitions_added += [f"{target.name}/{folder.path}" for folder in batch]
         self.log_line(f"INFO : Added {len(folders)} partitions to {target.name}")
 
     def _partition_input(self, target: _Target, columns: list[Payload], folder: PartitionFolder) -> Any:

@@ -120,7 +120,8 @@ def airflow_connection(trino_home: AthenaHome, session: boto3.Session, monkeypat
     monkeypatch.setenv("AWS_SESSION_TOKEN", str(frozen.token))
 
 
-def test_airflow_operator_and_sensor(airflow_connection: None, athena: Any, films: str) -> None:
+@pytest.mark.usefixtures("airflow_connection")
+def test_airflow_operator_and_sensor(athena: Any, films: str) -> None:
     from airflow.providers.amazon.aws.operators.athena import AthenaOperator
     from airflow.providers.amazon.aws.sensors.athena import AthenaSensor
 
@@ -141,7 +142,8 @@ def test_airflow_operator_and_sensor(airflow_connection: None, athena: Any, film
     assert wait.poke({})
 
 
-def test_airflow_operator_fails_with_the_reason(airflow_connection: None, athena: Any) -> None:
+@pytest.mark.usefixtures("airflow_connection")
+def test_airflow_operator_fails_with_the_reason(athena: Any) -> None:
     from airflow.providers.amazon.aws.operators.athena import AthenaOperator
 
     ask = AthenaOperator(
