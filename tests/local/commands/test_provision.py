@@ -38,13 +38,8 @@ def _client(home: LakeHome, name: str, service: str) -> Any:
     """A client under a user's own keys, at the addresses that every client of the home gets."""
     keys, here = _keys(home.settings, name), endpoints(home.settings)
     variable = {"dms": "DATABASE_MIGRATION_SERVICE"}.get(service, service.upper())
-    return boto3.client(
-        service,
-        endpoint_url=here.get(f"AWS_ENDPOINT_URL_{variable}", here["AWS_ENDPOINT_URL"]),
-        region_name=REGION,
-        aws_access_key_id=keys["access_key"],
-        aws_secret_access_key=keys["secret_key"],
-    )
+    session: Any = boto3.Session(keys["access_key"], keys["secret_key"], region_name=REGION)
+    return session.client(service, endpoint_url=here.get(f"AWS_ENDPOINT_URL_{variable}", here["AWS_ENDPOINT_URL"]))
 
 
 def test_the_engine_may_assume_the_analysts_role_and_nothing_else(home: LakeHome) -> None:
