@@ -20,6 +20,7 @@ from random import Random
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from datalake.months import Month
 from datalake.names import STREAMING_PREFIX, Lake
 from kdg.generator import Event, Generator
 from kdg.sender import Ledger
@@ -70,7 +71,7 @@ def objects(month: str, events: int, seed: int, stream: str) -> Iterator[list[tu
         for time, event in zip(times, generator.take(times), strict=True):
             if room <= 0:
                 name = f"{stream}-{STREAM_VERSION}-{datetime.fromtimestamp(time, UTC):%Y-%m-%d-%H-%M-%S}"
-                key = f"{STREAMING_PREFIX}{month.replace('-', '/')}/{name}-{uuid.uuid5(run_id, f'object {number}')}"
+                key = f"{STREAMING_PREFIX}{Month.parse(month).folder}{name}-{uuid.uuid5(run_id, f'object {number}')}"
                 written.append((key, []))
                 number, room = number + 1, OBJECT_BYTES
             written[-1][1].append(event)
