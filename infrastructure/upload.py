@@ -29,12 +29,7 @@ LIFECYCLE: list[LifecycleRuleTypeDef] = [
         "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7},
         "Expiration": {"ExpiredObjectDeleteMarker": True},
     },
-    {
-        "ID": "templates",
-        "Status": "Enabled",
-        "Filter": {"Prefix": TEMPLATES_PREFIX},
-        "Expiration": {"Days": 30},
-    },
+    {"ID": "templates", "Status": "Enabled", "Filter": {"Prefix": TEMPLATES_PREFIX}, "Expiration": {"Days": 30}},
 ]
 
 
@@ -48,10 +43,7 @@ def make_bucket(s3: S3Client, bucket: str, account: str) -> None:
         if region == "us-east-1":  # the default, which S3 does not accept as a location
             s3.create_bucket(Bucket=bucket)
         else:
-            s3.create_bucket(
-                Bucket=bucket,
-                CreateBucketConfiguration={"LocationConstraint": region},
-            )
+            s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": region})
     s3.put_public_access_block(
         Bucket=bucket,
         PublicAccessBlockConfiguration={

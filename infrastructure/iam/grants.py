@@ -106,10 +106,7 @@ class _Resolved:
         given = {name: item.get("Default", "") for name, item in template["Parameters"].items()}
         given |= {"Environment": "${Environment}", "Suffix": "${Suffix}"}
         keys = [{"ParameterKey": name, "ParameterValue": str(value)} for name, value in given.items()]
-        pseudo = PLACEHOLDERS | {
-            "AWS::StackName": STACK,
-            "AWS::StackId": _ARN % ("cloudformation", f"stack/{STACK}/*"),
-        }
+        pseudo = PLACEHOLDERS | {"AWS::StackName": STACK, "AWS::StackId": _ARN % ("cloudformation", f"stack/{STACK}/*")}
         self._resolver = Resolver(template, parameter_values(template, keys, {}), pseudo, self._lookup)
 
     def roles(self) -> Iterator[tuple[str, list[tuple[str, list[Json]]]]]:

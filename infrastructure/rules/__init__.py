@@ -10,13 +10,7 @@ from infrastructure.rules.view import View
 
 __all__ = ["RULES", "Finding", "Rule", "View", "check"]
 
-RULES: tuple[Rule, ...] = (
-    *storage.RULES,
-    *database.RULES,
-    *delivery.RULES,
-    *processing.RULES,
-    *access.RULES,
-)
+RULES: tuple[Rule, ...] = (*storage.RULES, *database.RULES, *delivery.RULES, *processing.RULES, *access.RULES)
 
 
 def check(view: View) -> list[Finding]:
