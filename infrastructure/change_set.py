@@ -134,6 +134,12 @@ def rendered(change_set: ChangeSet, policy: Json, colour: bool = False) -> Itera
         yield f"and {len(following)} that refer to these and may get new values"
 
 
+def shown(name: str, change_set: ChangeSet, policy: Json, colour: bool) -> Iterator[str]:
+    """The change set of the named stack as lines: its summary and its changes."""
+    yield f"{name}: {summary(change_set)}"
+    yield from (f"  {line}" for line in rendered(change_set, policy, colour))
+
+
 def summary(change_set: ChangeSet) -> str:
     """The number of changes of each kind: ``3 to add, 1 to change``."""
     words = {"Add": "to add", "Modify": "to change", "Remove": "to remove"}

@@ -44,17 +44,17 @@ class Terminal:
             raise Refused("Nothing was changed")
 
 
-def require_credentials(session: boto3.Session) -> None:
-    """Raise Refused with what to do unless there are credentials and a region."""
+def signed_in(environment: str, suffix: str | None) -> tuple[boto3.Session, Lake]:
+    """The session, and the names of the deployment; the suffix is the account's id unless it is given.
+
+    Raises Refused with what to do when there are no credentials or no region.
+    """
+    session = boto3.Session()
     if session.get_credentials() is None:
         raise Refused(NO_CREDENTIALS)
     if session.region_name is None:
         raise Refused(NO_REGION)
-
-
-def lake_of(session: boto3.Session, environment: str, suffix: str | None) -> Lake:
-    """The names of the deployment that a command is about; the suffix is the account's id unless it is given."""
-    return Lake(environment, suffix or session.client("sts").get_caller_identity()["Account"])
+    return session, Lake(environment, suffix or session.client("sts").get_caller_identity()["Account"])
 
 
 def argument_parser(name: str, description: str) -> argparse.ArgumentParser:

@@ -25,14 +25,13 @@ from infrastructure import stack as stacks
 from infrastructure.cfn import stack_policy
 from infrastructure.cfn.template import parse_template
 from infrastructure.change_set import ChangeSet
-from infrastructure.clients import Clients
-from infrastructure.command_line import Terminal, argument_parser, lake_of, require_credentials, run
+from infrastructure.command_line import Terminal, argument_parser, run, signed_in
 from infrastructure.mwaa.package import MWAA_PREFIX
 from infrastructure.mwaa.publish import make_pool, publish
 from infrastructure.package import STACK_POLICY, Artifact, Code, build_code, parameters_of, render_template
 from infrastructure.pandas_layer import with_layer
 from infrastructure.smoke import smoke_test
-from infrastructure.stack import DeployError, Json, Progress, Refused
+from infrastructure.stack import Clients, DeployError, Json, Progress, Refused
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -76,9 +75,9 @@ def deploy(
     scripts = [
         Artifact(SAKILA_SCRIPTS_PREFIX + name, (sakila / name).read_bytes()) for name in SAKILA_SCRIPTS if sakila
     ]
-    s3 = clients("s3")
+    s3: S3Client = clients("s3")
     upload.make_bucket(s3, lake.artifacts_bucket, clients("sts").get_caller_identity()["Account"])
-    sent = upload.put(s3, lake.artifacts_bucket, [*code.artifacts, template, *scripts])
+    _, sent = upload.put(s3, lake.artifacts_bucket, [*code.artifacts, template, *scripts])
     progress(f"s3://{lake.artifacts_bucket}: {sent} new objects")
     after = _update_stack(lake, parameters, code, template, clients, progress, terminal or Terminal(yes=True), replace)
     smoke_test(clients, lake.stack, progress)
@@ -96,12 +95,12 @@ def _update_stack(
     replace: Collection[str],
 ) -> StackTypeDef:
     """Bring the stack up to date, with Airflow's code if the template creates MWAA, and remove code no longer used."""
-    s3, cloudformation = clients("s3"), clients("cloudformation")
+    s3: S3Client = clients("s3")
+    cloudformation: CloudFormationClient = clients("cloudformation")
     before, given = stacks.make_updatable(cloudformation, lake.stack, progress), dict(parameters)
 
     def update(current: StackTypeDef | None, terminal: Terminal) -> StackTypeDef:
-        remembered = set() if current is None else REMEMBERED - given.keys()
-        request = stack_request(lake, given, code, s3, template, remembered)
+        request = stack_request(lake, given, code, s3, template, current is not None)
         return _change_stack(cloudformation, request, current, progress, terminal, replace)
 
     with_airflow = given.get("CreateMwaa") == "true"
@@ -133,40 +132,57 @@ def _change_stack(
     replace: Collection[str],
 ) -> StackTypeDef:
     """Make the stack as requested, through a change set that is shown and confirmed; returns the stack."""
-    policy = stack_policy.parse(STACK_POLICY.read_text())
+    name, policy = request["StackName"], stack_policy.parse(STACK_POLICY.read_text())
+
+    def set_policy(stated: Json) -> None:
+        cloudformation.set_stack_policy(StackName=name, StackPolicyBody=json.dumps(stated))
+
     change_set = change_sets.create(cloudformation, request)
     if change_set is None and before is not None:
-        progress(f"{request['StackName']} is up to date")
-        cloudformation.set_stack_policy(StackName=request["StackName"], StackPolicyBody=json.dumps(policy))
+        progress(f"{name} is up to date")
+        set_policy(policy)
         return before
     if change_set is None:
-        raise DeployError(f"{request['StackName']} does not exist, and its change set is empty")
+        raise DeployError(f"{name} does not exist, and its change set is empty")
     try:
-        _confirm(request["StackName"], change_set, policy, replace, progress, terminal)
+        for line in change_sets.shown(name, change_set, policy, terminal.interactive):
+            progress(line)
+        if reason := refusal(change_set, policy, replace):
+            raise Refused(reason)
+        terminal.confirm(f"{'Create' if change_set.creates else 'Update'} {name}?")
     except BaseException:
         change_sets.discard(cloudformation, change_set)
         raise
-    return _execute(cloudformation, change_set, policy, replace, progress)
+    seen = stacks.event_ids(cloudformation, change_set.stack_id)
+    if not change_set.creates:
+        set_policy(stack_policy.without_denials(policy, replace))
+    try:
+        cloudformation.execute_change_set(ChangeSetName=change_set.arn)
+        final = stacks.follow(cloudformation, change_set.stack_id, progress, seen)
+    finally:
+        if not change_set.creates:
+            set_policy(policy)
+    if final["StackStatus"] not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
+        raise DeployError(stacks.failure(cloudformation, final, seen))
+    if change_set.creates:
+        set_policy(policy)
+    return final
 
 
 def stack_request(
-    lake: Lake,
-    parameters: Mapping[str, str],
-    code: Code,
-    s3: S3Client,
-    template: Artifact,
-    remembered: Collection[str] = (),
+    lake: Lake, parameters: Mapping[str, str], code: Code, s3: S3Client, template: Artifact, exists: bool
 ) -> Json:
-    """The arguments of CreateChangeSet; the parameters in ``remembered`` keep their present values."""
+    """The arguments of CreateChangeSet; if the stack exists, parameters in REMEMBERED keep their present values."""
+    given: list[Json] = [
+        {"ParameterKey": name, "ParameterValue": value}
+        for name, value in all_parameters(lake, parameters, code).items()
+    ]
+    remembered = sorted(REMEMBERED - parameters.keys()) if exists else []
     return {
         "StackName": lake.stack,
         "TemplateURL": upload.url(s3, lake.artifacts_bucket, template.key),
         "Capabilities": CAPABILITIES,
-        "Parameters": [
-            {"ParameterKey": name, "ParameterValue": value}
-            for name, value in all_parameters(lake, parameters, code).items()
-        ]
-        + [{"ParameterKey": name, "UsePreviousValue": True} for name in sorted(remembered)],
+        "Parameters": given + [{"ParameterKey": name, "UsePreviousValue": True} for name in remembered],
     }
 
 
@@ -203,43 +219,6 @@ def refusal(change_set: ChangeSet, policy: Json, replace: Collection[str] = ()) 
     )
 
 
-def _confirm(
-    name: str, change_set: ChangeSet, policy: Json, replace: Collection[str], progress: Progress, terminal: Terminal
-) -> None:
-    """Show the change set and ask; raises Refused when data would be lost or the answer is no."""
-    progress(f"{name}: {change_sets.summary(change_set)}")
-    for line in change_sets.rendered(change_set, policy, terminal.interactive):
-        progress(f"  {line}")
-    if reason := refusal(change_set, policy, replace):
-        raise Refused(reason)
-    terminal.confirm(f"{'Create' if change_set.creates else 'Update'} {name}?")
-
-
-def _execute(
-    cloudformation: CloudFormationClient,
-    change_set: ChangeSet,
-    policy: Json,
-    replace: Collection[str],
-    progress: Progress,
-) -> StackTypeDef:
-    """Execute a change set under the stack policy, wait, and return the stack."""
-    if not change_set.creates:
-        relaxed = stack_policy.without_denials(policy, replace)
-        cloudformation.set_stack_policy(StackName=change_set.stack_id, StackPolicyBody=json.dumps(relaxed))
-    seen = stacks.event_ids(cloudformation, change_set.stack_id)
-    try:
-        cloudformation.execute_change_set(ChangeSetName=change_set.arn)
-        final = stacks.follow(cloudformation, change_set.stack_id, progress, seen)
-    finally:
-        if not change_set.creates:
-            cloudformation.set_stack_policy(StackName=change_set.stack_id, StackPolicyBody=json.dumps(policy))
-    if final["StackStatus"] not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
-        raise DeployError(stacks.failure(cloudformation, final, seen))
-    if change_set.creates:
-        cloudformation.set_stack_policy(StackName=change_set.stack_id, StackPolicyBody=json.dumps(policy))
-    return final
-
-
 def next_steps(lake: Lake, outputs: Mapping[str, str], region: str, aws: bool) -> Iterable[str]:
     """What to do after a deployment; ``aws``: whether it is on AWS, where there is a web console to open."""
     yield ""
@@ -267,9 +246,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     def command() -> None:
-        session = boto3.Session()
-        require_credentials(session)
-        which = lake_of(session, options.environment, options.suffix)
+        session, which = signed_in(options.environment, options.suffix)
         parameters = with_layer(parameters_of(options.environment), session.client("ssm"))
         if options.mysql_ca:
             parameters["MySqlCa"] = options.mysql_ca.read_text()

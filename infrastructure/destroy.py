@@ -10,22 +10,24 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import boto3
-from botocore.exceptions import ClientError
 
 from datalake.names import Lake
 from infrastructure import stack as stacks
 from infrastructure import upload
-from infrastructure.clients import Clients
-from infrastructure.command_line import Terminal, argument_parser, lake_of, require_credentials, run
+from infrastructure.command_line import Terminal, argument_parser, run, signed_in
 from infrastructure.cost.prices import read_prices
 from infrastructure.leftovers import Leftovers
-from infrastructure.stack import Progress
+from infrastructure.stack import Clients, Progress
 
 if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_cloudformation.type_defs import StackResourceSummaryTypeDef
+    from mypy_boto3_rds import RDSClient
+    from mypy_boto3_s3 import S3Client
 
 BUCKET, DATABASE = "AWS::S3::Bucket", "AWS::RDS::DBInstance"
 # The types that are kept when RetainData is true: what of them is billed, and the name of the price in
@@ -45,7 +47,8 @@ def destroy(
 
     Raises DeployError with the reason when a resource cannot be deleted, Refused when it is not confirmed.
     """
-    s3, cloudformation = clients("s3"), clients("cloudformation")
+    s3: S3Client = clients("s3")
+    cloudformation: CloudFormationClient = clients("cloudformation")
     stack = stacks.describe(cloudformation, lake.stack)
     keeps = stack is not None and stacks.parameters(stack).get("RetainData", "true") == "true"
     listed = stacks.resources(cloudformation, lake.stack) if stack else []
@@ -104,15 +107,10 @@ def _price(type_name: str) -> str:
 
 def _disable_deletion_protection(clients: Clients, listed: Sequence[StackResourceSummaryTypeDef]) -> None:
     """CloudFormation cannot delete a protected database; a last snapshot keeps its data."""
-    for one in listed:
-        if one["ResourceType"] == DATABASE:
-            try:
-                clients("rds").modify_db_instance(
-                    DBInstanceIdentifier=one["PhysicalResourceId"], DeletionProtection=False, ApplyImmediately=True
-                )
-            except ClientError as error:
-                if error.response["Error"]["Code"] not in ("DBInstanceNotFound", "DBInstanceNotFoundFault"):
-                    raise
+    rds: RDSClient = clients("rds")
+    for name in [one["PhysicalResourceId"] for one in listed if one["ResourceType"] == DATABASE]:
+        with suppress(rds.exceptions.DBInstanceNotFoundFault):
+            rds.modify_db_instance(DBInstanceIdentifier=name, DeletionProtection=False, ApplyImmediately=True)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -120,9 +118,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = argument_parser("destroy", "Remove a deployment.").parse_args(arguments)
 
     def command() -> None:
-        session = boto3.Session()
-        require_credentials(session)
-        which = lake_of(session, options.environment, options.suffix)
+        session, which = signed_in(options.environment, options.suffix)
         destroy(which, session.client, terminal=Terminal.of_this_process(options.yes))
 
     return run(command)

@@ -7,17 +7,18 @@ Log groups of DMS, RDS and MWAA have names of this deployment. Glue's are shared
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
-
 from datalake.names import Lake
-from infrastructure.clients import Clients
-from infrastructure.stack import Progress
+from infrastructure.stack import Clients, Progress
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import StackResourceSummaryTypeDef
+    from mypy_boto3_glue import GlueClient
     from mypy_boto3_logs import CloudWatchLogsClient
+    from mypy_boto3_rds import RDSClient
+    from mypy_boto3_secretsmanager import SecretsManagerClient
 
 # The log groups that services write to, and create if need be, for a resource {name} of a type.
 LOG_GROUPS = {
@@ -42,7 +43,7 @@ class Leftovers:
 
     def remember(self, listed: Sequence[StackResourceSummaryTypeDef]) -> None:
         """Note the names that cannot be found any more once the stack is deleted."""
-        glue = self._clients("glue")
+        glue: GlueClient = self._clients("glue")
         for one in listed:
             name = one.get("PhysicalResourceId", "")
             if one["ResourceType"] == "AWS::Glue::Job":
@@ -61,20 +62,23 @@ class Leftovers:
 
     def remove(self) -> None:
         """Delete everything except snapshots."""
-        logs = self._clients("logs")
+        logs: CloudWatchLogsClient = self._clients("logs")
         for group in self._log_groups(logs):
             logs.delete_log_group(logGroupName=group)
             self._progress(f"log group {group} deleted")
         removed = sum(self._remove_streams(logs, group, stream) for group, stream in self._streams)
         if removed:
             self._progress(f"{removed} log streams of Glue deleted")
+        manager: SecretsManagerClient = self._clients("secretsmanager")
         for secret in self._secrets:
-            self._remove_secret(secret)
+            with suppress(manager.exceptions.ResourceNotFoundException):
+                # without the recovery window, during which its name could not be used again
+                manager.delete_secret(SecretId=secret, ForceDeleteWithoutRecovery=True)
 
     def snapshots(self) -> Iterator[str]:
         """The database's snapshots, which are billed and may be all that is left of the data."""
-        pages = self._clients("rds").get_paginator("describe_db_snapshots").paginate(SnapshotType="manual")
-        for page in pages:
+        rds: RDSClient = self._clients("rds")
+        for page in rds.get_paginator("describe_db_snapshots").paginate(SnapshotType="manual"):
             for one in page["DBSnapshots"]:
                 if one["DBInstanceIdentifier"] == self._lake.mysql_instance:
                     yield f"{one['DBSnapshotIdentifier']}, {one['AllocatedStorage']} GiB allocated"
@@ -101,12 +105,3 @@ class Leftovers:
                 logs.delete_log_stream(logGroupName=group, logStreamName=name)
                 removed += 1
         return removed
-
-    def _remove_secret(self, secret: str) -> None:
-        """Delete a secret without its recovery window, during which its name could not be used again."""
-        manager = self._clients("secretsmanager")
-        try:
-            manager.delete_secret(SecretId=secret, ForceDeleteWithoutRecovery=True)
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ResourceNotFoundException":
-                raise

@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,23 +81,24 @@ class Code:
 def build_code() -> Code:
     """Zip the function and the jobs' packages and collect the job scripts; raises FileNotFoundError without sources."""
     own = _python_files(LAMBDA_SOURCE, LAMBDA_SOURCE)
-    core = _packages(JOBS_PACKAGES)
     jobs = {path.name: path.read_bytes() for path in sorted(JOBS_SOURCE.glob("*.py")) if path.name != "__init__.py"}
     for folder, found in ((LAMBDA_SOURCE, own), (JOBS_SOURCE, jobs)):
         if not found:
             raise FileNotFoundError(f"No Python files in {folder}")
     function = zip_bytes(own + _packages(LAMBDA_PACKAGES))
-    jobs["datalake.zip"] = zip_bytes(core)
+    jobs["datalake.zip"] = zip_bytes(_packages(JOBS_PACKAGES))
     lambda_key = f"lambda/{hashlib.sha256(function).hexdigest()}.zip"
+    prefix, scripts = below_hash("jobs/", jobs)
+    return Code(lambda_key, prefix, (Artifact(lambda_key, function), *scripts))
+
+
+def below_hash(root: str, files: Mapping[str, bytes]) -> tuple[str, list[Artifact]]:
+    """The prefix ``ROOT<sha256>/``, which contains a hash of names and contents, and the files as objects below it."""
     digest = hashlib.sha256()
-    for name, body in jobs.items():
+    for name, body in files.items():
         digest.update(name.encode() + hashlib.sha256(body).digest())
-    prefix = f"jobs/{digest.hexdigest()}/"
-    return Code(
-        lambda_code_key=lambda_key,
-        jobs_prefix=prefix,
-        artifacts=(Artifact(lambda_key, function), *(Artifact(prefix + name, body) for name, body in jobs.items())),
-    )
+    prefix = f"{root}{digest.hexdigest()}/"
+    return prefix, [Artifact(prefix + name, body) for name, body in files.items()]
 
 
 def _packages(names: Iterable[str]) -> list[tuple[str, bytes]]:

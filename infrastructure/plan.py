@@ -12,20 +12,22 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-
-import boto3
+from typing import TYPE_CHECKING
 
 from datalake.names import Lake
 from infrastructure import change_set as change_sets
 from infrastructure import cost, limits, upload
 from infrastructure.cfn import stack_policy
 from infrastructure.cfn.template import parse_template
-from infrastructure.clients import Clients
-from infrastructure.command_line import argument_parser, lake_of, run
-from infrastructure.deploy import REMEMBERED, all_parameters, refusal, stack_request
+from infrastructure.command_line import argument_parser, run, signed_in
+from infrastructure.deploy import all_parameters, refusal, stack_request
 from infrastructure.package import ROOT, STACK_POLICY, TEMPLATE, build_code, parameters_of, render_template
 from infrastructure.pandas_layer import with_layer
-from infrastructure.stack import DeployError, describe
+from infrastructure.stack import Clients, DeployError, Refused, describe
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_s3 import S3Client
 
 SHOWN_LIMITS = 8
 SAMPLE_SUFFIX = "123456789012"  # as long as an account's id
@@ -79,24 +81,23 @@ def plan(environment: str, suffix: str = SAMPLE_SUFFIX) -> Iterator[str]:
 
 def compare(lake: Lake, clients: Clients) -> Iterator[str]:
     """The change set against what is deployed, as lines; it is deleted again."""
-    s3, cloudformation = clients("s3"), clients("cloudformation")
+    s3: S3Client = clients("s3")
+    cloudformation: CloudFormationClient = clients("cloudformation")
     if not upload.exists(s3, lake.artifacts_bucket, clients("sts").get_caller_identity()["Account"]):
         yield f"{lake.stack} is not deployed in this account and region: everything would be new"
         return
     template = upload.template_artifact(render_template())
     upload.put(s3, lake.artifacts_bucket, [template])
     parameters = with_layer(parameters_of(lake.environment), clients("ssm"))
-    stack = describe(cloudformation, lake.stack)
-    remembered = set() if stack is None else REMEMBERED - parameters.keys()
-    request = stack_request(lake, parameters, build_code(), s3, template, remembered)
+    exists = describe(cloudformation, lake.stack) is not None
+    request = stack_request(lake, parameters, build_code(), s3, template, exists)
     change_set = change_sets.create(cloudformation, request)
     if change_set is None:
         yield f"{lake.stack} is up to date"
         return
     try:
         policy = stack_policy.parse(STACK_POLICY.read_text())
-        yield f"{lake.stack}: {change_sets.summary(change_set)}"
-        yield from (f"  {line}" for line in change_sets.rendered(change_set, policy, sys.stdout.isatty()))
+        yield from change_sets.shown(lake.stack, change_set, policy, sys.stdout.isatty())
         if reason := refusal(change_set, policy):
             yield f"It would be refused: {reason}"
     finally:
@@ -116,11 +117,12 @@ def main(arguments: list[str] | None = None) -> int:
         for line in plan(options.environment, options.suffix or SAMPLE_SUFFIX):
             print(line)
         print("\nChange set")
-        session = boto3.Session()
-        if session.get_credentials() is None or session.region_name is None:
+        try:
+            session, lake = signed_in(options.environment, options.suffix)
+        except Refused:
             print("  no AWS credentials or region: not compared with what is deployed")
             return
-        for line in compare(lake_of(session, options.environment, options.suffix), session.client):
+        for line in compare(lake, session.client):
             print(f"  {line}")
 
     return run(command)

@@ -10,17 +10,22 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
 
-from infrastructure.clients import Clients
-from infrastructure.stack import DeployError, Progress, resources
+from infrastructure.stack import Clients, DeployError, Progress, resources
 
 if TYPE_CHECKING:
+    from mypy_boto3_athena import AthenaClient
     from mypy_boto3_cloudformation.type_defs import StackResourceSummaryTypeDef
     from mypy_boto3_dms import DatabaseMigrationServiceClient
     from mypy_boto3_dms.type_defs import ConnectionTypeDef
+    from mypy_boto3_firehose import FirehoseClient
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
 
 CONNECTION_SECONDS = 300.0
 SETTLED_SECONDS = 120.0  # a function or stream may still be busy with its update
@@ -36,39 +41,36 @@ class CheckResult:
     problem: str = ""
 
 
-Check = Callable[[Clients, str], str]  # (clients, physical id) -> the problem, or ""
+Check = Callable[[Any, str], str]  # (client, physical id) -> the problem, or ""
 
 
 def smoke_test(clients: Clients, stack: str, progress: Progress) -> None:
     """Check every resource of a stack that can be checked; raises DeployError that names all problems."""
     results = list(run_checks(clients, resources(clients("cloudformation"), stack)))
-    failed = [one for one in results if one.problem]
-    for one in failed:
-        progress(f"✗ {one.name}: {one.problem}")
+    failed = [f"{one.name}: {one.problem}" for one in results if one.problem]
+    for text in failed:
+        progress(f"✗ {text}")
     if failed:
-        raise DeployError(
-            f"{stack} is deployed, but {len(failed)} of {len(results)} checks failed: "
-            + "; ".join(f"{one.name}: {one.problem}" for one in failed)
-        )
+        problems = f"{len(failed)} of {len(results)} checks failed: {'; '.join(failed)}"
+        raise DeployError(f"{stack} is deployed, but {problems}")
     progress(f"✓ {len(results)} checks of buckets, queues, function, streams, jobs, queries and connections passed")
 
 
 def run_checks(clients: Clients, listed: Sequence[StackResourceSummaryTypeDef]) -> Iterator[CheckResult]:
     """Run every check, one after the other."""
     for one in listed:
-        check = CHECKS.get(one["ResourceType"])
-        if check and one.get("PhysicalResourceId"):
-            yield CheckResult(one["LogicalResourceId"], _problem(check, clients, one["PhysicalResourceId"]))
-    instances = _of_type(listed, "AWS::DMS::ReplicationInstance")
+        if one["ResourceType"] in CHECKS and one.get("PhysicalResourceId"):
+            service, check = CHECKS[one["ResourceType"]]
+            yield CheckResult(one["LogicalResourceId"], _problem(check, clients(service), one["PhysicalResourceId"]))
     endpoints = _of_type(listed, "AWS::DMS::Endpoint")
-    for instance in instances.values():
+    for instance in _of_type(listed, "AWS::DMS::ReplicationInstance").values():
         for logical, problem in _test_connections(clients("dms"), instance, endpoints).items():
             yield CheckResult(f"DMS connection of {logical}", problem)
 
 
-def _problem(check: Check, clients: Clients, physical: str) -> str:
+def _problem(check: Check, client: Any, physical: str) -> str:
     try:
-        return check(clients, physical)
+        return check(client, physical)
     except ClientError as error:
         return f"{error.response['Error']['Code']}: {error.response['Error']['Message']}"
 
@@ -77,8 +79,7 @@ def _of_type(listed: Sequence[StackResourceSummaryTypeDef], type_name: str) -> d
     return {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in listed if one["ResourceType"] == type_name}
 
 
-def _bucket(clients: Clients, name: str) -> str:
-    s3 = clients("s3")
+def _bucket(s3: S3Client, name: str) -> str:
     rules = s3.get_bucket_encryption(Bucket=name)["ServerSideEncryptionConfiguration"]["Rules"]
     if rules[0]["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] != "aws:kms":
         return "is not encrypted under a KMS key"
@@ -92,70 +93,64 @@ def _bucket(clients: Clients, name: str) -> str:
     return "" if tls_only else "may be reached without TLS"
 
 
-def _queue(clients: Clients, url: str) -> str:
-    attributes = clients("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+def _queue(sqs: SQSClient, url: str) -> str:
+    attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
     if attributes.get("SqsManagedSseEnabled") != "true" and not attributes.get("KmsMasterKeyId"):
         return "is not encrypted"
     return ""
 
 
-def _function(clients: Clients, name: str) -> str:
+def _function(lambda_: LambdaClient, name: str) -> str:
     def state() -> str:
-        found = clients("lambda").get_function_configuration(FunctionName=name)
+        found = lambda_.get_function_configuration(FunctionName=name)
         return f"{found.get('State', 'Active')}/{found.get('LastUpdateStatus', 'Successful')}"
 
     return _reaches(state, "Active/Successful")
 
 
-def _event_source(clients: Clients, identity: str) -> str:
-    return _reaches(lambda: clients("lambda").get_event_source_mapping(UUID=identity)["State"], "Enabled")
+def _event_source(lambda_: LambdaClient, identity: str) -> str:
+    return _reaches(lambda: lambda_.get_event_source_mapping(UUID=identity)["State"], "Enabled")
 
 
-def _delivery_stream(clients: Clients, name: str) -> str:
-    def state() -> str:
-        found = clients("firehose").describe_delivery_stream(DeliveryStreamName=name)["DeliveryStreamDescription"]
-        return found["DeliveryStreamStatus"]
-
-    return _reaches(state, "ACTIVE")
+def _delivery_stream(firehose: FirehoseClient, name: str) -> str:
+    describe = partial(firehose.describe_delivery_stream, DeliveryStreamName=name)
+    return _reaches(lambda: describe()["DeliveryStreamDescription"]["DeliveryStreamStatus"], "ACTIVE")
 
 
-def _workgroup(clients: Clients, name: str) -> str:
-    found = clients("athena").get_work_group(WorkGroup=name)["WorkGroup"]
+def _workgroup(athena: AthenaClient, name: str) -> str:
+    found = athena.get_work_group(WorkGroup=name)["WorkGroup"]
     if found["State"] != "ENABLED":
         return f"is {found['State']}"
     enforced = found["Configuration"].get("EnforceWorkGroupConfiguration")
     return "" if enforced else "lets clients choose their own settings"
 
 
-def _named_query(clients: Clients, identity: str) -> str:
-    found = clients("athena").batch_get_named_query(NamedQueryIds=[identity])
-    return "" if found["NamedQueries"] else "does not exist"
+def _named_query(athena: AthenaClient, identity: str) -> str:
+    return "" if athena.batch_get_named_query(NamedQueryIds=[identity])["NamedQueries"] else "does not exist"
 
 
-def _exists(describe: Callable[[Clients, str], object]) -> Check:
-    """A check that passes when ``describe`` raises no error."""
+def _exists(operation: str, parameter: str) -> Check:
+    """A check that passes when the operation on the resource raises no error."""
 
-    def check(clients: Clients, physical: str) -> str:
-        describe(clients, physical)
+    def check(client: Any, physical: str) -> str:
+        getattr(client, operation)(**{parameter: physical})
         return ""
 
     return check
 
 
-CHECKS: dict[str, Check] = {
-    "AWS::Athena::NamedQuery": _named_query,
-    "AWS::Athena::WorkGroup": _workgroup,
-    "AWS::Glue::Crawler": _exists(lambda clients, name: clients("glue").get_crawler(Name=name)),
-    "AWS::Glue::Database": _exists(lambda clients, name: clients("glue").get_database(Name=name)),
-    "AWS::Glue::Job": _exists(lambda clients, name: clients("glue").get_job(JobName=name)),
-    "AWS::KinesisFirehose::DeliveryStream": _delivery_stream,
-    "AWS::Lambda::EventSourceMapping": _event_source,
-    "AWS::Lambda::Function": _function,
-    "AWS::S3::Bucket": _bucket,
-    "AWS::SQS::Queue": _queue,
-    "AWS::SecretsManager::Secret": _exists(
-        lambda clients, id_: clients("secretsmanager").describe_secret(SecretId=id_)
-    ),
+CHECKS: dict[str, tuple[str, Check]] = {  # by type of resource: the service of the client, the check
+    "AWS::Athena::NamedQuery": ("athena", _named_query),
+    "AWS::Athena::WorkGroup": ("athena", _workgroup),
+    "AWS::Glue::Crawler": ("glue", _exists("get_crawler", "Name")),
+    "AWS::Glue::Database": ("glue", _exists("get_database", "Name")),
+    "AWS::Glue::Job": ("glue", _exists("get_job", "JobName")),
+    "AWS::KinesisFirehose::DeliveryStream": ("firehose", _delivery_stream),
+    "AWS::Lambda::EventSourceMapping": ("lambda", _event_source),
+    "AWS::Lambda::Function": ("lambda", _function),
+    "AWS::S3::Bucket": ("s3", _bucket),
+    "AWS::SQS::Queue": ("sqs", _queue),
+    "AWS::SecretsManager::Secret": ("secretsmanager", _exists("describe_secret", "SecretId")),
 }
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import StackEventTypeDef, StackResourceSummaryTypeDef, StackTypeDef
 
 Progress = Callable[[str], None]
+Clients = Callable[..., Any]  # makes the client of a service: boto3.client, session.client or a test's own
 Json = dict[str, Any]
 
 # A stack in one of these states was never created and can only be deleted (AWS: "Stack status codes").

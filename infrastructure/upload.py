@@ -88,20 +88,24 @@ def url(s3: S3Client, bucket: str, key: str) -> str:
     return f"{s3.meta.endpoint_url}/{bucket}/{key}"
 
 
-def put(s3: S3Client, bucket: str, artifacts: Iterable[Artifact]) -> int:
-    """Upload the objects that do not exist with this content; returns how many."""
+def put(s3: S3Client, bucket: str, artifacts: Iterable[Artifact]) -> tuple[dict[str, str], int]:
+    """Upload the objects that do not exist with this content; returns each key's version id, and how many were sent."""
+    versions: dict[str, str] = {}
     sent = 0
     for artifact in artifacts:
         digest = hashlib.sha256(artifact.body).hexdigest()
         try:
-            if s3.head_object(Bucket=bucket, Key=artifact.key)["Metadata"].get("sha256") == digest:
+            found = s3.head_object(Bucket=bucket, Key=artifact.key)
+            if found["Metadata"].get("sha256") == digest:
+                versions[artifact.key] = found.get("VersionId", "")
                 continue
         except ClientError as error:
             if error.response["Error"]["Code"] not in ("404", "NoSuchKey"):
                 raise
-        s3.put_object(Bucket=bucket, Key=artifact.key, Body=artifact.body, Metadata={"sha256": digest})
+        made = s3.put_object(Bucket=bucket, Key=artifact.key, Body=artifact.body, Metadata={"sha256": digest})
+        versions[artifact.key] = made.get("VersionId", "")
         sent += 1
-    return sent
+    return versions, sent
 
 
 def remove_unused(s3: S3Client, bucket: str, used: Collection[str], prefixes: Iterable[str]) -> int:

@@ -10,9 +10,7 @@ there. So everything that DAGs import is in that archive, with an .airflowignore
 
 from __future__ import annotations
 
-import hashlib
-
-from infrastructure.package import ROOT, Artifact, zip_bytes
+from infrastructure.package import ROOT, Artifact, below_hash, zip_bytes
 
 MWAA = ROOT / "infrastructure" / "mwaa"
 DAGS = ROOT / "dags"
@@ -27,19 +25,9 @@ CODE = ("plugins.zip", "requirements.txt", "startup.sh")
 
 def build() -> tuple[Artifact, ...]:
     """The three files of CODE, in that order, under one prefix; then the DAGs."""
-    code = dict(
-        zip(
-            CODE,
-            (_plugins(), (MWAA / "requirements.txt").read_bytes(), (MWAA / "startup.sh").read_bytes()),
-            strict=True,
-        )
-    )
-    digest = hashlib.sha256()
-    for name, body in code.items():
-        digest.update(name.encode() + hashlib.sha256(body).digest())
-    prefix = f"{MWAA_PREFIX}{digest.hexdigest()}/"
-    dags = [Artifact(DAGS_PREFIX + path.name, path.read_bytes()) for path in sorted(DAGS.glob("*.py"))]
-    return (*(Artifact(prefix + name, body) for name, body in code.items()), *dags)
+    contents = (_plugins(), *((MWAA / name).read_bytes() for name in CODE[1:]))
+    _, code = below_hash(MWAA_PREFIX, dict(zip(CODE, contents, strict=True)))
+    return (*code, *(Artifact(DAGS_PREFIX + path.name, path.read_bytes()) for path in sorted(DAGS.glob("*.py"))))
 
 
 def _plugins() -> bytes:

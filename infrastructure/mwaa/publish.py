@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any
-
-from botocore.exceptions import ClientError
 
 from datalake.names import STREAMING_FILMS_POOL
 from infrastructure.mwaa.package import CODE, DAGS_PREFIX, build
+from infrastructure.upload import put
 
 if TYPE_CHECKING:
     from mypy_boto3_mwaa import MWAAClient
@@ -28,10 +26,9 @@ def publish(s3: S3Client, bucket: str) -> dict[str, str]:
     The bucket is the template's AirflowBucket, which a deployment with CreateMwaa but without these parameters makes.
     """
     artifacts = build()
-    versions = {artifact.key: _put(s3, bucket, artifact.key, artifact.body) for artifact in artifacts}
+    versions, _ = put(s3, bucket, artifacts)
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=DAGS_PREFIX)
-    there = [item["Key"] for page in pages for item in page.get("Contents", [])]
-    for key in there:
+    for key in [item["Key"] for page in pages for item in page.get("Contents", [])]:
         if key not in versions:
             s3.delete_object(Bucket=bucket, Key=key)  # its old versions are kept for a while
     code = [artifact.key for artifact in artifacts[: len(CODE)]]
@@ -51,17 +48,3 @@ def make_pool(mwaa: MWAAClient, environment: str) -> None:
     except mwaa.exceptions.RestApiClientException as error:
         if error.response.get("RestApiStatusCode") != 409:  # it exists
             raise
-
-
-def _put(s3: S3Client, bucket: str, key: str, body: bytes) -> str:
-    """Upload an object unless it exists with this content; returns S3's version id."""
-    digest = hashlib.sha256(body).hexdigest()
-    try:
-        found = s3.head_object(Bucket=bucket, Key=key)
-    except ClientError as error:
-        if error.response["Error"]["Code"] not in ("404", "NoSuchKey"):
-            raise
-    else:
-        if found["Metadata"].get("sha256") == digest:
-            return str(found["VersionId"])
-    return str(s3.put_object(Bucket=bucket, Key=key, Body=body, Metadata={"sha256": digest})["VersionId"])
