@@ -131,8 +131,8 @@ format: setup  ## format the Python files
 docs: setup  ## generate docs/DAGS.md, docs/iam.md, docs/cost.md and the tables in docs/deploy.md and docs/reliability.md
 	@$(TOOLS)/python -m local.commands.dag_docs
 	@$(TOOLS)/python -m infrastructure.guide_tables
-	@$(TOOLS)/python -m infrastructure.iam
-	@$(TOOLS)/python -m infrastructure.cost
+	@$(TOOLS)/python -m infrastructure.iam.document
+	@$(TOOLS)/python -m infrastructure.cost.document
 	@$(TOOLS)/python -m tests.faults.report
 
 lock: setup  ## compile the requirements again (production's and the local ones together)

@@ -10,9 +10,8 @@ import copy
 import json
 from collections.abc import Collection
 from fnmatch import fnmatchcase
-from typing import Any
 
-Json = dict[str, Any]
+from infrastructure.cfn.template import Json
 
 ACTIONS = ("Update:Modify", "Update:Replace", "Update:Delete", "Update:*")
 _MEMBERS = {"Effect", "Action", "NotAction", "Principal", "Resource", "NotResource", "Condition", "Sid"}

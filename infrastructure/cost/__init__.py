@@ -1,12 +1,11 @@
 """Estimates what a deployment costs in a month: the template's resources, under a load, times AWS's list prices.
 
-``python -m infrastructure.cost`` writes docs/cost.md. No AWS account is needed. That document says what is not counted.
+``python -m infrastructure.cost.document`` writes docs/cost.md, which says what is not counted. It needs no AWS account.
 """
 
 from __future__ import annotations
 
-from infrastructure.cost.bill import Bill
-from infrastructure.cost.estimate import estimate
+from infrastructure.cost.bill import Bill, estimate
 from infrastructure.cost.usage import LOADS
 
 

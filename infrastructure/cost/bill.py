@@ -1,15 +1,36 @@
-"""A month's bill: the priced lines of every resource. A resource without a line must be listed as free."""
+"""A month's bill: the priced lines of every resource, and their sums by group.
+
+A resource without a line must be listed as free.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
+from infrastructure.cfn.template import Json
 from infrastructure.cost.lines import FREE, PRICED, UnknownResource
-from infrastructure.cost.month import Month
-from infrastructure.cost.prices import PriceList
-from infrastructure.cost.resources import Resource
+from infrastructure.cost.month import Month, Resource, resources_of
+from infrastructure.cost.prices import PriceList, read_prices
+from infrastructure.cost.usage import Load
+from infrastructure.package import parameters_of, render_template
+
+REST = "the rest"
+GROUPS = {  # by type of resource
+    "AWS::MWAA::Environment": "Airflow",
+    "AWS::RDS::DBInstance": "MySQL",
+    "AWS::DMS::ReplicationInstance": "DMS",
+    "AWS::EC2::VPCEndpoint": "network",
+    "AWS::EC2::NatGateway": "network",
+    "AWS::KinesisFirehose::DeliveryStream": "Firehose",
+    "AWS::Glue::Job": "Glue jobs",
+    "AWS::Glue::Crawler": "crawler",
+    "AWS::Athena::WorkGroup": "Athena",
+    "AWS::S3::Bucket": "S3",
+}
+NAMES = tuple(dict.fromkeys([*GROUPS.values(), REST]))
 
 
 @dataclass(frozen=True)
@@ -65,3 +86,30 @@ class Bill:
         for what, price, quantity, unit in PRICED[resource.type](resource, self.month):
             usd = self.prices.usd(price, quantity, unit)
             yield Line(resource.name, resource.type, what, quantity, unit, price, usd)
+
+
+def by_group(bill: Bill) -> dict[str, float]:
+    """USD of each group, in the order of NAMES."""
+    sums = dict.fromkeys(NAMES, 0.0)
+    for line in bill.lines:
+        sums[GROUPS.get(line.type, REST)] += line.usd
+    return sums
+
+
+@cache
+def _template() -> Json:
+    template: Json = json.loads(render_template())
+    return template
+
+
+def estimate(environment: str, load: Load, parameters: Mapping[str, str] | None = None) -> Bill:
+    """The bill of an environment of ``infrastructure/parameters`` under a load; ``parameters`` replace some of its own.
+
+    Raises:
+        KeyError: a parameter that the template does not have.
+        TemplateError: a template that cannot be resolved.
+        UnknownResource: a resource whose cost the model does not know.
+        PriceError: a price that is not in prices.json.
+    """
+    given = parameters_of(environment) | dict(parameters or {})
+    return Bill(Month.of(resources_of(_template(), given), load), read_prices())

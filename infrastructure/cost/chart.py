@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from xml.sax.saxutils import escape
 
-from infrastructure.cost.groups import NAMES
+from infrastructure.cost.bill import NAMES
 
 # Colours that colour-blind readers can tell apart (Okabe and Ito), and text colours with a contrast of at least 4.5:1.
 COLOURS = {

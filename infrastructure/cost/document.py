@@ -1,4 +1,7 @@
-"""Renders docs/cost.md: ``cost.template.md`` with tables of the bills and of the numbers behind them."""
+"""Writes docs/cost.md and its picture (``make docs``; a test checks that they are up to date).
+
+The text is ``cost.template.md``, with tables of the bills and of the numbers behind them.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,16 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from string import Template
 
-from infrastructure.cost.estimate import estimate
-from infrastructure.cost.groups import by_group
+from infrastructure.cost.bill import by_group, estimate
+from infrastructure.cost.chart import draw
 from infrastructure.cost.levers import AT_REST, IDLE_LEVERS, LINES_A_RECORD, LOAD_LEVERS, Lever
 from infrastructure.cost.lines import FREE, run_seconds
 from infrastructure.cost.prices import read_prices
 from infrastructure.cost.usage import FACTS, GIB, HOURS_A_MONTH, IDLE, LOADS, TEN, THOUSAND, fact
+from infrastructure.package import ROOT
 
+DOCUMENT, PICTURE = ROOT / "docs" / "cost.md", ROOT / "docs" / "images" / "cost.svg"
+TITLE = "What a month of the lake costs"
 TEXT = Path(__file__).with_name("cost.template.md")
 ENVIRONMENTS = ("dev", "prod")
 AFTERNOON = dataclasses.replace(TEN, hours=4)
@@ -208,3 +214,8 @@ def _prices() -> str:
 def _free() -> str:
     used = {one.type for name in ENVIRONMENTS for one in estimate(name, IDLE).month.resources}
     return table(["type", "reason"], [[f"`{kind}`", why] for kind, why in FREE.items() if kind in used], 0)
+
+
+if __name__ == "__main__":
+    DOCUMENT.write_text(render(), encoding="utf-8")
+    PICTURE.write_text(draw(TITLE, bars()), encoding="utf-8")

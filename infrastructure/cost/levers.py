@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from infrastructure.cost.estimate import estimate
+from infrastructure.cost.bill import estimate
 from infrastructure.cost.usage import IDLE, TEN, THOUSAND, Load, fact
 
 

@@ -6,12 +6,13 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from infrastructure.cost.month import Month
-from infrastructure.cost.resources import Resource
+from infrastructure.cost.month import Month, Resource
 from infrastructure.cost.usage import GIB, HOURS_A_MONTH, MIB, fact
 
 DAYS_A_MONTH = HOURS_A_MONTH / 24
 
+_NETWORK = ("VPC", "Subnet", "RouteTable", "SubnetRouteTableAssociation",
+            "SecurityGroup", "SecurityGroupIngress", "SecurityGroupEgress")  # fmt: skip
 FREE = {
     "AWS::KMS::Alias": "an alias costs nothing",
     "AWS::SNS::Subscription": "its e-mails are a line of the topic",
@@ -27,13 +28,7 @@ FREE = {
     "AWS::SecretsManager::ResourcePolicy": "policies cost nothing",
     "AWS::RDS::DBParameterGroup": "settings cost nothing",
     "AWS::RDS::DBSubnetGroup": "settings cost nothing",
-    "AWS::EC2::VPC": "networks cost nothing by themselves",
-    "AWS::EC2::Subnet": "networks cost nothing by themselves",
-    "AWS::EC2::RouteTable": "networks cost nothing by themselves",
-    "AWS::EC2::SubnetRouteTableAssociation": "networks cost nothing by themselves",
-    "AWS::EC2::SecurityGroup": "networks cost nothing by themselves",
-    "AWS::EC2::SecurityGroupIngress": "networks cost nothing by themselves",
-    "AWS::EC2::SecurityGroupEgress": "networks cost nothing by themselves",
+    **{f"AWS::EC2::{kind}": "networks cost nothing by themselves" for kind in _NETWORK},
     "AWS::DMS::ReplicationSubnetGroup": "settings cost nothing",
     "AWS::DMS::Certificate": "settings cost nothing",
     "AWS::DMS::Endpoint": "endpoints cost nothing; the instance does",
@@ -70,9 +65,8 @@ def _bucket(bucket: Resource, month: Month) -> Iterator[Part]:
     per_event = {"landing": fact("event"), "curated": fact("row")}.get(zone, 0.0)
     kept = months_kept(bucket.properties, "streaming/" if zone == "landing" else "")
     stored = month.usage.stored(per_event, kept)
-    if (
-        zone == "curated"
-    ):  # compaction rewrites every row once; the first copy is kept for the days of snapshots and old versions
+    if zone == "curated":
+        # compaction rewrites every row once; the first copy is kept for the days of snapshots and old versions
         copies = (fact("snapshots") + noncurrent_days(bucket.properties)) / DAYS_A_MONTH
         stored += month.usage.events * per_event / GIB * copies * month.share
     put, get = month.usage.requests[zone]
@@ -94,13 +88,8 @@ def months_kept(properties: dict[str, Any], prefix: str) -> float:
 
 def noncurrent_days(properties: dict[str, Any]) -> float:
     """The days for which the bucket keeps deleted and replaced objects."""
-    rules = properties.get("LifecycleConfiguration", {}).get("Rules", [])
-    days = [
-        float(rule["NoncurrentVersionExpiration"]["NoncurrentDays"])
-        for rule in rules
-        if "NoncurrentVersionExpiration" in rule
-    ]
-    return min(days)
+    expirations = [one.get("NoncurrentVersionExpiration") for one in properties["LifecycleConfiguration"]["Rules"]]
+    return min(float(one["NoncurrentDays"]) for one in expirations if one)
 
 
 def _secret(_: Resource, month: Month) -> Iterator[Part]:
@@ -143,15 +132,10 @@ def _stream(_: Resource, month: Month) -> Iterator[Part]:
 
 
 def _log_group(group: Resource, month: Month) -> Iterator[Part]:
-    airflow = fact("airflow_log") * MIB * month.share
-    known = {
+    parts = ("DagProcessing", "Scheduler", "Task", "WebServer", "Worker")
+    known = {f"Mwaa{part}Logs": fact("airflow_log") * MIB * month.share for part in parts} | {
         "CsvFunctionLogs": month.usage.csv_objects * 10_000,  # bytes: a few lines for each CSV
         "EventsLogs": 0.0,  # errors only
-        "MwaaDagProcessingLogs": airflow,
-        "MwaaSchedulerLogs": airflow,
-        "MwaaTaskLogs": airflow,
-        "MwaaWebServerLogs": airflow,
-        "MwaaWorkerLogs": airflow,
     }
     if group.name not in known:
         raise UnknownResource(f"{group.name}: lines.py does not know how much is logged there")
@@ -213,11 +197,8 @@ def _workgroup(workgroup: Resource, month: Month) -> Iterator[Part]:
 
 
 def _endpoint(endpoint: Resource, month: Month) -> Iterator[Part]:
-    zones = (
-        len(endpoint.properties.get("SubnetIds", []))
-        if endpoint.properties.get("VpcEndpointType") == "Interface"
-        else 0
-    )
+    is_interface = endpoint.properties.get("VpcEndpointType") == "Interface"
+    zones = len(endpoint.properties.get("SubnetIds", [])) if is_interface else 0
     yield "interface, in each of its zones", "vpc.interface-endpoint", zones * month.hours, "hour"
 
 

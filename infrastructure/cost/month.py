@@ -3,12 +3,37 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from infrastructure.cfn.intrinsics import outline
-from infrastructure.cost.resources import Resource
+from infrastructure.cfn.intrinsics import PLACEHOLDERS, Resolver, outline
+from infrastructure.cfn.template import Json
 from infrastructure.cost.usage import HOURS_A_MONTH, Buffer, Load, Usage
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A resource that is created, with its properties as far as the parameters determine them."""
+
+    name: str
+    type: str
+    properties: Json
+
+
+def resources_of(template: Json, parameters: Mapping[str, str]) -> list[Resource]:
+    """Every resource whose condition holds, in the template's order.
+
+    References to resources and pseudo parameters become ``${Name.Attribute}``. Raises KeyError for a parameter that the
+    template does not have, TemplateError for what cannot be resolved.
+    """
+    declared = template.get("Parameters", {})
+    if unknown := sorted(parameters.keys() - declared.keys()):
+        raise KeyError(f"parameters that the template does not have: {unknown}")
+    # no price depends on the parameters without a default (names, code)
+    given = {name: str(one.get("Default", name)) for name, one in declared.items()} | dict(parameters)
+    resolver = Resolver(template, given, PLACEHOLDERS, outline)
+    active = [(name, one) for name, one in template["Resources"].items() if resolver.active(one)]
+    return [Resource(name, one["Type"], resolver.value(one.get("Properties", {}))) for name, one in active]
 
 
 @dataclass(frozen=True)

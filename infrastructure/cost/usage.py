@@ -104,7 +104,6 @@ class Usage:
     load: Load
     buffer: Buffer
 
-    # -------------------------------------------------------------- events
     @property
     def events(self) -> float:
         """Events of the month."""
@@ -131,7 +130,6 @@ class Usage:
         added = self.events * bytes_an_event / GIB
         return added * min(self.load.month - 0.5, kept_months) * self.load.hours / HOURS_A_MONTH
 
-    # -------------------------------------------------------------- Glue
     @property
     def runs(self) -> float:
         """Hourly runs that find something new; an hour without events ends before its job."""
@@ -168,12 +166,10 @@ class Usage:
         """CPU seconds of a run of maintain_lake: on average half of the month's rows are rewritten."""
         return self.load.events * HOURS_A_MONTH * 3600 / 2 / 1e6 * fact("compact")
 
-    # -------------------------------------------------------------- Athena
     @property
     def queries(self) -> dict[str, tuple[float, float]]:
         """The DAGs' queries: how many, and the bytes that each reads. Analysts' queries are not included."""
-        rows = self.events
-        month, all_months = rows / 2, rows * (self.load.month - 0.5)
+        month, all_months = self.events / 2, self.events * (self.load.month - 0.5)
         return {
             "find_new_objects": (self.load.hours, 0.0),
             "reconciliation": (self.runs + self.rebuilds, 0.0),
@@ -182,7 +178,6 @@ class Usage:
             "film popularity": (self.runs, month * fact("scan_month")),
         }
 
-    # -------------------------------------------------------------- requests
     @property
     def polls(self) -> float:
         """Receive requests with which Lambda polls one queue."""
@@ -194,22 +189,15 @@ class Usage:
         return fact("loads") * fact("tables")
 
     @property
-    def job_runs(self) -> float:
-        """Runs of any job that commits to Iceberg."""
-        return self.runs + self.rebuilds + self.maintenances + fact("loads")
-
-    @property
     def requests(self) -> dict[str, tuple[float, float]]:
         """S3 requests by zone: (PUT and LIST, GET)."""
         reads = sum(count for count, _ in self.queries.values())
+        commits = self.runs + self.rebuilds + self.maintenances + fact("loads")  # runs of jobs that write to Iceberg
         listings = 2 * self.load.hours  # the hourly check and its job, a page each; a day's objects are few pages
         return {
             "landing": (self.objects + self.csv_objects + listings, 2 * self.objects + self.csv_objects),
             "clean": (self.csv_objects, self.csv_objects + fact("loads") * 3),
-            "curated": (
-                self.job_runs * fact("run_put"),
-                self.job_runs * fact("run_get") + 3 * self.runs * fact("query_get"),
-            ),
+            "curated": (commits * fact("run_put"), commits * fact("run_get") + 3 * self.runs * fact("query_get")),
             "results": (2 * reads, reads),
             "airflow": (0.0, 0.0),  # a few MB of DAGs
         }

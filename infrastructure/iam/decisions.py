@@ -19,10 +19,7 @@ from infrastructure.iam.grants import STACK, granted
 from infrastructure.iam.used_grants import Call
 from infrastructure.package import render_template
 
-DEPLOYMENTS = (
-    ("local", "home"),
-    ("test", "unit"),
-)  # (environment, suffix): of the local home, and of tests/conftest.py
+DEPLOYMENTS = {"local": "home", "test": "unit"}  # environment: suffix, of the local home and of tests/conftest.py
 DEVELOPER = "user/lake-developer"  # the IAM user whose keys `make env` prints
 
 
@@ -52,7 +49,7 @@ def generalized(name: str) -> str:
     text = re.sub(r"\b[0-9]{12}\b", "${AWS::AccountId}", text)
     text = re.sub(r"\b[a-z]{2}-[a-z]+-[0-9]\b", "${AWS::Region}", text)
     text = re.sub(r"\b[0-9a-f]{64}\b", "${Code}", text)  # the code's hash
-    for environment, suffix in DEPLOYMENTS:
+    for environment, suffix in DEPLOYMENTS.items():
         text = text.replace(f"sakila-streams-{environment}", STACK)
         text = re.sub(rf"(:::{re.escape(STACK)}-[a-z]+)-{suffix}\b", r"\1-${Suffix}", text)
         text = re.sub(rf"(:dms:.*:(?:rep|task|endpoint)):{environment}-", r"\1:${Environment}-", text)

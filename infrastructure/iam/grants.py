@@ -117,9 +117,7 @@ class _Resolved:
             properties = resource["Properties"]
             policies = [(logical, self._statements(policy)) for policy in properties.get("Policies", [])]
             for reference in properties.get("ManagedPolicyArns", []):
-                chosen = reference.get("Fn::If", [None, reference])[
-                    1
-                ]  # a policy that is attached under a condition counts
+                chosen = reference.get("Fn::If", [None, reference])[1]  # one that is attached under a condition counts
                 if str(chosen.get("Fn::Sub", "")).endswith(_AWS_POLICIES):
                     continue
                 if set(chosen) != {"Ref"}:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from infrastructure.iam.grants import Grant, matches
@@ -60,18 +60,8 @@ def read(path: Path = USED) -> list[Use]:
 
 def write(entries: Iterable[Use], path: Path = USED) -> None:
     """Write the entries, sorted, one a line."""
-    lines = [
-        json.dumps(
-            {
-                "role": use.grant.role,
-                "action": use.grant.action,
-                "resource": use.grant.resource,
-                "call": use.call,
-                "tiers": use.tiers,
-            }
-        )
-        for use in sorted(entries, key=lambda use: use.grant)
-    ]
+    ordered = sorted(entries, key=lambda use: use.grant)
+    lines = [json.dumps({**asdict(use.grant), "call": use.call, "tiers": use.tiers}) for use in ordered]
     path.write_text("[\n" + ",\n".join(lines) + "\n]\n")
 
 

@@ -56,13 +56,9 @@ def cfn_lint(*templates: Path) -> Scan:
     """Run cfn-lint; a finding is the rule's id, the path in the template and the message."""
     done = subprocess.run([CFN_LINT, "--format", "json", *templates], capture_output=True, text=True, check=False)
     found: list[dict[str, Any]] = json.loads(done.stdout)
-    return Scan(
-        "cfn-lint",
-        tuple(
-            f"{one['Rule']['Id']} {'.'.join(map(str, one['Location']['Path'] or []))}: {one['Message']}"
-            for one in found
-        ),
-    )
+    places = [".".join(map(str, one["Location"]["Path"] or [])) for one in found]
+    texts = (f"{one['Rule']['Id']} {at}: {one['Message']}" for one, at in zip(found, places, strict=True))
+    return Scan("cfn-lint", tuple(texts))
 
 
 def own_rules(view: View) -> Scan:

@@ -10,10 +10,9 @@ from xml.etree import ElementTree
 import pytest
 
 from infrastructure.cost import estimate, summary
-from infrastructure.cost.__main__ import DOCUMENT, PICTURE, TITLE
+from infrastructure.cost.bill import NAMES, by_group
 from infrastructure.cost.chart import COLOURS, draw
-from infrastructure.cost.document import LOWER, bars, render
-from infrastructure.cost.groups import NAMES, by_group
+from infrastructure.cost.document import DOCUMENT, LOWER, PICTURE, TITLE, bars, render
 from infrastructure.cost.levers import AT_REST, IDLE_LEVERS, LOAD_LEVERS, Lever
 from infrastructure.cost.usage import IDLE, LOADS, TEN, THOUSAND, Load
 from infrastructure.package import ROOT

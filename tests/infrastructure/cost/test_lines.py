@@ -7,12 +7,10 @@ from typing import Any
 
 import pytest
 
-from infrastructure.cost.bill import Bill
-from infrastructure.cost.estimate import estimate
+from infrastructure.cost.bill import Bill, estimate
 from infrastructure.cost.lines import FREE, PRICED, UnknownResource, dpu_hours, months_kept, run_seconds
-from infrastructure.cost.month import Month
+from infrastructure.cost.month import Month, Resource
 from infrastructure.cost.prices import read_prices
-from infrastructure.cost.resources import Resource
 from infrastructure.cost.usage import FACTS, IDLE, LOADS, TEN, THOUSAND, Load
 
 STREAM = Resource(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from infrastructure.cfn.intrinsics import TemplateError
-from infrastructure.cost.resources import Environment
+from infrastructure.cost.month import resources_of
 
 TEMPLATE: dict[str, Any] = {
     "Parameters": {
@@ -39,7 +39,7 @@ TEMPLATE: dict[str, Any] = {
 
 
 def names(parameters: dict[str, str]) -> list[str]:
-    return [resource.name for resource in Environment(TEMPLATE, parameters).resources()]
+    return [resource.name for resource in resources_of(TEMPLATE, parameters)]
 
 
 @pytest.mark.parametrize(
@@ -56,10 +56,10 @@ def test_conditions_decide_what_is_there(parameters: dict[str, str], there: list
 
 
 def test_properties_are_worked_out_as_far_as_parameters_decide_them() -> None:
-    [always, *_] = Environment(TEMPLATE, {}).resources()
+    [always, *_] = resources_of(TEMPLATE, {})
     rest = {"Subnets": ["a", "b"], "Size": "tiny", "Arn": "${Other.Arn}"}
     assert always.properties == {**rest, "Both": ["Name"]}
-    [always, *_] = Environment(TEMPLATE, {"Days": "3"}).resources()
+    [always, *_] = resources_of(TEMPLATE, {"Days": "3"})
     assert always.properties == {"Days": "3", **rest, "Both": ["Name", "kept"]}
 
 
@@ -71,4 +71,4 @@ def test_a_parameter_that_the_template_lacks_is_refused() -> None:
 def test_a_condition_that_is_not_understood_is_refused() -> None:
     strange = {**TEMPLATE, "Conditions": {**TEMPLATE["Conditions"], "Both": {"Fn::Contains": [[], ""]}}}
     with pytest.raises(TemplateError, match="Fn::Contains"):
-        Environment(strange, {}).resources()
+        resources_of(strange, {})
