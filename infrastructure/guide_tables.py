@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from infrastructure.cfn.template import parse_template
-from infrastructure.package import PARAMETERS, ROOT, render_template
+from infrastructure.package import ROOT, parameters_of, render_template
 
 TARGET = ROOT / "docs" / "deploy.md"
 # Parameters that only the deployment sets: names, and the keys of the code.
@@ -27,7 +26,7 @@ def render(text: str) -> str:
 
 
 def _parameters(template: dict[str, Any]) -> list[str]:
-    stated = {one: json.loads((PARAMETERS / f"{one}.json").read_text()) for one in ENVIRONMENTS}
+    stated = {one: parameters_of(one) for one in ENVIRONMENTS}
     lines = ["| parameter | " + " | ".join(ENVIRONMENTS) + " | |", "|---|" + "---|" * len(ENVIRONMENTS) + "---|"]
     for name, declared in template["Parameters"].items():
         if name in SET_BY_DEPLOYMENT:

@@ -39,9 +39,7 @@ def render(grants: set[Grant], uses: list[Use], groups: list[UnprovenGrants]) ->
     proofs = {use.grant: ", ".join(use.tiers) for use in uses}
     reasons = {grant: f"unproven ({number})" for number, group in enumerate(groups, 1) for grant in group.grants}
     lines = [
-        _HEAD,
-        f"**{counts(grants, uses, groups)}.**",
-        "",
+        f"{_HEAD}\n**{counts(grants, uses, groups)}.**\n",
         "| role | granted | used | unproven |",
         "|---|---|---|---|",
     ]
