@@ -51,11 +51,7 @@ class ChangeSets:
     @property
     def changing(self) -> dict[str, Callable[[Json], Json]]:
         """The actions that change something."""
-        return {
-            "CreateChangeSet": self._create,
-            "ExecuteChangeSet": self._execute,
-            "DeleteChangeSet": self._delete,
-        }
+        return {"CreateChangeSet": self._create, "ExecuteChangeSet": self._execute, "DeleteChangeSet": self._delete}
 
     def changes(self, stack: Stack, plan: Plan) -> list[Json]:
         """What an update of a stack to this plan would change."""
