@@ -190,13 +190,10 @@ def result_configuration(client: Payload, workgroup: Payload) -> Payload:
 def put_options(target: Payload) -> dict[str, Any]:
     """The parameters of every put of a result to S3."""
     encryption = target.get("EncryptionConfiguration") or {}
-    options: dict[str, Any] = {}
-    if encryption.get("EncryptionOption") == "SSE_S3":
-        options["ServerSideEncryption"] = "AES256"
-    elif encryption:
-        options["ServerSideEncryption"] = "aws:kms"
-        if encryption.get("KmsKey"):
-            options["SSEKMSKeyId"] = encryption["KmsKey"]
-    if target.get("ExpectedBucketOwner"):
-        options["ExpectedBucketOwner"] = target["ExpectedBucketOwner"]
-    return options
+    kms = encryption.get("EncryptionOption") != "SSE_S3"
+    options = {
+        "ServerSideEncryption": encryption and ("aws:kms" if kms else "AES256"),
+        "SSEKMSKeyId": kms and encryption.get("KmsKey"),
+        "ExpectedBucketOwner": target.get("ExpectedBucketOwner"),
+    }
+    return {name: value for name, value in options.items() if value}

@@ -109,20 +109,16 @@ class SavedApi:
         workgroup = self._workgroup(request)
         names = api.required(request.payload, "PreparedStatementNames")
         found, missing = api.found_and_missing(names, lambda name: self._store.prepared(workgroup, name.lower()))
-        unprocessed = [
-            {"StatementName": name, **api.not_found("PreparedStatement", name, "STATEMENT_NOT_FOUND")}
-            for name in missing
-        ]
+        code = "STATEMENT_NOT_FOUND"
+        unprocessed = [{"StatementName": name, **api.not_found("PreparedStatement", name, code)} for name in missing]
         return {"PreparedStatements": found, "UnprocessedPreparedStatementNames": unprocessed}
 
     def _list_prepared(self, request: Request) -> Payload:
         workgroup = self._workgroup(request)
         reply = api.page("PreparedStatements", request.payload, partial(self._store.prepared_statements, workgroup))
         shown = ("StatementName", "LastModifiedTime")
-        return {
-            **reply,
-            "PreparedStatements": [{name: item[name] for name in shown} for item in reply["PreparedStatements"]],
-        }
+        reply["PreparedStatements"] = [{name: item[name] for name in shown} for item in reply["PreparedStatements"]]
+        return reply
 
     def _update_prepared(self, request: Request) -> Payload:
         workgroup = self._workgroup(request)
