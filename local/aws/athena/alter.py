@@ -170,9 +170,7 @@ class AlterTable:
 
     def _drop_partitions(self, cursor: Cursor, if_exists: bool) -> None:
         self._rights.glue("BatchDeletePartition", self._database, self._name)
-        wanted = [self._values(cursor)]
-        while cursor.accept(","):
-            wanted.append(self._values(cursor))
+        wanted = cursor.expect_items(self._values)
         cursor.expect_end()
         for start in range(0, len(wanted), _DELETE_BATCH):
             reply = self._glue.batch_delete_partition(

@@ -45,8 +45,10 @@ def paging(payload: Payload, largest: int = PAGE_SIZE) -> tuple[int, int]:
     return min(int(payload.get("MaxResults") or largest), largest), int(token)
 
 
-def page(name: str, found: list[Any], limit: int, skip: int) -> Payload:
-    """One page of a listing; ``found`` holds one item more than ``limit`` when another page follows."""
+def page(name: str, payload: Payload, fetch: Callable[[int, int], list[Any]]) -> Payload:
+    """One page of a listing; ``fetch(limit, skip)`` gives up to ``limit`` items after the first ``skip``."""
+    limit, skip = paging(payload)
+    found = fetch(limit + 1, skip)
     reply: Payload = {name: found[:limit]}
     if len(found) > limit:
         reply["NextToken"] = str(skip + limit)

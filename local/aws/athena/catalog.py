@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partialmethod
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -140,11 +141,8 @@ class Catalog:
             raise StatementFailed(_no_database(database)) from error
         return TextResult.one_column(column, filter(pattern, names))
 
-    def _show_tables(self, cursor: Cursor) -> TextResult:
-        return self._listed(cursor, "tab_name", bool)
-
-    def _show_views(self, cursor: Cursor) -> TextResult:
-        return self._listed(cursor, "views", glue_tables.is_view)
+    _show_tables = partialmethod(_listed, column="tab_name", wanted=bool)
+    _show_views = partialmethod(_listed, column="views", wanted=glue_tables.is_view)
 
     def _create_table(self, cursor: Cursor) -> TextResult | TrinoStatements:
         ddl = hive_ddl.parse_create_table(cursor, self._database)
@@ -161,12 +159,6 @@ class Catalog:
                 raise
         return TextResult()
 
-    def _drop_table(self, cursor: Cursor) -> TextResult | TrinoStatements:
-        return self._drop(cursor, view=False)
-
-    def _drop_view(self, cursor: Cursor) -> TextResult | TrinoStatements:
-        return self._drop(cursor, view=True)
-
     def _drop(self, cursor: Cursor, view: bool) -> TextResult | TrinoStatements:
         if_exists = cursor.accept("IF", "EXISTS")
         database, name = cursor.expect_table(self._database)
@@ -174,9 +166,9 @@ class Catalog:
         try:
             table = self._table(database, name, "DeleteTable")
         except StatementFailed:
-            if if_exists:
-                return TextResult()
-            raise
+            if not if_exists:
+                raise
+            return TextResult()
         if glue_tables.is_view(table) != view:
             raise StatementFailed(f"FAILED: SemanticException {database}.{name} is {'not ' if view else ''}a view")
         if glue_tables.is_iceberg(table):  # Athena deletes the data of Iceberg tables only
@@ -184,6 +176,9 @@ class Catalog:
             return TrinoStatements((f"DROP TABLE iceberg.{quote(database)}.{quote(name)}",))
         self._glue.delete_table(DatabaseName=database, Name=name)
         return TextResult()
+
+    _drop_table = partialmethod(_drop, view=False)
+    _drop_view = partialmethod(_drop, view=True)
 
     def _alter_table(self, cursor: Cursor) -> TextResult | TrinoStatements:
         database, name = cursor.expect_table(self._database)
@@ -204,9 +199,8 @@ class Catalog:
         database, name, table = self._partitioned(cursor)
         self._rights.glue("BatchCreatePartition", database, name)
         self._rights.objects("GetObject", table["StorageDescriptor"]["Location"])
-        return TrinoStatements(
-            (f"CALL awsdatacatalog.system.sync_partition_metadata({literal(database)}, {literal(name)}, 'ADD')",)
-        )
+        arguments = f"{literal(database)}, {literal(name)}, 'ADD'"
+        return TrinoStatements((f"CALL awsdatacatalog.system.sync_partition_metadata({arguments})",))
 
     def _show_partitions(self, cursor: Cursor) -> TextResult:
         database, name, table = self._partitioned(cursor)
@@ -255,31 +249,29 @@ class Catalog:
 
     def _show_create_view(self, cursor: Cursor) -> TrinoStatements:
         database, _, table = self._last_table(cursor)
-        return TrinoStatements(
-            (f"SHOW CREATE VIEW awsdatacatalog.{quote(database)}.{quote(table['Name'])}",),
-            lambda rows: TextResult.one_column("Create View", str(rows[0][0]).split("\n")),
-        )
+        sql = f"SHOW CREATE VIEW awsdatacatalog.{quote(database)}.{quote(table['Name'])}"
+        return TrinoStatements((sql,), lambda rows: TextResult.one_column("Create View", str(rows[0][0]).split("\n")))
 
     # maintenance of Iceberg tables
 
-    def _iceberg_table(self, database: str, name: str, statement: str) -> Table:
+    def _iceberg_table(self, database: str, name: str, statement: str, *actions: str) -> Table:
+        """An Iceberg table, on whose objects the caller may do these S3 actions."""
         table = self._table(database, name, "UpdateTable")
         if not glue_tables.is_iceberg(table):
             raise StatementFailed(f"NOT_SUPPORTED: {statement} needs an Iceberg table: {database}.{name}")
-        self._rights.objects("GetObject", table["StorageDescriptor"]["Location"])
+        for action in actions:
+            self._rights.objects(action, table["StorageDescriptor"]["Location"])
         return table
 
     def _optimize(self, cursor: Cursor) -> TrinoStatements:
         statement, database, name = optimize(cursor, self._database)
-        table = self._iceberg_table(database, name, "OPTIMIZE")
-        self._rights.objects("PutObject", table["StorageDescriptor"]["Location"])
+        self._iceberg_table(database, name, "OPTIMIZE", "GetObject", "PutObject")
         return TrinoStatements((statement,))
 
     def _vacuum(self, cursor: Cursor) -> TrinoStatements:
         database, name = cursor.expect_table(self._database)
         cursor.expect_end()
-        table = self._iceberg_table(database, name, "VACUUM")
-        self._rights.objects("DeleteObject", table["StorageDescriptor"]["Location"])
+        table = self._iceberg_table(database, name, "VACUUM", "GetObject", "DeleteObject")
         properties = glue_tables.iceberg_metadata(table, self._s3).get("properties", {})
         age = properties.get("vacuum_max_snapshot_age_seconds", str(VACUUM_AGE_SECONDS))
         if not re.fullmatch(r"\d+", age):

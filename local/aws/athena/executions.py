@@ -1,4 +1,7 @@
-"""The life of a query: QUEUED, RUNNING, then SUCCEEDED, FAILED or CANCELLED. Its result is in S3 before SUCCEEDED."""
+"""The life of a query, from its new QueryExecution to its end, and where and how its result is stored.
+
+Its states are QUEUED, RUNNING, then SUCCEEDED, FAILED or CANCELLED. Its result is in S3 before SUCCEEDED.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,19 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from typing import Any
 
 from botocore.exceptions import ClientError
 
 from local.aws.athena import trino_client
+from local.aws.athena.api import DATA_CATALOG, invalid, split_location
 from local.aws.athena.query_run import CANCELLED_BY_USER, AcceptedQuery, Cancelled, Clients, QueryRun, millis
 from local.aws.athena.rights import CallerRights, Denied
-from local.aws.athena.statements import StatementFailed
+from local.aws.athena.statements import WRITE_KINDS, Statement, StatementFailed
 from local.aws.athena.store import Document, Store
 from local.aws.athena.tokens import SqlError
 from local.aws.athena.trino_client import EngineError
-from local.aws.protocol import AwsError, Services
+from local.aws.protocol import AwsError, Payload, Services
 
 log = logging.getLogger("athena")
 
@@ -25,6 +30,13 @@ AT_ONCE = 4  # queries that run together; Trino has 300 MB for all of them
 # Categories and types of https://docs.aws.amazon.com/athena/latest/ug/error-reference.html
 SYSTEM, USER = 1, 2
 INTERNAL, ENGINE_FAILED, USER_ERROR, DDL_FAILED, SYNTAX = 100, 200, 1000, 1003, 1006
+
+
+ENGINE_VERSION = dict.fromkeys(("SelectedEngineVersion", "EffectiveEngineVersion"), "Athena engine version 3")
+_COUNTERS = (
+    "EngineExecutionTimeInMillis", "DataScannedInBytes", "TotalExecutionTimeInMillis", "QueryQueueTimeInMillis",
+    "QueryPlanningTimeInMillis", "ServiceProcessingTimeInMillis",
+)  # fmt: skip
 
 
 class Executions:
@@ -86,12 +98,15 @@ class Executions:
         except EngineError as error:
             kind = SYNTAX if error.name == "SYNTAX_ERROR" else USER_ERROR if error.user else ENGINE_FAILED
             _end(document, "FAILED", str(error), (USER if error.user else SYSTEM, kind, not error.user))
-        except SqlError as error:
-            _end(document, "FAILED", str(error), (USER, SYNTAX, False))
-        except StatementFailed as error:
-            _end(document, "FAILED", str(error), (USER, DDL_FAILED, False))
-        except (Denied, AwsError, ClientError) as error:
-            _end(document, "FAILED", str(error), (USER, USER_ERROR, False))
+        except (SqlError, StatementFailed, Denied, AwsError, ClientError) as error:
+            kind = (
+                SYNTAX
+                if isinstance(error, SqlError)
+                else DDL_FAILED
+                if isinstance(error, StatementFailed)
+                else USER_ERROR
+            )
+            _end(document, "FAILED", str(error), (USER, kind, False))
         except Exception as error:
             log.exception("query %s", query.id)
             _end(document, "FAILED", f"Internal error: {type(error).__name__}: {error}", (SYSTEM, INTERNAL, True))
@@ -117,10 +132,68 @@ def _end(document: Document, state: str, reason: str = "", error: tuple[int, int
     if reason:
         status["StateChangeReason"] = reason
     if error:
-        category, kind, retryable = error
-        status["AthenaError"] = {
-            "ErrorCategory": category,
-            "ErrorType": kind,
-            "Retryable": retryable,
-            "ErrorMessage": reason,
-        }
+        names = ("ErrorCategory", "ErrorType", "Retryable", "ErrorMessage")
+        status["AthenaError"] = dict(zip(names, (*error, reason), strict=True))
+
+
+def default_database(context: Payload) -> str:
+    """The default database of a QueryExecutionContext."""
+    if (context.get("Catalog") or DATA_CATALOG).lower() != DATA_CATALOG.lower():
+        raise invalid(f"Catalog {context['Catalog']} was not found")
+    return str(context.get("Database") or "default").strip("`").lower()
+
+
+def new_document(payload: Payload, execution_id: str, statement: Statement, database: str, workgroup: str) -> Document:
+    """The QueryExecution of a new query."""
+    reuse = payload.get("ResultReuseConfiguration") or {"ResultReuseByAgeConfiguration": {"Enabled": False}}
+    document: Document = {
+        "QueryExecutionId": execution_id,
+        "Query": str(payload["QueryString"]).strip(),
+        "StatementType": statement.type,
+        "SubstatementType": statement.kind,
+        "ResultReuseConfiguration": reuse,
+        "QueryExecutionContext": {"Catalog": DATA_CATALOG.lower(), "Database": database},
+        "Status": {"State": "QUEUED", "SubmissionDateTime": time.time()},
+        "Statistics": {**dict.fromkeys(_COUNTERS, 0), "ResultReuseInformation": {"ReusedPreviousResult": False}},
+        "WorkGroup": workgroup,
+        "EngineVersion": ENGINE_VERSION,
+    }
+    if payload.get("ExecutionParameters"):
+        document["ExecutionParameters"] = payload["ExecutionParameters"]
+    return document
+
+
+def output_location(statement: Statement, base: str, execution_id: str) -> tuple[str, str]:
+    """(result location without extension, extension)."""
+    folder = f"{base}tables/" if statement.kind == "CREATE_TABLE_AS_SELECT" else base
+    extension = "" if statement.kind in WRITE_KINDS else ".csv" if statement.kind == "SELECT" else ".txt"
+    return folder + execution_id, extension
+
+
+def result_configuration(client: Payload, workgroup: Payload) -> Payload:
+    """Location and encryption of the result: only the workgroup's when it enforces its configuration."""
+    own: Payload = workgroup.get("ResultConfiguration") or {}
+    enforced = workgroup.get("EnforceWorkGroupConfiguration", True) and own.get("OutputLocation")
+    chosen = own if enforced else {**own, **client}
+    if not chosen.get("OutputLocation"):
+        raise invalid(
+            "No output location provided. An output location is required either through the Workgroup result "
+            "configuration setting or as an API input."
+        )
+    split_location(chosen["OutputLocation"])
+    option = (chosen.get("EncryptionConfiguration") or {}).get("EncryptionOption", "SSE_S3")
+    if option not in ("SSE_S3", "SSE_KMS"):
+        raise invalid(f"EncryptionOption {option} is not supported by the local home")
+    return dict(chosen)
+
+
+def put_options(target: Payload) -> dict[str, Any]:
+    """The parameters of every put of a result to S3."""
+    encryption = target.get("EncryptionConfiguration") or {}
+    kms = encryption.get("EncryptionOption") != "SSE_S3"
+    options = {
+        "ServerSideEncryption": encryption and ("aws:kms" if kms else "AES256"),
+        "SSEKMSKeyId": kms and encryption.get("KmsKey"),
+        "ExpectedBucketOwner": target.get("ExpectedBucketOwner"),
+    }
+    return {name: value for name, value in options.items() if value}

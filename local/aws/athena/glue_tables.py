@@ -114,9 +114,7 @@ def from_trino(kind: str) -> str:
     if outer == "row":
         fields = [(name.strip('"'), from_trino(of.strip())) for name, _, of in (item.partition(" ") for item in inner)]
         return f"struct<{','.join(f'{name}:{of}' for name, of in fields)}>"
-    if outer == "decimal":
-        return f"decimal({','.join(inner)})"
-    return _TRINO.get(outer, outer)
+    return f"decimal({','.join(inner)})" if outer == "decimal" else _TRINO.get(outer, outer)
 
 
 def split_types(text: str) -> list[str]:

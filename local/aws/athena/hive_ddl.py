@@ -12,36 +12,24 @@ TEXT_INPUT = f"{_HADOOP}.mapred.TextInputFormat"
 TEXT_OUTPUT = f"{_HADOOP}.hive.ql.io.HiveIgnoreKeyTextOutputFormat"
 LAZY_SIMPLE = f"{_HADOOP}.hive.serde2.lazy.LazySimpleSerDe"
 
+
+def _format(stem: str, serde: str) -> tuple[str, str, str]:
+    hive = f"{_HADOOP}.hive"
+    return f"{hive}.ql.io.{stem}InputFormat", f"{hive}.ql.io.{stem}OutputFormat", f"{hive}.{serde}"
+
+
 # STORED AS name: (input format, output format, SerDe)
 FORMATS = {
     "TEXTFILE": (TEXT_INPUT, TEXT_OUTPUT, LAZY_SIMPLE),
     "JSONFILE": (TEXT_INPUT, TEXT_OUTPUT, "org.apache.hive.hcatalog.data.JsonSerDe"),
-    "PARQUET": (
-        f"{_HADOOP}.hive.ql.io.parquet.MapredParquetInputFormat",
-        f"{_HADOOP}.hive.ql.io.parquet.MapredParquetOutputFormat",
-        f"{_HADOOP}.hive.ql.io.parquet.serde.ParquetHiveSerDe",
-    ),
-    "ORC": (
-        f"{_HADOOP}.hive.ql.io.orc.OrcInputFormat",
-        f"{_HADOOP}.hive.ql.io.orc.OrcOutputFormat",
-        f"{_HADOOP}.hive.ql.io.orc.OrcSerde",
-    ),
-    "AVRO": (
-        f"{_HADOOP}.hive.ql.io.avro.AvroContainerInputFormat",
-        f"{_HADOOP}.hive.ql.io.avro.AvroContainerOutputFormat",
-        f"{_HADOOP}.hive.serde2.avro.AvroSerDe",
-    ),
-    "RCFILE": (
-        f"{_HADOOP}.hive.ql.io.RCFileInputFormat",
-        f"{_HADOOP}.hive.ql.io.RCFileOutputFormat",
-        f"{_HADOOP}.hive.serde2.columnar.LazyBinaryColumnarSerDe",
-    ),
+    "PARQUET": _format("parquet.MapredParquet", "ql.io.parquet.serde.ParquetHiveSerDe"),
+    "ORC": _format("orc.Orc", "ql.io.orc.OrcSerde"),
+    "AVRO": _format("avro.AvroContainer", "serde2.avro.AvroSerDe"),
+    "RCFILE": _format("RCFile", "serde2.columnar.LazyBinaryColumnarSerDe"),
     "SEQUENCEFILE": (
-        f"{_HADOOP}.mapred.SequenceFileInputFormat",
-        f"{_HADOOP}.hive.ql.io.HiveSequenceFileOutputFormat",
-        LAZY_SIMPLE,
+        f"{_HADOOP}.mapred.SequenceFileInputFormat", f"{_HADOOP}.hive.ql.io.HiveSequenceFileOutputFormat", LAZY_SIMPLE,
     ),
-}
+}  # fmt: skip
 # ROW FORMAT DELIMITED clause: SerDe parameter
 _DELIMITERS = {
     ("FIELDS", "TERMINATED", "BY"): "field.delim",
@@ -53,13 +41,9 @@ _DELIMITERS = {
 }
 # Hive type: Trino type, where they differ
 _TRINO_TYPES = {
-    "string": "varchar",
-    "int": "integer",
-    "float": "real",
-    "binary": "varbinary",
-    "timestamp": "timestamp(6)",
+    "string": "varchar", "int": "integer", "float": "real", "binary": "varbinary", "timestamp": "timestamp(6)",
     "timestamptz": "timestamp(6) with time zone",
-}
+}  # fmt: skip
 
 
 @dataclass

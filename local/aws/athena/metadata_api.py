@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from local.aws.athena.api import DATA_CATALOG, authorize, authorize_catalog, invalid, page, paging, required
-from local.aws.athena.executions import Executions
+from local.aws.athena.api import DATA_CATALOG, authorize, authorize_catalog, invalid, page, required
+from local.aws.athena.executions import ENGINE_VERSION, Executions
 from local.aws.athena.glue_tables import Table, get_table, with_columns
-from local.aws.athena.new_execution import ENGINE_VERSION
 from local.aws.athena.rights import glue_resources
 from local.aws.athena.store import Store
 from local.aws.protocol import AwsError, Handler, Payload, Request, Services
@@ -31,21 +30,21 @@ class MetadataApi:
         self._services, self._store, self._executions = services, store, executions
         self.actions: dict[str, Handler] = {
             **dict.fromkeys(FORWARDED, services.forward),
-            "GetWorkGroup": self.get_workgroup,
-            "UpdateWorkGroup": self.update_workgroup,
-            "DeleteWorkGroup": self.delete_workgroup,
-            "ListEngineVersions": self.list_engine_versions,
-            "ListDataCatalogs": self.list_data_catalogs,
-            "GetDataCatalog": self.get_data_catalog,
-            "ListDatabases": self.list_databases,
-            "GetDatabase": self.get_database,
-            "ListTableMetadata": self.list_table_metadata,
-            "GetTableMetadata": self.get_table_metadata,
+            "GetWorkGroup": self._get_workgroup,
+            "UpdateWorkGroup": self._update_workgroup,
+            "DeleteWorkGroup": self._delete_workgroup,
+            "ListEngineVersions": self._list_engine_versions,
+            "ListDataCatalogs": self._list_data_catalogs,
+            "GetDataCatalog": self._get_data_catalog,
+            "ListDatabases": self._list_databases,
+            "GetDatabase": self._get_database,
+            "ListTableMetadata": self._list_table_metadata,
+            "GetTableMetadata": self._get_table_metadata,
         }
 
     # workgroups
 
-    def get_workgroup(self, request: Request) -> Payload:
+    def _get_workgroup(self, request: Request) -> Payload:
         """GetWorkGroup, without the fields that only the emulator returns."""
         group = self._services.forward(request)["WorkGroup"]
         group.pop("WorkGroupConfiguration", None)
@@ -53,7 +52,7 @@ class MetadataApi:
         group["Configuration"] = {name: value for name, value in configuration.items() if value is not None}
         return {"WorkGroup": group}
 
-    def update_workgroup(self, request: Request) -> Payload:
+    def _update_workgroup(self, request: Request) -> Payload:
         """UpdateWorkGroup. The emulator does not know RemoveBytesScannedCutoffPerQuery; a null limit does the same."""
         updates = request.payload.get("ConfigurationUpdates") or {}
         if not updates.get("RemoveBytesScannedCutoffPerQuery"):
@@ -63,7 +62,7 @@ class MetadataApi:
         payload = {**request.payload, "ConfigurationUpdates": {**kept, "BytesScannedCutoffPerQuery": None}}
         return self._services.call_as_root("athena", "AmazonAthena.UpdateWorkGroup", payload)
 
-    def delete_workgroup(self, request: Request) -> Payload:
+    def _delete_workgroup(self, request: Request) -> Payload:
         """DeleteWorkGroup, with its queries when RecursiveDeleteOption is set."""
         name = required(request.payload, "WorkGroup")
         if not request.payload.get("RecursiveDeleteOption") and self._store.uses_workgroup(name):
@@ -72,21 +71,18 @@ class MetadataApi:
         self._store.delete_workgroup(name)
         return reply
 
-    def list_engine_versions(self, request: Request) -> Payload:
-        """ListEngineVersions."""
+    def _list_engine_versions(self, request: Request) -> Payload:
         self._services.authorize(request.caller, "athena:ListEngineVersions", "*")
         automatic = {**ENGINE_VERSION, "SelectedEngineVersion": "AUTO"}
         return {"EngineVersions": [automatic, ENGINE_VERSION]}
 
     # catalogs
 
-    def list_data_catalogs(self, request: Request) -> Payload:
-        """ListDataCatalogs."""
+    def _list_data_catalogs(self, request: Request) -> Payload:
         self._services.authorize(request.caller, "athena:ListDataCatalogs", "*")
         return {"DataCatalogsSummary": [{"CatalogName": DATA_CATALOG, "Type": "GLUE"}]}
 
-    def get_data_catalog(self, request: Request) -> Payload:
-        """GetDataCatalog."""
+    def _get_data_catalog(self, request: Request) -> Payload:
         authorize_catalog(self._services, request, required(request.payload, "Name"))
         return {"DataCatalog": _CATALOG}
 
@@ -96,33 +92,27 @@ class MetadataApi:
         self._services.authorize(request.caller, f"glue:{action}", *glue_resources(database, table))
         return self._executions.clients.glue
 
-    def list_databases(self, request: Request) -> Payload:
-        """ListDatabases."""
+    def _list_databases(self, request: Request) -> Payload:
         pages = self._glue(request, "GetDatabases").get_paginator("get_databases").paginate()
         found = [_database(item) for answer in pages for item in answer["DatabaseList"]]
-        limit, skip = paging(request.payload)
-        return page("DatabaseList", found[skip : skip + limit + 1], limit, skip)
+        return page("DatabaseList", request.payload, lambda limit, skip: found[skip : skip + limit])
 
-    def get_database(self, request: Request) -> Payload:
-        """GetDatabase."""
+    def _get_database(self, request: Request) -> Payload:
         name = required(request.payload, "DatabaseName").lower()
         with _translated():
             found = self._glue(request, "GetDatabase", name).get_database(Name=name)["Database"]
         return {"Database": _database(found)}
 
-    def list_table_metadata(self, request: Request) -> Payload:
-        """ListTableMetadata."""
+    def _list_table_metadata(self, request: Request) -> Payload:
         database = required(request.payload, "DatabaseName").lower()
         expression = {"Expression": request.payload["Expression"]} if request.payload.get("Expression") else {}
         with _translated():
             paginator = self._glue(request, "GetTables", database, "*").get_paginator("get_tables")
             pages = paginator.paginate(DatabaseName=database, **expression)
             found = [self._described(dict(item)) for answer in pages for item in answer["TableList"]]
-        limit, skip = paging(request.payload)
-        return page("TableMetadataList", found[skip : skip + limit + 1], limit, skip)
+        return page("TableMetadataList", request.payload, lambda limit, skip: found[skip : skip + limit])
 
-    def get_table_metadata(self, request: Request) -> Payload:
-        """GetTableMetadata."""
+    def _get_table_metadata(self, request: Request) -> Payload:
         database = required(request.payload, "DatabaseName").lower()
         name = required(request.payload, "TableName").lower()
         with _translated():

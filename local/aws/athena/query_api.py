@@ -9,15 +9,8 @@ from functools import partial
 
 from botocore.exceptions import ClientError
 
-from local.aws.athena import api, hive_ddl, results, statements, translate, trino_client
+from local.aws.athena import api, executions, hive_ddl, results, statements, translate, trino_client
 from local.aws.athena.executions import Executions
-from local.aws.athena.new_execution import (
-    default_database,
-    new_document,
-    output_location,
-    put_options,
-    result_configuration,
-)
 from local.aws.athena.query_run import AcceptedQuery
 from local.aws.athena.saved_api import SavedApi
 from local.aws.athena.statements import WRITE_KINDS, Statement
@@ -37,54 +30,44 @@ class QueryApi:
     def __init__(self, services: Services, store: Store, executions: Executions, saved: SavedApi) -> None:
         self._services, self._store, self._executions, self._saved = services, store, executions, saved
         self.actions: dict[str, Handler] = {
-            "StartQueryExecution": self.start,
-            "StopQueryExecution": self.stop,
+            "StartQueryExecution": self._start,
+            "StopQueryExecution": self._stop,
             "GetQueryExecution": lambda request: {"QueryExecution": _public(self._found(request))},
-            "BatchGetQueryExecution": self.batch_get,
-            "ListQueryExecutions": self.list_executions,
-            "GetQueryResults": self.get_results,
-            "GetQueryRuntimeStatistics": self.runtime_statistics,
+            "BatchGetQueryExecution": self._batch_get,
+            "ListQueryExecutions": self._list_executions,
+            "GetQueryResults": self._get_results,
+            "GetQueryRuntimeStatistics": self._runtime_statistics,
         }
 
     # start
 
-    def start(self, request: Request) -> Payload:
-        """StartQueryExecution."""
+    def _start(self, request: Request) -> Payload:
         payload = request.payload
         workgroup = api.authorized_workgroup(self._services, request)
         configuration = api.workgroup_configuration(self._services, workgroup)
-        database = default_database(payload.get("QueryExecutionContext") or {})
-        target = result_configuration(payload.get("ResultConfiguration") or {}, configuration)
+        database = executions.default_database(payload.get("QueryExecutionContext") or {})
+        target = executions.result_configuration(payload.get("ResultConfiguration") or {}, configuration)
         execution_id = str(uuid.uuid4())
         base = target["OutputLocation"].rstrip("/") + "/"
         try:
             statement = self._statement(payload, workgroup)
-            translation = self._translation(
-                statement, database, f"{base}tables/{execution_id}/", execution_id, configuration
-            )
+            translation = self._translation(statement, database, base, execution_id, configuration)
         except (SqlError, EngineError) as error:
             message = error.message if isinstance(error, EngineError) else str(error)
             raise api.invalid(message, "MALFORMED_QUERY") from error
-        output, extension = output_location(statement, base, execution_id)
-        document = new_document(payload, execution_id, statement, database, workgroup)
+        output, extension = executions.output_location(statement, base, execution_id)
+        document = executions.new_document(payload, execution_id, statement, database, workgroup)
         document["ResultConfiguration"] = {**target, "OutputLocation": output + extension}
         fingerprint = json.dumps({**payload, "ClientRequestToken": None}, sort_keys=True)
-        stored_id, stored_fingerprint = self._store.add_execution(
-            document, payload.get("ClientRequestToken"), fingerprint
-        )
+        token = payload.get("ClientRequestToken")
+        stored_id, stored_fingerprint = self._store.add_execution(document, token, fingerprint)
         if stored_fingerprint != fingerprint:
             raise api.invalid("Idempotent parameters do not match", "IDEMPOTENT_PARAMETERS_DO_NOT_MATCH")
         if stored_id == execution_id:
+            options, cutoff = executions.put_options(target), configuration.get("BytesScannedCutoffPerQuery")
+            action = self._action(statement, workgroup)
             query = AcceptedQuery(
-                document,
-                request.caller,
-                statement,
-                translation,
-                database,
-                output,
-                put_options=put_options(target),
-                cutoff=configuration.get("BytesScannedCutoffPerQuery"),
-                action=self._action(statement, workgroup),
+                document, request.caller, statement, translation, database, output, options, cutoff, action
             )
             self._executions.submit(query)
         return {"QueryExecutionId": stored_id}
@@ -111,13 +94,13 @@ class QueryApi:
         return statements.bind(statement, values)
 
     def _translation(
-        self, statement: Statement, database: str, location: str, execution_id: str, configuration: Payload
+        self, statement: Statement, database: str, base: str, execution_id: str, configuration: Payload
     ) -> Translation | None:
         """What to send to Trino, None for the catalog's statements; raises SqlError or EngineError when malformed."""
         match statement.kind:
             case "CREATE_TABLE_AS_SELECT":
                 enforced = bool(configuration.get("EnforceWorkGroupConfiguration", True))
-                translation = translate.ctas(statement, database, location, enforced)
+                translation = translate.ctas(statement, database, f"{base}tables/{execution_id}/", enforced)
             case "UNLOAD":
                 translation = translate.unload(statement, execution_id)
             case "CREATE_VIEW":
@@ -157,28 +140,23 @@ class QueryApi:
         api.authorize(self._services, request, document["WorkGroup"])
         return document
 
-    def stop(self, request: Request) -> Payload:
-        """StopQueryExecution."""
+    def _stop(self, request: Request) -> Payload:
         self._executions.cancel(self._found(request)["QueryExecutionId"])
         return {}
 
-    def batch_get(self, request: Request) -> Payload:
-        """BatchGetQueryExecution."""
-        found, missing = api.found_and_missing(
-            api.required(request.payload, "QueryExecutionIds"), self._store.execution
-        )
+    def _batch_get(self, request: Request) -> Payload:
+        ids = api.required(request.payload, "QueryExecutionIds")
+        found, missing = api.found_and_missing(ids, self._store.execution)
         for document in found:
             api.authorize(self._services, request, document["WorkGroup"])
         unprocessed = [{"QueryExecutionId": name, **api.not_found("QueryExecution", name)} for name in missing]
         return {"QueryExecutions": list(map(_public, found)), "UnprocessedQueryExecutionIds": unprocessed}
 
-    def list_executions(self, request: Request) -> Payload:
-        """ListQueryExecutions."""
+    def _list_executions(self, request: Request) -> Payload:
         workgroup = api.authorized_workgroup(self._services, request)
-        limit, skip = api.paging(request.payload)
-        return api.page("QueryExecutionIds", self._store.execution_ids(workgroup, limit + 1, skip), limit, skip)
+        return api.page("QueryExecutionIds", request.payload, partial(self._store.execution_ids, workgroup))
 
-    def runtime_statistics(self, request: Request) -> Payload:
+    def _runtime_statistics(self, request: Request) -> Payload:
         """GetQueryRuntimeStatistics, without the stages."""
         document = self._found(request)
         statistics = document["Statistics"]
@@ -187,7 +165,7 @@ class QueryApi:
 
     # results
 
-    def get_results(self, request: Request) -> Payload:
+    def _get_results(self, request: Request) -> Payload:
         """GetQueryResults: rows of the result file in S3, which the caller must be allowed to read."""
         document = self._found(request)
         state = document["Status"]["State"]

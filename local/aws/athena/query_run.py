@@ -157,7 +157,9 @@ class QueryRun:
     def _consume(self, run: TrinoQuery, accessed: AccessedTables) -> None:
         """Read the rows to the end, and put the result and its metadata in S3."""
         before = time.time()
-        with tempfile.TemporaryDirectory(dir=self._scratch_folder()) as folder:
+        scratch = self._settings.data / "athena" / "tmp"
+        scratch.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=scratch) as folder:
             path = Path(folder) / "result"
             with path.open("w", encoding="utf-8", newline="") as file:
                 try:
@@ -200,9 +202,7 @@ class QueryRun:
             if over or self._stop.is_set():
                 run.cancel()
                 self._statistics["DataScannedInBytes"] = run.bytes_at_least
-                if self._kind in _REVERSIBLE_KINDS:
-                    run.wait_for_end()
-                    self._undo(run)
+                self._undo(run)
                 raise Cancelled(OVER_THE_LIMIT if over else CANCELLED_BY_USER)
             yield batch
 
@@ -221,8 +221,7 @@ class QueryRun:
             scanned += max(0, read - self._footer_bytes(name, table, read, splits)) if table and parquet else read
         self._statistics["DataScannedInBytes"] = self._document["_rows"]["InputBytes"] = scanned
         if self._over_the_limit(scanned) and self._kind not in _COMMITTED_KINDS:
-            if self._kind in _REVERSIBLE_KINDS:
-                self._undo(run)
+            self._undo(run)
             raise Cancelled(OVER_THE_LIMIT)
 
     def _footer_bytes(self, name: str, table: Table, read: int, splits: int) -> int:
@@ -244,22 +243,19 @@ class QueryRun:
         return round(sum(min(size, FOOTER_BYTES) for size in sizes) * splits / len(sizes))
 
     def _undo(self, run: TrinoQuery) -> None:
-        """Delete what a CTAS or an UNLOAD made: its table and its files."""
-        if not self._query.translation:
+        """Delete what a CTAS or an UNLOAD made, its table and its files, once it has ended in Trino."""
+        translation = self._query.translation
+        if self._kind not in _REVERSIBLE_KINDS or not translation:
             return
-        if self._query.translation.creates:
-            database, table = self._query.translation.creates
+        run.wait_for_end()
+        if translation.creates:
+            database, table = translation.creates
             with suppress(self._glue.exceptions.EntityNotFoundException):
                 self._glue.delete_table(DatabaseName=database, Name=table)
-        for bucket, key in self._files_of(run, self._query.translation.writes_to):
+        for bucket, key in self._files_of(run, translation.writes_to):
             self._s3.delete_object(Bucket=bucket, Key=key)
 
     # results
-
-    def _scratch_folder(self) -> Path:
-        folder = self._settings.data / "athena" / "tmp"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
 
     def _put(self, url: str, body: bytes) -> None:
         bucket, key = split_location(url)

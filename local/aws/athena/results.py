@@ -11,6 +11,7 @@ import base64
 import math
 import re
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from typing import Any
 
 ColumnInfo = dict[str, Any]
@@ -88,21 +89,10 @@ def _java_number(value: float | str) -> str:
     if math.isnan(number) or math.isinf(number):
         return {math.inf: "Infinity", -math.inf: "-Infinity"}.get(number, "NaN")
     if number == 0 or 1e-3 <= abs(number) < 1e7:
-        digits = repr(number)
-        return digits if "e" not in digits else f"{number:.17f}".rstrip("0")
-    mantissa, _, exponent = repr(number).partition("e")
-    if not exponent:
-        sign, digits = ("-", mantissa[1:]) if mantissa.startswith("-") else ("", mantissa)
-        whole, _, fraction = digits.partition(".")
-        fraction = "" if fraction == "0" else fraction
-        if whole == "0":
-            stripped = fraction.lstrip("0")
-            power, all_digits = -(len(fraction) - len(stripped)) - 1, stripped
-        else:
-            power, all_digits = len(whole) - 1, whole + fraction
-        all_digits = all_digits.rstrip("0") or "0"
-        return f"{sign}{all_digits[0]}.{all_digits[1:] or '0'}E{power}"
-    return f"{mantissa if '.' in mantissa else mantissa + '.0'}E{int(exponent)}"
+        return repr(number)
+    exact = Decimal(repr(number)).normalize()
+    sign, digits, _ = exact.as_tuple()
+    return f"{'-' * sign}{digits[0]}.{''.join(map(str, digits[1:])) or '0'}E{exact.adjusted()}"
 
 
 def csv_line(row: Sequence[str | None]) -> str:
@@ -114,8 +104,7 @@ def parse_csv(lines: str, limit: int) -> tuple[list[Row], int]:
     """Up to ``limit`` complete rows from the beginning of ``lines``, and how many characters they take."""
     rows: list[Row] = []
     row: Row = []
-    taken = 0
-    position = 0
+    position = taken = 0
     while match := _CELL.match(lines, position):
         position = match.end()
         row.append(None if match[1] is None else match[1].replace('""', '"'))
@@ -135,21 +124,12 @@ def parse_lines(lines: str, limit: int) -> tuple[list[Row], int]:
 
 def metadata(columns: Sequence[ColumnInfo], query_id: str) -> bytes:
     """The content of ``<result>.metadata``."""
-    message = _field(1, query_id.encode())
-    for info in columns:
-        message += _field(4, b"".join(_column_fields(info)))
-    return message
+    described = (_field(4, b"".join(_column_fields(info))) for info in columns)
+    return b"".join([_field(1, query_id.encode()), *described])
 
 
 def _column_fields(info: ColumnInfo) -> Iterator[bytes]:
-    for number, name in (
-        (1, "CatalogName"),
-        (2, "SchemaName"),
-        (3, "TableName"),
-        (4, "Name"),
-        (5, "Label"),
-        (6, "Type"),
-    ):
+    for number, name in enumerate(("CatalogName", "SchemaName", "TableName", "Name", "Label", "Type"), start=1):
         yield _field(number, str(info[name]).encode())
     for number, value in ((7, info["Precision"]), (8, info["Scale"]), (9, 3), (10, int(info["CaseSensitive"]))):
         yield _varint(number << 3) + _varint(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from functools import partial
 
 from local.aws.athena import api
 from local.aws.athena.statements import ENGINE_KINDS, Statement
@@ -18,24 +19,23 @@ class SavedApi:
     def __init__(self, services: Services, store: Store) -> None:
         self._services, self._store = services, store
         self.actions: dict[str, Handler] = {
-            "CreateNamedQuery": self.create_named_query,
+            "CreateNamedQuery": self._create_named_query,
             "GetNamedQuery": lambda request: {"NamedQuery": self._named_query(request)},
-            "BatchGetNamedQuery": self.batch_get_named_query,
-            "ListNamedQueries": self.list_named_queries,
-            "UpdateNamedQuery": self.update_named_query,
-            "DeleteNamedQuery": self.delete_named_query,
-            "CreatePreparedStatement": self.create_prepared,
-            "GetPreparedStatement": self.get_prepared,
-            "BatchGetPreparedStatement": self.batch_get_prepared,
-            "ListPreparedStatements": self.list_prepared,
-            "UpdatePreparedStatement": self.update_prepared,
-            "DeletePreparedStatement": self.delete_prepared,
+            "BatchGetNamedQuery": self._batch_get_named_query,
+            "ListNamedQueries": self._list_named_queries,
+            "UpdateNamedQuery": self._update_named_query,
+            "DeleteNamedQuery": self._delete_named_query,
+            "CreatePreparedStatement": self._create_prepared,
+            "GetPreparedStatement": self._get_prepared,
+            "BatchGetPreparedStatement": self._batch_get_prepared,
+            "ListPreparedStatements": self._list_prepared,
+            "UpdatePreparedStatement": self._update_prepared,
+            "DeletePreparedStatement": self._delete_prepared,
         }
 
     # named queries
 
-    def create_named_query(self, request: Request) -> Payload:
-        """CreateNamedQuery."""
+    def _create_named_query(self, request: Request) -> Payload:
         payload = request.payload
         workgroup = api.authorized_workgroup(self._services, request)
         api.workgroup_configuration(self._services, workgroup)
@@ -57,22 +57,18 @@ class SavedApi:
         api.authorize(self._services, request, document["WorkGroup"])
         return document
 
-    def batch_get_named_query(self, request: Request) -> Payload:
-        """BatchGetNamedQuery."""
+    def _batch_get_named_query(self, request: Request) -> Payload:
         found, missing = api.found_and_missing(api.required(request.payload, "NamedQueryIds"), self._store.named_query)
         for document in found:
             api.authorize(self._services, request, document["WorkGroup"])
         unprocessed = [{"NamedQueryId": query_id, **api.not_found("NamedQuery", query_id)} for query_id in missing]
         return {"NamedQueries": found, "UnprocessedNamedQueryIds": unprocessed}
 
-    def list_named_queries(self, request: Request) -> Payload:
-        """ListNamedQueries."""
+    def _list_named_queries(self, request: Request) -> Payload:
         workgroup = api.authorized_workgroup(self._services, request)
-        limit, skip = api.paging(request.payload)
-        return api.page("NamedQueryIds", self._store.named_query_ids(workgroup, limit + 1, skip), limit, skip)
+        return api.page("NamedQueryIds", request.payload, partial(self._store.named_query_ids, workgroup))
 
-    def update_named_query(self, request: Request) -> Payload:
-        """UpdateNamedQuery."""
+    def _update_named_query(self, request: Request) -> Payload:
         document = self._named_query(request)
         document["Name"] = api.required(request.payload, "Name")
         document["QueryString"] = api.required(request.payload, "QueryString")
@@ -80,8 +76,7 @@ class SavedApi:
         self._store.save_named_query(document)
         return {}
 
-    def delete_named_query(self, request: Request) -> Payload:
-        """DeleteNamedQuery."""
+    def _delete_named_query(self, request: Request) -> Payload:
         self._store.delete_named_query(self._named_query(request)["NamedQueryId"])
         return {}
 
@@ -100,39 +95,32 @@ class SavedApi:
         if not self._store.add_prepared(_prepared(workgroup, name, sql, description)):
             raise api.invalid(f"PreparedStatement {name} already exists in workGroup {workgroup}")
 
-    def create_prepared(self, request: Request) -> Payload:
-        """CreatePreparedStatement."""
+    def _create_prepared(self, request: Request) -> Payload:
         workgroup = self._workgroup(request)
         name, sql = api.required(request.payload, "StatementName"), api.required(request.payload, "QueryStatement")
         self.add_prepared(workgroup, name.lower(), sql, request.payload.get("Description", ""))
         return {}
 
-    def get_prepared(self, request: Request) -> Payload:
-        """GetPreparedStatement."""
+    def _get_prepared(self, request: Request) -> Payload:
         workgroup = self._workgroup(request)
         return {"PreparedStatement": self.prepared(workgroup, api.required(request.payload, "StatementName").lower())}
 
-    def batch_get_prepared(self, request: Request) -> Payload:
-        """BatchGetPreparedStatement."""
+    def _batch_get_prepared(self, request: Request) -> Payload:
         workgroup = self._workgroup(request)
         names = api.required(request.payload, "PreparedStatementNames")
         found, missing = api.found_and_missing(names, lambda name: self._store.prepared(workgroup, name.lower()))
-        unprocessed = [
-            {"StatementName": name, **api.not_found("PreparedStatement", name, "STATEMENT_NOT_FOUND")}
-            for name in missing
-        ]
+        code = "STATEMENT_NOT_FOUND"
+        unprocessed = [{"StatementName": name, **api.not_found("PreparedStatement", name, code)} for name in missing]
         return {"PreparedStatements": found, "UnprocessedPreparedStatementNames": unprocessed}
 
-    def list_prepared(self, request: Request) -> Payload:
-        """ListPreparedStatements."""
+    def _list_prepared(self, request: Request) -> Payload:
         workgroup = self._workgroup(request)
-        limit, skip = api.paging(request.payload)
-        documents = self._store.prepared_statements(workgroup, limit + 1, skip)
-        found = [{name: item[name] for name in ("StatementName", "LastModifiedTime")} for item in documents]
-        return api.page("PreparedStatements", found, limit, skip)
+        reply = api.page("PreparedStatements", request.payload, partial(self._store.prepared_statements, workgroup))
+        shown = ("StatementName", "LastModifiedTime")
+        reply["PreparedStatements"] = [{name: item[name] for name in shown} for item in reply["PreparedStatements"]]
+        return reply
 
-    def update_prepared(self, request: Request) -> Payload:
-        """UpdatePreparedStatement."""
+    def _update_prepared(self, request: Request) -> Payload:
         workgroup = self._workgroup(request)
         name = api.required(request.payload, "StatementName").lower()
         sql = api.required(request.payload, "QueryStatement")
@@ -141,8 +129,7 @@ class SavedApi:
         self._store.save_prepared(_prepared(workgroup, name, sql, description))
         return {}
 
-    def delete_prepared(self, request: Request) -> Payload:
-        """DeletePreparedStatement."""
+    def _delete_prepared(self, request: Request) -> Payload:
         workgroup = self._workgroup(request)
         self.drop_prepared(workgroup, api.required(request.payload, "StatementName").lower())
         return {}

@@ -6,49 +6,33 @@ from dataclasses import dataclass, field
 
 from local.aws.athena.tokens import Cursor, SqlError, Token, literal, tokenize
 
-DML, DDL, UTILITY = "DML", "DDL", "UTILITY"
-
-# First keywords: (StatementType, SubstatementType). The longest match counts.
+# Statements by AWS's StatementType; the longest match of the first keywords counts.
+_STATEMENTS = {
+    "DML": (
+        "SELECT", "WITH", "VALUES", "TABLE", "(", "INSERT INTO", "DELETE FROM", "UPDATE", "MERGE INTO", "UNLOAD",
+        "OPTIMIZE", "VACUUM", "EXECUTE",
+    ),
+    "DDL": (
+        "PREPARE", "DEALLOCATE PREPARE", "CREATE TABLE", "CREATE EXTERNAL TABLE", "CREATE VIEW",
+        "CREATE OR REPLACE VIEW", "CREATE DATABASE", "CREATE SCHEMA", "DROP TABLE", "DROP VIEW", "DROP DATABASE",
+        "DROP SCHEMA", "ALTER TABLE", "MSCK REPAIR TABLE",
+    ),
+    "UTILITY": (
+        "SHOW DATABASES", "SHOW SCHEMAS", "SHOW TABLES", "SHOW VIEWS", "SHOW COLUMNS", "SHOW PARTITIONS",
+        "SHOW TBLPROPERTIES", "SHOW CREATE TABLE", "SHOW CREATE VIEW", "DESCRIBE", "DESC", "EXPLAIN",
+    ),
+}  # fmt: skip
+# AWS's SubstatementType where it is not the keywords.
+_SUBSTATEMENTS = {
+    **dict.fromkeys(("WITH", "VALUES", "TABLE", "("), "SELECT"),
+    "INSERT INTO": "INSERT", "DELETE FROM": "DELETE", "MERGE INTO": "MERGE", "CREATE EXTERNAL TABLE": "CREATE_TABLE",
+    "CREATE OR REPLACE VIEW": "CREATE_VIEW", "CREATE SCHEMA": "CREATE_DATABASE", "DROP SCHEMA": "DROP_DATABASE",
+    "SHOW SCHEMAS": "SHOW_DATABASES", "DESC": "DESCRIBE",
+}  # fmt: skip
 _KINDS: dict[tuple[str, ...], tuple[str, str]] = {
-    ("SELECT",): (DML, "SELECT"),
-    ("WITH",): (DML, "SELECT"),
-    ("VALUES",): (DML, "SELECT"),
-    ("TABLE",): (DML, "SELECT"),
-    ("(",): (DML, "SELECT"),
-    ("INSERT", "INTO"): (DML, "INSERT"),
-    ("DELETE", "FROM"): (DML, "DELETE"),
-    ("UPDATE",): (DML, "UPDATE"),
-    ("MERGE", "INTO"): (DML, "MERGE"),
-    ("UNLOAD",): (DML, "UNLOAD"),
-    ("OPTIMIZE",): (DML, "OPTIMIZE"),
-    ("VACUUM",): (DML, "VACUUM"),
-    ("EXECUTE",): (DML, "EXECUTE"),
-    ("PREPARE",): (DDL, "PREPARE"),
-    ("DEALLOCATE", "PREPARE"): (DDL, "DEALLOCATE_PREPARE"),
-    ("CREATE", "TABLE"): (DDL, "CREATE_TABLE"),
-    ("CREATE", "EXTERNAL", "TABLE"): (DDL, "CREATE_TABLE"),
-    ("CREATE", "VIEW"): (DDL, "CREATE_VIEW"),
-    ("CREATE", "OR", "REPLACE", "VIEW"): (DDL, "CREATE_VIEW"),
-    ("CREATE", "DATABASE"): (DDL, "CREATE_DATABASE"),
-    ("CREATE", "SCHEMA"): (DDL, "CREATE_DATABASE"),
-    ("DROP", "TABLE"): (DDL, "DROP_TABLE"),
-    ("DROP", "VIEW"): (DDL, "DROP_VIEW"),
-    ("DROP", "DATABASE"): (DDL, "DROP_DATABASE"),
-    ("DROP", "SCHEMA"): (DDL, "DROP_DATABASE"),
-    ("ALTER", "TABLE"): (DDL, "ALTER_TABLE"),
-    ("MSCK", "REPAIR", "TABLE"): (DDL, "MSCK_REPAIR_TABLE"),
-    ("SHOW", "DATABASES"): (UTILITY, "SHOW_DATABASES"),
-    ("SHOW", "SCHEMAS"): (UTILITY, "SHOW_DATABASES"),
-    ("SHOW", "TABLES"): (UTILITY, "SHOW_TABLES"),
-    ("SHOW", "VIEWS"): (UTILITY, "SHOW_VIEWS"),
-    ("SHOW", "COLUMNS"): (UTILITY, "SHOW_COLUMNS"),
-    ("SHOW", "PARTITIONS"): (UTILITY, "SHOW_PARTITIONS"),
-    ("SHOW", "TBLPROPERTIES"): (UTILITY, "SHOW_TBLPROPERTIES"),
-    ("SHOW", "CREATE", "TABLE"): (UTILITY, "SHOW_CREATE_TABLE"),
-    ("SHOW", "CREATE", "VIEW"): (UTILITY, "SHOW_CREATE_VIEW"),
-    ("DESCRIBE",): (UTILITY, "DESCRIBE"),
-    ("DESC",): (UTILITY, "DESCRIBE"),
-    ("EXPLAIN",): (UTILITY, "EXPLAIN"),
+    tuple(keywords.split()): (kind, _SUBSTATEMENTS.get(keywords, keywords.replace(" ", "_")))
+    for kind, statements in _STATEMENTS.items()
+    for keywords in statements
 }
 # The statements that Trino runs; the catalog answers all others but PREPARE, EXECUTE and DEALLOCATE PREPARE.
 ENGINE_KINDS = frozenset(
@@ -112,7 +96,7 @@ def classify(cursor: Cursor) -> tuple[str, str, int]:
         words = tuple(token.text.upper() for token in tokens[:length])
         if words in _KINDS:
             if words == ("CREATE", "TABLE") and _is_ctas(Cursor(cursor.sql, tokens, 2)):
-                return DDL, "CREATE_TABLE_AS_SELECT", 2
+                return "DDL", "CREATE_TABLE_AS_SELECT", 2
             return *_KINDS[words], len(words)
     raise UnknownStatement("Queries of this type are not supported")
 
@@ -189,9 +173,7 @@ def execute(statement: Statement) -> tuple[str, list[str]]:
     cursor = statement.cursor()
     name, values = cursor.expect_name(), []
     if cursor.accept("USING"):
-        values.append(cursor.until(",").rest)
-        while cursor.accept(","):
-            values.append(cursor.until(",").rest)
+        values = cursor.expect_items(lambda item: item.until(",").rest)
     cursor.expect_end()
     return name, values
 

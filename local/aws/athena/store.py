@@ -44,6 +44,9 @@ class Store:
         with self._lock:
             return self._database.execute(sql, values).fetchall()
 
+    def _documents(self, sql: str, *values: Any) -> list[Document]:
+        return [json.loads(row[0]) for row in self._rows(sql, *values)]
+
     def _change(self, sql: str, *values: Any) -> int:
         with self._lock:
             return self._database.execute(sql, values).rowcount
@@ -52,51 +55,31 @@ class Store:
 
     def add_execution(self, document: Document, token: str | None, fingerprint: str) -> tuple[str, str]:
         """Save a new execution unless one with this token exists; (id, fingerprint) of the one that is stored."""
-        status = document["Status"]
         self._change("delete from executions where submitted < ?", time.time() - HISTORY_SECONDS)
-        self._change(
-            "insert or ignore into executions values (?, ?, ?, ?, ?, 0, ?)",
-            document["QueryExecutionId"],
-            document["WorkGroup"],
-            status["SubmissionDateTime"],
-            token,
-            fingerprint,
-            json.dumps(document),
-        )
-        found = self._rows(
-            "select id, fingerprint from executions where id = ? or (token is not null and token = ?)",
-            document["QueryExecutionId"],
-            token,
-        )
+        execution_id, submitted = document["QueryExecutionId"], document["Status"]["SubmissionDateTime"]
+        new = (execution_id, document["WorkGroup"], submitted, token, fingerprint, json.dumps(document))
+        self._change("insert or ignore into executions values (?, ?, ?, ?, ?, 0, ?)", *new)
+        sql = "select id, fingerprint from executions where id = ? or (token is not null and token = ?)"
+        found = self._rows(sql, execution_id, token)
         return found[0][0], found[0][1]
 
     def save_execution(self, document: Document, finished: bool) -> None:
         """Replace an execution's document."""
-        self._change(
-            "update executions set document = ?, finished = ? where id = ?",
-            json.dumps(document),
-            int(finished),
-            document["QueryExecutionId"],
-        )
+        sql = "update executions set document = ?, finished = ? where id = ?"
+        self._change(sql, json.dumps(document), int(finished), document["QueryExecutionId"])
 
     def execution(self, execution_id: str) -> Document | None:
         """An execution, None if there is none with this id."""
-        rows = self._rows("select document from executions where id = ?", execution_id)
-        return json.loads(rows[0][0]) if rows else None
+        return next(iter(self._documents("select document from executions where id = ?", execution_id)), None)
 
     def unfinished(self) -> list[Document]:
         """Executions that have not ended."""
-        return [json.loads(row[0]) for row in self._rows("select document from executions where finished = 0")]
+        return self._documents("select document from executions where finished = 0")
 
     def execution_ids(self, workgroup: str, limit: int, skip: int) -> list[str]:
         """Ids of a workgroup's executions, newest first."""
-        rows = self._rows(
-            "select id from executions where workgroup = ? order by submitted desc, rowid desc limit ? offset ?",
-            workgroup,
-            limit,
-            skip,
-        )
-        return [row[0] for row in rows]
+        sql = "select id from executions where workgroup = ? order by submitted desc, rowid desc limit ? offset ?"
+        return [row[0] for row in self._rows(sql, workgroup, limit, skip)]
 
     # named queries
 
@@ -104,21 +87,17 @@ class Store:
         """Save a named query unless one with this token exists; the id of the one that is stored."""
         new = (document["NamedQueryId"], document["WorkGroup"], token, json.dumps(document))
         self._change("insert or ignore into named_queries values (?, ?, ?, ?)", *new)
-        found = self._rows(
-            "select id from named_queries where id = ? or (token is not null and token = ?)", new[0], token
-        )
-        return str(found[0][0])
+        sql = "select id from named_queries where id = ? or (token is not null and token = ?)"
+        return str(self._rows(sql, new[0], token)[0][0])
 
     def save_named_query(self, document: Document) -> None:
         """Replace a named query."""
-        self._change(
-            "update named_queries set document = ? where id = ?", json.dumps(document), document["NamedQueryId"]
-        )
+        sql = "update named_queries set document = ? where id = ?"
+        self._change(sql, json.dumps(document), document["NamedQueryId"])
 
     def named_query(self, query_id: str) -> Document | None:
         """A named query, None if there is none with this id."""
-        rows = self._rows("select document from named_queries where id = ?", query_id)
-        return json.loads(rows[0][0]) if rows else None
+        return next(iter(self._documents("select document from named_queries where id = ?", query_id)), None)
 
     def named_query_ids(self, workgroup: str, limit: int, skip: int) -> list[str]:
         """Ids of a workgroup's named queries, oldest first."""
@@ -144,13 +123,12 @@ class Store:
     def prepared(self, workgroup: str, name: str) -> Document | None:
         """A prepared statement, None if there is none with this name."""
         sql = "select document from prepared_statements where workgroup = ? and name = ?"
-        rows = self._rows(sql, workgroup, name)
-        return json.loads(rows[0][0]) if rows else None
+        return next(iter(self._documents(sql, workgroup, name)), None)
 
     def prepared_statements(self, workgroup: str, limit: int, skip: int) -> list[Document]:
         """Prepared statements of a workgroup, in the order of their names."""
         sql = "select document from prepared_statements where workgroup = ? order by name limit ? offset ?"
-        return [json.loads(row[0]) for row in self._rows(sql, workgroup, limit, skip)]
+        return self._documents(sql, workgroup, limit, skip)
 
     def delete_prepared(self, workgroup: str, name: str) -> None:
         """Delete a prepared statement."""

@@ -184,10 +184,15 @@ class Cursor:
         """Read ``(item, item, ...)``, each item with ``read``."""
         opening, closing = brackets
         self.expect(opening)
+        items = self.expect_items(read)
+        self.expect(closing)
+        return items
+
+    def expect_items(self, read: Callable[[Cursor], T]) -> list[T]:
+        """Read ``item, item, ...``, each item with ``read``."""
         items = [read(self)]
         while self.accept(","):
             items.append(read(self))
-        self.expect(closing)
         return items
 
     def expect_group(self) -> Cursor:

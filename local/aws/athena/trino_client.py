@@ -116,9 +116,8 @@ class TrinoQuery:
     @property
     def bytes_at_least(self) -> int:
         """A lower bound of the bytes read so far: a Parquet footer is subtracted for every split."""
-        return max(
-            0, int(self.stats.get("physicalInputBytes", 0)) - FOOTER_BYTES * int(self.stats.get("completedSplits", 0))
-        )
+        footers = FOOTER_BYTES * int(self.stats.get("completedSplits", 0))
+        return max(0, int(self.stats.get("physicalInputBytes", 0)) - footers)
 
     def scans(self) -> list[tuple[str, int, int]]:
         """("database.table", bytes read, splits read) of every table scan of a statement that has ended."""

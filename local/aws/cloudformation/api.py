@@ -23,7 +23,7 @@ from local.aws.cloudformation.plan import Plan, template_of
 from local.aws.cloudformation.resource_types import own_types
 from local.aws.cloudformation.resource_types.base import Context
 from local.aws.cloudformation.stacks import IN_REVIEW, Deployed, Stack, Store, now
-from local.aws.protocol import AwsError, Handler, Payload, Request, Services
+from local.aws.protocol import AwsError, Handler, Request, Services
 from local.aws.root_clients import root_clients
 from local.aws.settings import ACCOUNT, REGION
 
@@ -83,14 +83,15 @@ class CloudFormation:
 
     def _handler(self, action: str, method: Callable[[Json], Json], root_only: bool = False) -> Handler:
         def handle(request: Request) -> str:
-            given = _parameters(action, request.payload)
+            model = MODEL.operation_model(action)
+            given: Json = query_protocol.read(model.input_shape, request.payload)[0] if model.input_shape else {}
             self._services.authorize(request.caller, f"cloudformation:{action}", self._resource(given))
             if root_only and not request.caller.is_root:
                 # everything here is made as root, so others must not gain rights through a stack
                 raise AwsError("AccessDeniedException", f"User: {request.caller.arn} is not authorized: the local home "
                                f"lets the account's root alone call cloudformation:{action}")  # fmt: skip
             try:
-                return query_protocol.write_reply(MODEL.operation_model(action), method(given))
+                return query_protocol.write_reply(model, method(given))
             except TemplateError as error:
                 raise invalid(str(error)) from error
 
@@ -246,9 +247,8 @@ class CloudFormation:
             raise invalid(f"The local home does not take {refused[0]}")
         previous = stack.target if stack else None
         text = previous.template if given.get("UsePreviousTemplate") and previous else self._template_text(given)
-        values = parameter_values(
-            template_of(text), given.get("Parameters", []), previous.parameters if previous else {}
-        )
+        known = previous.parameters if previous else {}
+        values = parameter_values(template_of(text), given.get("Parameters", []), known)
         tags = given.get("Tags", previous.tags if previous else [])
         return Deployed(text, values, tags, given.get("Capabilities", []))
 
@@ -263,12 +263,6 @@ class CloudFormation:
             return s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode()
         except ClientError as error:
             raise invalid(f"S3 error: {error.response['Error']['Message']}") from error
-
-
-def _parameters(action: str, form: Payload) -> Json:
-    """The parameters of a call as boto3 takes them."""
-    shape = MODEL.operation_model(action).input_shape
-    return {} if shape is None else query_protocol.read(shape, form)[0]
 
 
 def _meaning(deployed: Deployed) -> tuple[Any, ...]:

@@ -7,8 +7,8 @@ import uuid
 from collections.abc import Callable
 
 from infrastructure.cfn.intrinsics import Json
-from local.aws.cloudformation.describe_actions import DescribeActions, page
-from local.aws.cloudformation.descriptions import shown_parameters
+from local.aws.cloudformation import emulated_stack
+from local.aws.cloudformation.describe_actions import DescribeActions, page, shown_parameters
 from local.aws.cloudformation.differences import differences
 from local.aws.cloudformation.errors import Failure, errors_as_failures, invalid
 from local.aws.cloudformation.operations import Operations
@@ -18,9 +18,7 @@ from local.aws.protocol import AwsError
 from local.aws.settings import ACCOUNT, REGION
 
 NO_CHANGES = "The submitted information didn't contain changes. Submit different information to create a change set."
-UPDATABLE = (
-    "CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "UPDATE_FAILED",
-)  # fmt: skip
+UPDATABLE = (*emulated_stack.UPDATABLE, "UPDATE_FAILED")
 
 
 class ChangeSets:
@@ -51,11 +49,7 @@ class ChangeSets:
     @property
     def changing(self) -> dict[str, Callable[[Json], Json]]:
         """The actions that change something."""
-        return {
-            "CreateChangeSet": self._create,
-            "ExecuteChangeSet": self._execute,
-            "DeleteChangeSet": self._delete,
-        }
+        return {"CreateChangeSet": self._create, "ExecuteChangeSet": self._execute, "DeleteChangeSet": self._delete}
 
     def changes(self, stack: Stack, plan: Plan) -> list[Json]:
         """What an update of a stack to this plan would change."""

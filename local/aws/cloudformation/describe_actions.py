@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from infrastructure.cfn.intrinsics import Json
-from local.aws.cloudformation.descriptions import described, resource_of
 from local.aws.cloudformation.emulated_stack import EmulatedStack
 from local.aws.cloudformation.errors import invalid
 from local.aws.cloudformation.plan import template_of
 from local.aws.cloudformation.resource_types.recorded import RECORDED
-from local.aws.cloudformation.stacks import IN_REVIEW, Stack, Store
+from local.aws.cloudformation.stacks import IN_REVIEW, Deployed, Resource, Stack, Store
 
 PAGE = 100
 
@@ -60,8 +59,8 @@ class DescribeActions:
 
     def _describe_stacks(self, given: Json) -> Json:
         if given.get("StackName"):
-            return {"Stacks": [described(self.stack(given))]}
-        return {"Stacks": [described(stack) for stack in self._store if stack.status != "DELETE_COMPLETE"]}
+            return {"Stacks": [_described(self.stack(given))]}
+        return {"Stacks": [_described(stack) for stack in self._store if stack.status != "DELETE_COMPLETE"]}
 
     def _describe_events(self, given: Json) -> Json:
         return page(self.stack(given).events[::-1], given, "StackEvents")
@@ -71,7 +70,7 @@ class DescribeActions:
         found = [] if stack.status in ("DELETE_COMPLETE", IN_REVIEW) else self._emulated.resources(stack.name)
         for resource in found:
             resource["StackName"], resource["StackId"] = stack.name, stack.id
-        found += [resource_of(stack, logical, resource) for logical, resource in list(stack.resources.items())]
+        found += [_resource_of(stack, logical, resource) for logical, resource in list(stack.resources.items())]
         order = list(template_of(stack.target.template)["Resources"])
         place = {name: index for index, name in enumerate(order)}
         return sorted(found, key=lambda resource: place.get(resource["LogicalResourceId"], len(place)))
@@ -97,7 +96,7 @@ class DescribeActions:
 
     def _list_stacks(self, given: Json) -> Json:
         wanted = given.get("StackStatusFilter")
-        return {"StackSummaries": [described(one) for one in self._store if not wanted or one.status in wanted]}
+        return {"StackSummaries": [_described(one) for one in self._store if not wanted or one.status in wanted]}
 
     def _get_template(self, given: Json) -> Json:
         stages = {"StagesAvailable": ["Original", "Processed"]}
@@ -116,3 +115,48 @@ class DescribeActions:
         filler = {"Nothing": {"Type": "AWS::CloudFormation::WaitConditionHandle"}}
         found = self._emulated.validate({**rest, "Resources": bare or filler})
         return {key: value for key, value in found.items() if key != "ResponseMetadata"}
+
+
+def shown_parameters(deployed: Deployed) -> list[Json]:
+    """Parameters as replies print them: NoEcho ones without their values."""
+    declared = template_of(deployed.template).get("Parameters") or {}
+    secret = {name for name, one in declared.items() if str(one.get("NoEcho")).lower() == "true"}
+    return [
+        {"ParameterKey": name, "ParameterValue": "****" if name in secret else value}
+        for name, value in deployed.parameters.items()
+    ]
+
+
+def _described(stack: Stack) -> Json:
+    """A stack as DescribeStacks and ListStacks print it."""
+    return {
+        "StackId": stack.id,
+        "StackName": stack.name,
+        "Description": stack.description or None,
+        "TemplateDescription": stack.description or None,
+        "Parameters": shown_parameters(stack.target),
+        "CreationTime": stack.created,
+        "LastUpdatedTime": stack.updated or None,
+        "DeletionTime": stack.deleted or None,
+        "StackStatus": stack.status,
+        "StackStatusReason": stack.reason or None,
+        "DisableRollback": False,
+        "EnableTerminationProtection": False,
+        "Capabilities": stack.target.capabilities,
+        "Outputs": stack.outputs,
+        "Tags": stack.target.tags,
+    }
+
+
+def _resource_of(stack: Stack, logical: str, resource: Resource) -> Json:
+    """One of our resources as DescribeStackResources prints it."""
+    return {
+        "StackName": stack.name,
+        "StackId": stack.id,
+        "LogicalResourceId": logical,
+        "PhysicalResourceId": resource.physical or None,
+        "ResourceType": resource.type,
+        "Timestamp": resource.updated,
+        "ResourceStatus": resource.status,
+        "ResourceStatusReason": resource.reason or None,
+    }

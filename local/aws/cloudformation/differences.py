@@ -20,7 +20,6 @@ from local.aws.cloudformation.resource_types.base import OwnType
 from local.aws.settings import REGION
 
 ATTRIBUTES = ("Metadata", "CreationPolicy", "UpdatePolicy", "DeletionPolicy", "UpdateReplacePolicy")
-WORST_FIRST = ("True", "Conditional", "False")
 
 
 def differences(
@@ -112,11 +111,10 @@ def _uncertain(after: Plan, logical: str, found: Mapping[str, Json], types: Mapp
             if cause is None or cause["Action"] != "Modify" or not (attribute or cause["Replacement"] != "False"):
                 continue
             recreation = _recreation(resource["Type"], [f"/properties/{name}"], types)
+            source, named = "ResourceReference", entity
             if attribute:
-                source = f"{entity}.{attribute}"
-                yield _detail("Properties", name, recreation, "ResourceAttribute", source, "Dynamic")
-            else:
-                yield _detail("Properties", name, recreation, "ResourceReference", entity, "Dynamic")
+                source, named = "ResourceAttribute", f"{entity}.{attribute}"
+            yield _detail("Properties", name, recreation, source, named, "Dynamic")
 
 
 def _detail(
@@ -130,14 +128,10 @@ def _detail(
 
 
 def _replacement(details: list[Json]) -> str:
-    words = {
-        ("Always", "Static"): "True",
-        ("Always", "Dynamic"): "Conditional",
-        ("Conditionally", "Static"): "Conditional",
-        ("Conditionally", "Dynamic"): "Conditional",
-    }
-    seen = {words.get((one["Target"]["RequiresRecreation"], one["Evaluation"]), "False") for one in details}
-    return next(word for word in WORST_FIRST if word in seen)
+    seen = {(one["Target"]["RequiresRecreation"], one["Evaluation"]) for one in details}
+    if ("Always", "Static") in seen:
+        return "True"
+    return "Conditional" if any(recreation != "Never" for recreation, _ in seen) else "False"
 
 
 def _paths(was: Any, becomes: Any, path: str) -> Iterator[str]:
@@ -156,9 +150,8 @@ def _recreation(type_name: str, paths: list[str], types: Mapping[str, OwnType]) 
         always |= {f"/properties/{name}" for name in own.replaces}
 
     def touched(listed: Collection[str]) -> bool:
-        return any(
-            f"{path}/".startswith(f"{one}/") or f"{one}/".startswith(f"{path}/") for path in paths for one in listed
-        )
+        pairs = [(f"{path}/", f"{one}/") for path in paths for one in listed]
+        return any(path.startswith(one) or one.startswith(path) for path, one in pairs)
 
     return "Always" if touched(always) else "Conditionally" if touched(conditionally) else "Never"
 

@@ -43,15 +43,15 @@ class EmulatedStack:
                 return None
             raise
 
-    def holds(self, name: str, reduced: Json, deployed: Deployed) -> bool:
+    def holds(self, stack: Stack, reduced: Json) -> bool:
         """Whether the emulator's stack is complete and as it should be, which it is not after a kill."""
-        present = self.describe(name)
+        present = self.describe(stack.name)
         if present is None or present["StackStatus"] not in UPDATABLE:
             return False
         parameters = {item["ParameterKey"]: item["ParameterValue"] for item in present.get("Parameters", [])}
-        body: Any = self._client.get_template(StackName=name, TemplateStage="Original")["TemplateBody"]
+        body: Any = self._client.get_template(StackName=stack.name, TemplateStage="Original")["TemplateBody"]
         stored = json.loads(body) if isinstance(body, str) else body
-        return bool(stored == reduced and parameters == deployed.parameters)
+        return bool(stored == reduced and parameters == stack.target.parameters)
 
     def start(self, stack: Stack, deployed: Deployed, reduced: Json) -> None:
         """Begin to create the stack, or to update it if it exists; raises AwsError when the emulator refuses."""

@@ -38,7 +38,7 @@ class Operations:
     def lost(self, stack: Stack, plan: Plan) -> set[str]:
         """Logical ids of resources that should exist and do not: a killed emulator forgets what it did not save."""
         made = {name for name in plan.ours if name in stack.resources and self._own.exists(stack.resources[name])}
-        if self._emulated.holds(stack.name, plan.reduced, stack.target):
+        if self._emulated.holds(stack, plan.reduced):
             made |= plan.emulated
         return plan.resources.keys() - made
 
@@ -122,9 +122,7 @@ class Operations:
             status = self._emulated.settle(stack, self._copy(stack, failed))
             self._store.save(stack)
             # an update without changes leaves the status of the emulator's operation before
-            holds = status == "UPDATE_ROLLBACK_COMPLETE" and self._emulated.holds(
-                stack.name, plan.reduced, stack.target
-            )
+            holds = status == "UPDATE_ROLLBACK_COMPLETE" and self._emulated.holds(stack, plan.reduced)
             if status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE") and not holds:
                 what = f"[{failed[0]}]" if failed else "the emulator's part"
                 raise Failure(f"The following resource(s) failed to {prefix.lower()}: {what}.")
@@ -145,13 +143,7 @@ class Operations:
         order = [name for name in plan.ours if name in stack.resources]
         order += [name for name in stack.resources if name not in order]
         for logical in reversed(order):
-            resource = stack.resources[logical]
-            if resource.keeps:
-                stack.add_event(logical, resource.type, resource.physical, "DELETE_SKIPPED")
-            else:
-                self._own.remove(stack, logical, resource)
-            del stack.resources[logical]
-            self._store.save(stack)
+            self._own.remove(stack, logical)
         self._own.clean_up(stack)
         with errors_as_failures():
             self._remove_buckets(plan)
@@ -168,10 +160,8 @@ class Operations:
             except s3.exceptions.NoSuchBucket:
                 continue
             except ClientError as error:
-                stated = error.response["Error"]
-                raise Failure(
-                    f"The following resource(s) failed to delete: [{logical}]. {stated['Message']}"
-                ) from error
+                message = error.response["Error"]["Message"]
+                raise Failure(f"The following resource(s) failed to delete: [{logical}]. {message}") from error
 
     def _secret(self, secret_id: str) -> str:
         return str(self._context.clients("secretsmanager").get_secret_value(SecretId=secret_id)["SecretString"])
@@ -181,14 +171,10 @@ class Operations:
         """A function that copies an event of the emulator to the stack, and adds what failed to ``failed``."""
 
         def copy(event: Json) -> None:
-            if failed is not None and event["ResourceStatus"].endswith("_FAILED"):
-                failed.append(event["LogicalResourceId"])
-            stack.add_event(
-                event["LogicalResourceId"],
-                event["ResourceType"],
-                event.get("PhysicalResourceId", ""),
-                event["ResourceStatus"],
-                event.get("ResourceStatusReason", ""),
-            )
+            logical, status = event["LogicalResourceId"], event["ResourceStatus"]
+            if failed is not None and status.endswith("_FAILED"):
+                failed.append(logical)
+            physical, reason = event.get("PhysicalResourceId", ""), event.get("ResourceStatusReason", "")
+            stack.add_event(logical, event["ResourceType"], physical, status, reason)
 
         return copy

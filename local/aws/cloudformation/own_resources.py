@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
+from functools import partial
 
 from infrastructure.cfn.intrinsics import Json, Resolver
 from local.aws.cloudformation.errors import Failure, errors_as_failures
@@ -33,8 +35,7 @@ class OwnResources:
                 verb = "UPDATE" if before and before.type == type_name and before.digest else "CREATE"
                 self._note(stack, plan, logical, f"{verb}_IN_PROGRESS", properties)
                 attributes = self._attributes(stack, plan, logical, properties, before)
-                known = plan.known(logical) if type_name in self._types else {}
-                for name, value in known.items():
+                for name, value in plan.known(logical).items():
                     if attributes.get(name, value) != value:
                         raise Failure(
                             f"{logical}{'.' * bool(name)}{name} is {attributes[name]}, but {value} was expected"
@@ -79,8 +80,7 @@ class OwnResources:
         if present is None or present.type != type_name:
             if present is not None:
                 self.set_aside(stack, logical)
-            known = plan.known(logical) if type_name in self._types else {}
-            present = Resource(type_name, status, physical=str(known.get("", "")))
+            present = Resource(type_name, status, physical=str(plan.known(logical).get("", "")))
             present.properties = without(properties, *SECRET_PROPERTIES)
             stack.resources[logical] = present
         present.status, present.updated = status, now()
@@ -134,38 +134,38 @@ class OwnResources:
     def clean_up(self, stack: Stack) -> None:
         """Delete what the update replaced or dropped; as on AWS, a failure is noted and does not undo the update."""
         for name, resource in list(stack.leftovers.items()):
-            logical = name.split()[0]
-            if resource.keeps:
-                stack.add_event(logical, resource.type, resource.physical, "DELETE_SKIPPED")
-                del stack.leftovers[name]
-                continue
-            stack.add_event(logical, resource.type, resource.physical, "DELETE_IN_PROGRESS")
-            try:
-                with errors_as_failures():
-                    self._delete(resource)
-            except Failure as failure:
-                stack.add_event(logical, resource.type, resource.physical, "DELETE_FAILED", str(failure))
-            else:
-                stack.add_event(logical, resource.type, resource.physical, "DELETE_COMPLETE")
+            with contextlib.suppress(Failure):
+                self._delete(stack, name.split()[0], resource)
                 del stack.leftovers[name]
             self._store.save(stack)
 
-    def remove(self, stack: Stack, logical: str, resource: Resource) -> None:
-        """Remove a resource, with its events."""
-        stack.add_event(logical, resource.type, resource.physical, "DELETE_IN_PROGRESS")
+    def remove(self, stack: Stack, logical: str) -> None:
+        """Remove a resource from the stack, and delete it unless its template keeps it."""
+        resource = stack.resources[logical]
         try:
-            with errors_as_failures():
-                self._delete(resource)
+            self._delete(stack, logical, resource)
         except Failure as failure:
             resource.status, resource.reason = "DELETE_FAILED", str(failure)
-            stack.add_event(logical, resource.type, resource.physical, "DELETE_FAILED", str(failure))
             self._store.save(stack)
             raise Failure(f"The following resource(s) failed to delete: [{logical}].") from failure
-        stack.add_event(logical, resource.type, resource.physical, "DELETE_COMPLETE")
+        del stack.resources[logical]
+        self._store.save(stack)
 
-    def _delete(self, resource: Resource) -> None:
-        if resource.type in self._types and resource.physical:
-            self._types[resource.type].delete(self._context, resource.physical, resource.properties)
+    def _delete(self, stack: Stack, logical: str, resource: Resource) -> None:
+        """Delete a resource unless its template keeps it, with the events that tell so."""
+        note = partial(stack.add_event, logical, resource.type, resource.physical)
+        if resource.keeps:
+            note("DELETE_SKIPPED")
+            return
+        note("DELETE_IN_PROGRESS")
+        try:
+            with errors_as_failures():
+                if resource.type in self._types and resource.physical:
+                    self._types[resource.type].delete(self._context, resource.physical, resource.properties)
+        except Failure as failure:
+            note("DELETE_FAILED", str(failure))
+            raise
+        note("DELETE_COMPLETE")
 
     def exists(self, resource: Resource) -> bool:
         """Whether a resource that we made still exists."""

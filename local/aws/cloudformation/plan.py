@@ -33,14 +33,11 @@ class Plan:
         self._parameters = deployed.parameters
         self._pseudo = pseudo_parameters(stack.name, stack.id)
         self._static = Resolver(self.template, deployed.parameters, self._pseudo, self._beforehand)
-        self.resources: dict[str, Json] = {
-            name: resource for name, resource in self.template["Resources"].items() if self._static.active(resource)
-        }
-        self._ours = {
-            name
-            for name, resource in self.template["Resources"].items()
-            if resource["Type"] in types or resource["Type"] in RECORDED
-        }
+        # gives a part of the template with its values, but with ``${Logical.Attribute}`` for references to resources
+        self.outline = Resolver(self.template, deployed.parameters, self._pseudo, outline).value
+        declared: dict[str, Json] = self.template["Resources"]
+        self.resources = {name: resource for name, resource in declared.items() if self._static.active(resource)}
+        self._ours = {name for name, resource in declared.items() if resource["Type"] in types.keys() | RECORDED.keys()}
 
     @cached_property
     def ours(self) -> list[str]:
@@ -81,12 +78,14 @@ class Plan:
         return str(name)
 
     def known(self, logical: str) -> Json:
-        """The attributes of one of our resources that are known before it is made."""
-        return self._types[self.resources[logical]["Type"]].known(self._property(logical))
+        """The attributes of one of our resources that are known before it is made; none if it is only recorded."""
+        own = self._types.get(self.resources[logical]["Type"])
+        return own.known(self._property(logical)) if own else {}
 
-    def recorded(self, logical: str) -> str:
-        """The id of a resource that is only recorded."""
-        return self._recorded(logical, "")
+    def recorded(self, logical: str, name: str = "") -> str:
+        """An attribute of a resource that is only recorded, by default its id."""
+        type_name = self.template["Resources"][logical]["Type"]
+        return recorded_attributes(type_name, self._stack.name, logical)(name)
 
     def resolver(self, values: Mapping[str, str], secret: Callable[[str], str]) -> Resolver:
         """A resolver of everything, for when the emulator's ``values`` (its stack's outputs) exist."""
@@ -96,7 +95,7 @@ class Plan:
                 raise invalid(f"Template error: {logical} is referred to, but its condition is false")
             type_name = self.resources[logical]["Type"]
             if type_name in RECORDED and type_name not in self._types:
-                return self._recorded(logical, name)
+                return self.recorded(logical, name)
             if logical in self._ours:
                 attributes = self._stack.resources[logical].attributes
                 if name not in attributes:
@@ -105,14 +104,6 @@ class Plan:
             return values[output_name(logical, name)]
 
         return Resolver(self.template, self._parameters, self._pseudo, lookup, secret)
-
-    def outline(self, node: Any) -> Any:
-        """A part of the template with its values, but with ``${Logical.Attribute}`` for references to resources."""
-        return self._outlined.value(node)
-
-    @cached_property
-    def _outlined(self) -> Resolver:
-        return Resolver(self.template, self._parameters, self._pseudo, outline)
 
     def changed_parameters(self, before: Plan) -> set[str]:
         """Names of the parameters whose values differ between two plans."""
@@ -155,11 +146,7 @@ class Plan:
                     f"The local home cannot tell {logical}{'.' * bool(name)}{name} to other resources before it is made"
                 )
             return str(known[name])
-        return self._recorded(logical, name)
-
-    def _recorded(self, logical: str, name: str) -> str:
-        type_name = self.template["Resources"][logical]["Type"]
-        return recorded_attributes(type_name, self._stack.name, logical)(name)
+        return self.recorded(logical, name)
 
 
 def pseudo_parameters(name: str, stack_id: str) -> Json:

@@ -58,7 +58,8 @@ def reduced_template(
             named = kept["DependsOn"]
             kept["DependsOn"] = [other for other in ([named] if isinstance(named, str) else named) if other not in ours]
         if kept["Type"] == "AWS::Lambda::Function":
-            _point_function_at_us(kept, settings)
+            variables = kept["Properties"].setdefault("Environment", {}).setdefault("Variables", {})
+            variables |= {name: url for name, url in settings.endpoints.items() if name.startswith("AWS_ENDPOINT_URL_")}
         if kept["Type"] in ("AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy"):
             document = kept["Properties"]["PolicyDocument"]
             document["Statement"] = [item for item in document["Statement"] if not _requires_tls(item)]
@@ -86,11 +87,6 @@ def _outputs(template: Json, needed: Iterable[Reference]) -> Json:
 def output_name(logical: str, name: str) -> str:
     """The output of the reduced template that holds a value of one of its resources."""
     return f"{logical}0{re.sub('[^A-Za-z0-9]', '0', name)}"
-
-
-def _point_function_at_us(function: Json, settings: AwsSettings) -> None:
-    variables = function["Properties"].setdefault("Environment", {}).setdefault("Variables", {})
-    variables |= {name: url for name, url in settings.endpoints.items() if name.startswith("AWS_ENDPOINT_URL_")}
 
 
 def _trust_root(document: Json) -> None:

@@ -183,16 +183,13 @@ class Store:
 
 
 def _read(stored: Json) -> Stack:
-    previous = stored.pop("previous")
-    return Stack(
-        **{
-            **stored,
-            "target": Deployed(**stored["target"]),
-            "previous": Deployed(**previous) if previous else None,
-            "resources": {name: Resource(**value) for name, value in stored["resources"].items()},
-            "leftovers": {name: Resource(**value) for name, value in stored["leftovers"].items()},
-            "change_sets": [
-                ChangeSet(**{**one, "deployed": Deployed(**one["deployed"])}) for one in stored.get("change_sets", [])
-            ],
-        }
-    )
+    read = {
+        "target": Deployed(**stored["target"]),
+        "previous": Deployed(**stored["previous"]) if stored["previous"] else None,
+        "resources": {name: Resource(**value) for name, value in stored["resources"].items()},
+        "leftovers": {name: Resource(**value) for name, value in stored["leftovers"].items()},
+        "change_sets": [
+            ChangeSet(**one | {"deployed": Deployed(**one["deployed"])}) for one in stored.get("change_sets", [])
+        ],
+    }
+    return Stack(**stored | read)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
 from typing_extensions import override
 
 from infrastructure.cfn.intrinsics import Json
-from local.aws.cloudformation.resource_types.base import Context, OwnType, Property, gone, shaped
+from local.aws.cloudformation.resource_types.base import Context, OwnType, gone_ok, shaped
 
 if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient
@@ -20,10 +19,6 @@ class NamedQuery(OwnType):
     replaces = ("Name", "Description", "Database", "QueryString", "WorkGroup")
 
     @override
-    def known(self, prop: Property) -> Json:
-        return {}
-
-    @override
     def create(self, context: Context, properties: Json) -> Json:
         athena: AthenaClient = context.clients("athena")
         reply = athena.create_named_query(**shaped("athena", "CreateNamedQuery", properties))
@@ -32,10 +27,8 @@ class NamedQuery(OwnType):
     @override
     def delete(self, context: Context, physical: str, properties: Json) -> None:
         athena: AthenaClient = context.clients("athena")
-        try:
+        with gone_ok("InvalidRequestException"):
             athena.delete_named_query(NamedQueryId=physical)
-        except ClientError as error:
-            gone(error, "InvalidRequestException")
 
     @override
     def exists(self, context: Context, physical: str, properties: Json) -> bool:

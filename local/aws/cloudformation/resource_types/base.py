@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,12 +34,12 @@ class OwnType:
     replaces: tuple[str, ...] = ()  # properties whose change needs a new resource, as AWS's reference says
     adopts = False  # whether a resource that exists already is taken over instead of refused
 
-    def known(self, prop: Property) -> Json:
+    def known(self, prop: Property) -> Json:  # noqa: ARG002 (by default, nothing is known)
         """The attributes that are known before the resource is made; the attribute "" is the value of a Ref.
 
         ``prop("A.B")`` returns the value of a property (B in A), which must not depend on other resources.
         """
-        raise NotImplementedError
+        return {}
 
     def create(self, context: Context, properties: Json) -> Json:
         """Make the resource, wait until it can be used and return all its attributes; raises Failure."""
@@ -103,11 +104,14 @@ def _inside(properties: Any, path: str) -> Any:
     return properties
 
 
-def gone(error: ClientError, *codes: str) -> bool:
-    """True when an error says that the resource does not exist; any other error is raised again."""
-    if error.response["Error"]["Code"] not in codes:
-        raise error
-    return True
+@contextlib.contextmanager
+def gone_ok(code: str) -> Iterator[None]:
+    """Leave the block without an error when the error has this code: the resource does not exist."""
+    try:
+        yield
+    except ClientError as error:
+        if error.response["Error"]["Code"] != code:
+            raise
 
 
 def wait_until(state: Callable[[], str], good: str, bad: tuple[str, ...], what: str, seconds: float = 120.0) -> None:

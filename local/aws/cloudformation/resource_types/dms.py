@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
-from botocore.exceptions import ClientError
 from typing_extensions import override
 
 from infrastructure.cfn.intrinsics import Json
-from local.aws.cloudformation.resource_types.base import Context, OwnType, Property, gone, shaped, wait_until, without
+from local.aws.cloudformation.resource_types.base import (
+    Context,
+    OwnType,
+    Property,
+    gone_ok,
+    shaped,
+    wait_until,
+    without,
+)
 from local.aws.settings import ACCOUNT, REGION
 
 DMS_MISSING = "ResourceNotFoundFault"
@@ -21,10 +28,13 @@ def dms_arn(kind: str, prop: Property) -> Json:
 
 
 class DmsResource(OwnType):
-    """What DMS's resources have in common; ``kind`` is the word in the ARN."""
+    """What DMS's resources have in common.
+
+    ``kind`` is the word in the ARN; ``flags`` are the options of the modifying call that are always true.
+    """
 
     kind = make = change = remove = list_all = listed = arn_field = arn_filter = ""
-    replaces: tuple[str, ...] = ("ResourceIdentifier",)
+    flags: tuple[str, ...] = ()
     ready = ""  # the status in which it can be used, if it has one
 
     @override
@@ -34,13 +44,10 @@ class DmsResource(OwnType):
 
     def describe(self, context: Context, arn: str) -> Json | None:
         """The resource as DMS describes it."""
-        try:
+        reply: Json = {}
+        with gone_ok(DMS_MISSING):
             reply = getattr(context.clients("dms"), self.list_all)(Filters=[{"Name": self.arn_filter, "Values": [arn]}])
-        except ClientError as error:
-            gone(error, DMS_MISSING)
-            return None
-        found: list[Json] = reply[self.listed]
-        return found[0] if found else None
+        return next(iter(reply.get(self.listed, [])), None)
 
     @override
     def create(self, context: Context, properties: Json) -> Json:
@@ -52,21 +59,16 @@ class DmsResource(OwnType):
 
     @override
     def update(self, context: Context, physical: str, properties: Json) -> Json:
-        arguments = shaped("dms", _camel(self.change), without(properties, *self.fixed()))
+        given = without(properties, "Tags", *self.replaces) | dict.fromkeys(self.flags, True)
+        arguments = shaped("dms", _camel(self.change), given)
         getattr(context.clients("dms"), self.change)(**{self.arn_field: physical}, **arguments)
         self.settle(context, physical)
         return {"": physical}
 
-    def fixed(self) -> tuple[str, ...]:
-        """Properties that the modifying call does not take."""
-        return ("ResourceIdentifier", "Tags")
-
     @override
     def delete(self, context: Context, physical: str, properties: Json) -> None:
-        try:
+        with gone_ok(DMS_MISSING):
             getattr(context.clients("dms"), self.remove)(**{self.arn_field: physical})
-        except ClientError as error:
-            gone(error, DMS_MISSING)
         wait_until(lambda: "gone" if self.describe(context, physical) is None else "there", "gone", (), physical)
 
     @override
@@ -76,10 +78,12 @@ class DmsResource(OwnType):
     def settle(self, context: Context, arn: str) -> None:
         """Wait until the resource can be used."""
         if self.ready:
-            field = "ReplicationInstanceStatus"
-            wait_until(
-                lambda: str((self.describe(context, arn) or {}).get(field, "")), self.ready, ("failed", "deleting"), arn
-            )
+            status = partial(self.status, context, arn, "ReplicationInstanceStatus")
+            wait_until(status, self.ready, ("failed", "deleting"), arn)
+
+    def status(self, context: Context, arn: str, field: str) -> str:
+        """The status that DMS's description holds in ``field``."""
+        return str((self.describe(context, arn) or {}).get(field, ""))
 
 
 class DmsInstance(DmsResource):
@@ -91,15 +95,7 @@ class DmsInstance(DmsResource):
     list_all, listed = "describe_replication_instances", "ReplicationInstances"
     arn_field, arn_filter = "ReplicationInstanceArn", "replication-instance-arn"
     replaces = ("ResourceIdentifier", "KmsKeyId", "PubliclyAccessible", "ReplicationSubnetGroupIdentifier")
-    ready = "available"
-
-    @override
-    def fixed(self) -> tuple[str, ...]:
-        return (*super().fixed(), *self.replaces)
-
-    @override
-    def update(self, context: Context, physical: str, properties: Json) -> Json:
-        return super().update(context, physical, {**properties, "ApplyImmediately": True})
+    flags, ready = ("ApplyImmediately",), "available"
 
 
 class DmsEndpoint(DmsResource):
@@ -108,6 +104,7 @@ class DmsEndpoint(DmsResource):
     kind, make, change, remove = "endpoint", "create_endpoint", "modify_endpoint", "delete_endpoint"
     list_all, listed, arn_field, arn_filter = "describe_endpoints", "Endpoints", "EndpointArn", "endpoint-arn"
     replaces = ("ResourceIdentifier", "KmsKeyId")
+    flags = ("ExactSettings",)  # removes settings that are left out
 
     @override
     def known(self, prop: Property) -> Json:
@@ -120,11 +117,7 @@ class DmsEndpoint(DmsResource):
 
     @override
     def update(self, context: Context, physical: str, properties: Json) -> Json:
-        exact = {
-            **without(_as_api(properties), "KmsKeyId"),
-            "ExactSettings": True,
-        }  # removes settings that are left out
-        return super().update(context, physical, exact)
+        return super().update(context, physical, _as_api(properties))
 
 
 class DmsTask(DmsResource):
@@ -138,56 +131,23 @@ class DmsTask(DmsResource):
     replaces = ("ResourceIdentifier", "ReplicationInstanceArn", "SourceEndpointArn", "TargetEndpointArn")
 
     @override
-    def fixed(self) -> tuple[str, ...]:
-        return (*super().fixed(), *self.replaces)
-
-    @override
     def settle(self, context: Context, arn: str) -> None:
-        wait_until(
-            lambda: "usable" if self._status(context, arn) in ("ready", "stopped", "failed") else "", "usable", (), arn
-        )
-
-    def _status(self, context: Context, arn: str) -> str:
-        return str((self.describe(context, arn) or {}).get("Status", ""))
+        ended = ("ready", "stopped", "failed")
+        wait_until(lambda: "usable" if self.status(context, arn, "Status") in ended else "", "usable", (), arn)
 
 
-class DmsCertificate(OwnType):
-    """AWS::DMS::Certificate."""
+class DmsCertificate(DmsResource):
+    """AWS::DMS::Certificate; AWS replaces it whatever changes."""
 
+    make, remove, list_all, listed = (
+        "import_certificate", "delete_certificate", "describe_certificates", "Certificates",
+    )  # fmt: skip
+    arn_field, arn_filter = "CertificateArn", "certificate-arn"
     replaces = ("CertificateIdentifier", "CertificatePem", "CertificateWallet")
-
-    @override
-    def known(self, prop: Property) -> Json:
-        return {}
-
-    @override
-    def create(self, context: Context, properties: Json) -> Json:
-        reply = context.clients("dms").import_certificate(**shaped("dms", "ImportCertificate", properties))
-        return {"": reply["Certificate"]["CertificateArn"]}
-
-    @override
-    def delete(self, context: Context, physical: str, properties: Json) -> None:
-        try:
-            context.clients("dms").delete_certificate(CertificateArn=physical)
-        except ClientError as error:
-            gone(error, DMS_MISSING)
-
-    @override
-    def exists(self, context: Context, physical: str, properties: Json) -> bool:
-        try:
-            reply = context.clients("dms").describe_certificates(
-                Filters=[{"Name": "certificate-arn", "Values": [physical]}]
-            )
-        except ClientError as error:
-            return not gone(error, DMS_MISSING)
-        return bool(reply["Certificates"])
 
 
 def _as_api(properties: Json) -> Json:
-    renamed: dict[str, Any] = dict(properties)
-    if "MySqlSettings" in renamed:
-        renamed["MySQLSettings"] = renamed.pop("MySqlSettings")
-    return renamed
+    return {{"MySqlSettings": "MySQLSettings"}.get(name, name): value for name, value in properties.items()}
 
 
 def _camel(method: str) -> str:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from botocore.exceptions import ClientError
 from typing_extensions import override
 
 from infrastructure.cfn.intrinsics import Json
 from local.aws.cloudformation.errors import Failure
-from local.aws.cloudformation.resource_types.base import Context, OwnType, Property, getter, gone, shaped, wait_until
+from local.aws.cloudformation.resource_types.base import Context, OwnType, Property, getter, gone_ok, shaped, wait_until
 from local.aws.settings import ACCOUNT, REGION
 
 if TYPE_CHECKING:
@@ -35,12 +34,8 @@ class DeliveryStream(OwnType):
         firehose: FirehoseClient = context.clients("firehose")
         name = properties["DeliveryStreamName"]
         firehose.create_delivery_stream(**shaped("firehose", "CreateDeliveryStream", properties))
-        wait_until(
-            lambda: str((self._describe(context, name) or {}).get("DeliveryStreamStatus", "")),
-            "ACTIVE",
-            ("CREATING_FAILED",),
-            name,
-        )
+        status = lambda: str((self._describe(context, name) or {}).get("DeliveryStreamStatus", ""))  # noqa: E731
+        wait_until(status, "ACTIVE", ("CREATING_FAILED",), name)
         return self.known(getter(properties))
 
     @override
@@ -65,10 +60,8 @@ class DeliveryStream(OwnType):
     @override
     def delete(self, context: Context, physical: str, properties: Json) -> None:
         firehose: FirehoseClient = context.clients("firehose")
-        try:
+        with gone_ok(FIREHOSE_MISSING):
             firehose.delete_delivery_stream(DeliveryStreamName=physical)
-        except ClientError as error:
-            gone(error, FIREHOSE_MISSING)
         wait_until(lambda: "there" if self._describe(context, physical) else "gone", "gone", (), physical)
 
     @override
@@ -77,9 +70,7 @@ class DeliveryStream(OwnType):
 
     def _describe(self, context: Context, name: str) -> Json | None:
         firehose: FirehoseClient = context.clients("firehose")
-        try:
-            reply = firehose.describe_delivery_stream(DeliveryStreamName=name)
-        except ClientError as error:
-            gone(error, FIREHOSE_MISSING)
-            return None
-        return cast("Json", reply["DeliveryStreamDescription"])
+        reply: Json = {}
+        with gone_ok(FIREHOSE_MISSING):
+            reply = cast("Json", firehose.describe_delivery_stream(DeliveryStreamName=name))
+        return reply.get("DeliveryStreamDescription")

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
 from typing_extensions import override
 
 from infrastructure.cfn.intrinsics import Json
-from local.aws.cloudformation.resource_types.base import Context, OwnType, Property, getter, gone, shaped, without
+from local.aws.cloudformation.resource_types.base import Context, OwnType, Property, getter, gone_ok, shaped, without
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
@@ -21,9 +20,14 @@ GLUE_MISSING = "EntityNotFoundException"
 
 
 class GlueResource(OwnType):
-    """What Glue's named resources have in common; ``word`` is Database, Crawler or Job."""
+    """What Glue's named resources have in common; ``word`` is Database, Crawler or Job, ``field`` holds its name."""
 
-    word = ""
+    word, field = "", "Name"
+    replaces: tuple[str, ...] = ("Name",)
+
+    @override
+    def known(self, prop: Property) -> Json:
+        return {"": prop("Name")} if prop("Name") else {}
 
     def arguments(self, properties: Json) -> Json:
         """The properties as the creating call takes them."""
@@ -41,28 +45,22 @@ class GlueResource(OwnType):
 
     @override
     def update(self, context: Context, physical: str, properties: Json) -> Json:
-        arguments = self.update_arguments(physical, self.arguments(properties))
-        getattr(context.clients("glue"), f"update_{self.word.lower()}")(
-            **shaped("glue", f"Update{self.word}", arguments)
-        )
+        given = self.update_arguments(physical, self.arguments(properties))
+        arguments = shaped("glue", f"Update{self.word}", given)
+        getattr(context.clients("glue"), f"update_{self.word.lower()}")(**arguments)
         return self.known(getter(properties))
 
     @override
     def delete(self, context: Context, physical: str, properties: Json) -> None:
-        field = "JobName" if self.word == "Job" else "Name"
-        try:
-            getattr(context.clients("glue"), f"delete_{self.word.lower()}")(**{field: physical})
-        except ClientError as error:
-            gone(error, GLUE_MISSING)
+        with gone_ok(GLUE_MISSING):
+            getattr(context.clients("glue"), f"delete_{self.word.lower()}")(**{self.field: physical})
 
     @override
     def exists(self, context: Context, physical: str, properties: Json) -> bool:
-        field = "JobName" if self.word == "Job" else "Name"
-        try:
-            getattr(context.clients("glue"), f"get_{self.word.lower()}")(**{field: physical})
-        except ClientError as error:
-            return not gone(error, GLUE_MISSING)
-        return True
+        found = False
+        with gone_ok(GLUE_MISSING):
+            found = bool(getattr(context.clients("glue"), f"get_{self.word.lower()}")(**{self.field: physical}))
+        return found  # noqa: RET504 (False when it is gone)
 
 
 class GlueDatabase(GlueResource):
@@ -85,13 +83,10 @@ class GlueDatabase(GlueResource):
     @override
     def delete(self, context: Context, physical: str, properties: Json) -> None:
         glue: GlueClient = context.clients("glue")
-        try:
+        with gone_ok(GLUE_MISSING):
             pages = list(glue.get_paginator("get_tables").paginate(DatabaseName=physical))
-        except ClientError as error:
-            gone(error, GLUE_MISSING)
-            return
-        for table in [table["Name"] for page in pages for table in page["TableList"]]:
-            glue.delete_table(DatabaseName=physical, Name=table)
+            for table in [table["Name"] for page in pages for table in page["TableList"]]:
+                glue.delete_table(DatabaseName=physical, Name=table)
         super().delete(context, physical, properties)
 
 
@@ -99,11 +94,6 @@ class GlueCrawler(GlueResource):
     """AWS::Glue::Crawler; in the template, the schedule's text is inside a ScheduleExpression."""
 
     word = "Crawler"
-    replaces = ("Name",)
-
-    @override
-    def known(self, prop: Property) -> Json:
-        return {"": prop("Name")} if prop("Name") else {}
 
     @override
     def arguments(self, properties: Json) -> Json:
@@ -114,12 +104,7 @@ class GlueCrawler(GlueResource):
 class GlueJob(GlueResource):
     """AWS::Glue::Job."""
 
-    word = "Job"
-    replaces = ("Name",)
-
-    @override
-    def known(self, prop: Property) -> Json:
-        return {"": prop("Name")} if prop("Name") else {}
+    word, field = "Job", "JobName"
 
     @override
     def update_arguments(self, name: str, properties: Json) -> Json:

@@ -108,10 +108,6 @@ class SecretAttachment(OwnType):
         self._settings = settings
 
     @override
-    def known(self, prop: Property) -> Json:
-        return {}
-
-    @override
     def create(self, context: Context, properties: Json) -> Json:
         if properties.get("TargetType") != "AWS::RDS::DBInstance":
             raise Failure(f"The local home attaches secrets to RDS instances, not to {properties.get('TargetType')}")
