@@ -32,8 +32,9 @@ def main(folder: str) -> None:
         .withColumn("event", fn.from_json("line", "id bigint, name string"))
         .select("event.*", "m", fn.to_timestamp(fn.lit("2026-01-01 00:00:00")).alias("at"))
     )
-    columns = "id bigint, name string, m int, at timestamp"
-    spark.sql(f"CREATE TABLE trained.db.t ({columns}) USING iceberg PARTITIONED BY (m)")
+    spark.sql(
+        "CREATE TABLE trained.db.t (id bigint, name string, m int, at timestamp) USING iceberg PARTITIONED BY (m)"
+    )
     first = parsed.withColumn("nth", fn.row_number().over(Window.partitionBy("id").orderBy("at"))).where("nth = 1")
     for _ in range(2):
         first.drop("nth").sortWithinPartitions("id").writeTo("trained.db.t").overwrite(fn.col("m") >= 0)
