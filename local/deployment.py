@@ -14,8 +14,6 @@ from typing import Protocol
 
 from local.engines import files
 from local.engines.waiting import wait_until
-from local.environment import home_token_path
-from local.installation.stamp import digest
 from local.settings import ROOT, TOOLS, Settings
 from local.supervision.supervisor import Hooks, Supervisor
 from local.supervision.units import StartError, Unit
@@ -56,7 +54,7 @@ def replay_catalog(settings: Settings) -> None:
     request = urllib.request.Request(  # noqa: S310
         f"{settings.server_url}/internal/replay",
         method="POST",
-        headers={"Authorization": home_token_path(settings).read_text()},
+        headers={"Authorization": settings.home_token.read_text()},
     )
 
     def replayed() -> bool:
@@ -79,7 +77,7 @@ class Deployment(Hooks):
         if unit.service.name != STEP:
             await super().run_step(supervisor, unit)
             return
-        wanted = await asyncio.to_thread(digest, DEPLOYED_FROM)
+        wanted = await asyncio.to_thread(files.digest, DEPLOYED_FROM)
         emulator = supervisor.units[EMULATOR]
         deployed = self._deployed.read_text() if self._deployed.exists() else ""
         if emulator.status.restarts == self._checked and deployed == wanted:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
 
 from local.settings import ENVIRONMENT, REGION, ROOT_ACCESS_KEY, SUFFIX, Settings
 
@@ -33,39 +31,15 @@ def root(settings: Settings) -> dict[str, str]:
     return {**endpoints(settings), **keys}
 
 
-def root_client(settings: Settings, service: str, **options: Any) -> Any:
-    """A boto3 client of the account's root. IAM is reached through our server, which thereby learns new keys."""
-    import boto3  # noqa: PLC0415  set-up has the standard library alone
-
-    return boto3.client(
-        service,  # type: ignore[call-overload]  # any service
-        endpoint_url=settings.server_url if service.replace("-", "_") in SERVED else settings.emulator_url,
-        region_name=REGION,
-        aws_access_key_id=ROOT_ACCESS_KEY,
-        aws_secret_access_key=ROOT_ACCESS_KEY,
-        **options,
-    )
-
-
 def component(settings: Settings, name: str) -> dict[str, str]:
     """The environment of a component's process: the endpoints, and its role's credentials, renewed by every SDK.
 
     The process must not inherit AWS_ACCESS_KEY_ID, which SDKs prefer. Raises FileNotFoundError before the server's
     first start and KeyError for a component that is none of COMPONENTS.
     """
-    tokens = json.loads(component_tokens_path(settings).read_text())
+    tokens = json.loads(settings.component_tokens.read_text())
     return {
         **endpoints(settings),
         "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{settings.server_url}/credentials/{name}",
         "AWS_CONTAINER_AUTHORIZATION_TOKEN": tokens[name],
     }
-
-
-def component_tokens_path(settings: Settings) -> Path:
-    """The file of the components' tokens; the server makes it."""
-    return settings.secrets / "component-tokens.json"
-
-
-def home_token_path(settings: Settings) -> Path:
-    """The file of the token for the server's internal calls, such as ``POST /internal/replay``; the server makes it."""
-    return settings.secrets / "home-token"

@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 import sys
 import urllib.request
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from typing import Any
 
 from local.aws import emulator
 from local.engines import accounts, airflow, java, mysql, postgres, trino
@@ -14,41 +18,35 @@ from local.supervision.service import Service
 
 def services(settings: Settings) -> tuple[Service, ...]:
     """All of them, in the order in which a table shows them."""
-    account = accounts.unprivileged()
 
     def module(name: str, *arguments: str) -> list[str]:
         return [sys.executable, "-m", name, *arguments]
 
-    def part(name: str) -> Service:
-        served = name == "api-server"
+    def database(name: str, engine: Any, port: int, stop: str) -> Service:
+        return Service(
+            name,
+            lambda: engine.command(settings),
+            port=port,
+            prepare=module(engine.__name__),
+            ready=lambda _: engine.answers(settings),
+            user=accounts.unprivileged(),
+            stop=stop,
+        )
+
+    def part(name: str, command: list[str], ready: Callable[[datetime], bool], port: int | None = None) -> Service:
         return Service(
             f"airflow-{name}",
-            lambda: airflow.command(name),
+            lambda: command,
             after=("migrate", "server"),
-            port=settings.airflow_port if served else None,
+            port=port,
             environment=lambda: airflow.airflow_environment(settings),
-            ready=lambda since: airflow.answers(settings) if served else airflow.beats(settings, name, since),
+            ready=ready,
             seconds=180,
         )
 
     return (
-        Service(
-            "mysql",
-            lambda: mysql.command(settings),
-            port=settings.mysql_port,
-            prepare=module("local.engines.mysql"),
-            ready=lambda _: mysql.answers(settings),
-            user=account,
-        ),
-        Service(
-            "postgres",
-            lambda: postgres.command(settings),
-            port=settings.postgres_port,
-            prepare=module("local.engines.postgres"),
-            ready=lambda _: postgres.answers(settings),
-            user=account,
-            stop="INT",  # at once, without waiting for clients to leave
-        ),
+        database("mysql", mysql, settings.mysql_port, "TERM"),
+        database("postgres", postgres, settings.postgres_port, "INT"),  # at once, without waiting for clients to leave
         Service(
             "emulator",
             lambda: emulator.command(TOOLS / "emulator" / "bin" / "python", settings.iam_decisions),
@@ -90,21 +88,11 @@ def services(settings: Settings) -> tuple[Service, ...]:
             once=True,
             seconds=180,
         ),
-        *(part(name) for name in airflow.PARTS),
+        part("api-server", airflow.command("api-server"), lambda _: airflow.answers(settings), settings.airflow_port),
+        *(part(name, airflow.command(name), partial(airflow.beats, settings, name)) for name in airflow.PORTLESS_PARTS),
+        part("logs", airflow.log_server(settings), lambda _: True, settings.airflow_port + 1),
         Service(
-            "airflow-logs",
-            lambda: airflow.log_server(settings),
-            after=("migrate", "server"),
-            port=settings.airflow_port + 1,
-            environment=lambda: airflow.airflow_environment(settings),
-            seconds=180,
-        ),
-        Service(
-            "deploy",
-            lambda: module("local", "deploy"),
-            after=("server", "ingestion", "mysql"),
-            once=True,
-            seconds=300,
+            "deploy", lambda: module("local", "deploy"), after=("server", "ingestion", "mysql"), once=True, seconds=300
         ),
     )
 

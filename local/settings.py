@@ -10,8 +10,10 @@ container's published ports do not lead to its 127.0.0.1. Everything is called b
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON_PATH = os.pathsep.join((str(ROOT), str(ROOT / "include")))  # of every Python process of the home
@@ -24,6 +26,18 @@ REGION = "us-east-1"
 ACCOUNT = "123456789012"
 ROOT_ACCESS_KEY = "test"  # the emulator's root caller; only the deployment and the server use it
 DEVELOPER = "lake-developer"  # the IAM user whose keys `make -s env` prints
+
+T = TypeVar("T")
+
+
+class _Derived(Generic[T]):
+    """An attribute that follows from a home's two settings."""
+
+    def __init__(self, derive: Callable[[Settings], T]) -> None:
+        self._derive = derive
+
+    def __get__(self, home: Settings, _: type[Settings]) -> T:
+        return self._derive(home)
 
 
 @dataclass(frozen=True)
@@ -41,72 +55,24 @@ class Settings:
             raise ValueError(f"LAKE_PORT={text!r}: give a number from 1024 to 65525 (ten ports are taken from there)")
         return cls(home=Path(os.environ.get("LAKE_HOME") or ROOT / ".local" / "home").resolve(), port=int(text))
 
-    @property
-    def server_port(self) -> int:
-        """Our server: AWS's API, and the credentials of the home's components."""
-        return self.port
-
-    @property
-    def emulator_port(self) -> int:
-        """ministack."""
-        return self.port + 1
-
-    @property
-    def mysql_port(self) -> int:
-        """MariaDB."""
-        return self.port + 2
-
-    @property
-    def postgres_port(self) -> int:
-        """Airflow's metadata."""
-        return self.port + 3
-
-    @property
-    def trino_port(self) -> int:
-        """The engine behind Athena's front."""
-        return self.port + 4
-
-    @property
-    def airflow_port(self) -> int:
-        """Airflow's UI and API; the next port serves the logs of running tasks."""
-        return self.port + 5
-
-    @property
-    def ingestion_port(self) -> int:
-        """DMS and Firehose, behind our server."""
-        return self.port + 7
-
-    @property
-    def server_url(self) -> str:
-        """Endpoint of the services that our server answers."""
-        return f"http://{HOST}:{self.server_port}"
-
-    @property
-    def ingestion_url(self) -> str:
-        """Where our server sends what is DMS's and Firehose's."""
-        return f"http://{HOST}:{self.ingestion_port}"
-
-    @property
-    def emulator_url(self) -> str:
-        """Endpoint of every other AWS service."""
-        return f"http://{HOST}:{self.emulator_port}"
-
-    @property
-    def logs(self) -> Path:
-        """One log file a service: <service>.log."""
-        return self.home / "logs"
-
-    @property
-    def data(self) -> Path:
-        """One data folder a service."""
-        return self.home / "data"
-
-    @property
-    def iam_decisions(self) -> Path:
-        """Every decision of IAM, one JSON line each (``local.aws.iam_decisions``)."""
-        return self.home / "iam-decisions.jsonl"
-
-    @property
-    def secrets(self) -> Path:
-        """Files of mode 0600: passwords, keys, tokens."""
-        return self.home / "secrets"
+    server_port = _Derived(
+        lambda home: home.port
+    )  # our server: AWS's API, and the credentials of the home's components
+    emulator_port = _Derived(lambda home: home.port + 1)  # ministack
+    mysql_port = _Derived(lambda home: home.port + 2)  # MariaDB
+    postgres_port = _Derived(lambda home: home.port + 3)  # Airflow's metadata
+    trino_port = _Derived(lambda home: home.port + 4)  # the engine behind Athena's front
+    airflow_port = _Derived(lambda home: home.port + 5)  # Airflow's UI and API; the next one: logs of running tasks
+    ingestion_port = _Derived(lambda home: home.port + 7)  # DMS and Firehose, behind our server
+    server_url = _Derived(lambda home: f"http://{HOST}:{home.server_port}")  # of the services that our server answers
+    ingestion_url = _Derived(lambda home: f"http://{HOST}:{home.ingestion_port}")  # where our server sends DMS's calls
+    emulator_url = _Derived(lambda home: f"http://{HOST}:{home.emulator_port}")  # of every other AWS service
+    airflow_url = _Derived(lambda home: f"http://{HOST}:{home.airflow_port}")
+    logs = _Derived(lambda home: home.home / "logs")  # one log file a service: <service>.log
+    data = _Derived(lambda home: home.home / "data")  # one data folder a service
+    iam_decisions = _Derived(
+        lambda home: home.home / "iam-decisions.jsonl"
+    )  # a JSON line each, local.aws.iam_decisions
+    secrets = _Derived(lambda home: home.home / "secrets")  # files of mode 0600: passwords, keys, tokens
+    component_tokens = _Derived(lambda home: home.secrets / "component-tokens.json")  # made by the server
+    home_token = _Derived(lambda home: home.secrets / "home-token")  # for calls such as POST /internal/replay; likewise

@@ -43,7 +43,6 @@ ROOMS: dict[str, set[str]] = {
         "local/environment.py",
         "local/engines",
         "local/supervision",
-        "local/installation",
     },
     "local/commands": {
         "include/datalake",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from local.aws.protocol import Payload, Request, Services
@@ -52,11 +53,7 @@ def one_page(items: Sequence[Payload], request: Request, key: str, size: int) ->
 
 def create_log_stream(logs: CloudWatchLogsClient, group: str, stream: str) -> None:
     """Create a log group and a stream in it, unless they exist."""
-    for create in (
-        lambda: logs.create_log_group(logGroupName=group),
-        lambda: logs.create_log_stream(logGroupName=group, logStreamName=stream),
-    ):
-        try:
-            create()
-        except logs.exceptions.ResourceAlreadyExistsException:
-            continue
+    with suppress(logs.exceptions.ResourceAlreadyExistsException):
+        logs.create_log_group(logGroupName=group)
+    with suppress(logs.exceptions.ResourceAlreadyExistsException):
+        logs.create_log_stream(logGroupName=group, logStreamName=stream)

@@ -46,11 +46,8 @@ class _Endpoints:
         if not hmac.compare_digest(token.encode(), self._server.home_token.encode()):
             return JSONResponse({"message": "the home's own token is needed"}, 403)
         name = request.path_params["name"]
-        done = {
-            type(api).__name__: getattr(api, name)()
-            for api in self._server.apis
-            if name in getattr(api, "internal", ())
-        }
+        apis = [api for api in self._server.apis if name in getattr(api, "internal", ())]
+        done = {type(api).__name__: getattr(api, name)() for api in apis}
         return JSONResponse(done, 200 if done else 404)
 
     async def aws(self, request: HttpRequest) -> Response:
@@ -65,12 +62,8 @@ class _Endpoints:
         reply = await anyio.to_thread.run_sync(self._server.serve, raw)
         response = Response(reply.body, reply.status)
         own = [(name, value) for name, value in response.raw_headers if name == b"content-length"]
-        kept = [
-            (name.encode("latin-1"), value.encode("latin-1"))
-            for name, value in reply.headers
-            if name.lower() != "content-length"
-        ]
-        response.raw_headers = own + kept
+        kept = [(name, value) for name, value in reply.headers if name.lower() != "content-length"]
+        response.raw_headers = own + [(name.encode("latin-1"), value.encode("latin-1")) for name, value in kept]
         return response
 
 

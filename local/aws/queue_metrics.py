@@ -8,15 +8,16 @@ by them. All other metrics of SQS are left out.
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from local.aws.background import Repeating
 from local.aws.protocol import Handler, Services
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
+    from mypy_boto3_cloudwatch.type_defs import MetricDatumTypeDef
     from mypy_boto3_sqs import SQSClient
 
 log = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ NAMESPACE, METRIC = "AWS/SQS", "ApproximateNumberOfMessagesVisible"
 EVERY = 10.0  # seconds
 
 
-class QueueMetrics:
+class QueueMetrics(Repeating):
     """Puts the metric from a thread of its own; CloudWatch's API itself is the emulator's."""
 
     service = "monitoring"
@@ -33,26 +34,14 @@ class QueueMetrics:
     actions: Mapping[str, Handler] = {}
 
     def __init__(self, services: Services) -> None:
+        super().__init__(self._try_to_publish, EVERY)
         self._clients = services.root
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="queue-metrics", daemon=True)
 
-    def start(self) -> None:
-        """Publish in the background."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop publishing."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(5)
-
-    def _run(self) -> None:
-        while not self._stopping.wait(EVERY):
-            try:
-                self.publish(datetime.now(UTC))
-            except Exception as error:  # noqa: BLE001 - the emulator may be down; the next round tries again
-                log.warning("CloudWatch takes no metrics now: %s", error)
+    def _try_to_publish(self) -> None:
+        try:
+            self.publish(datetime.now(UTC))
+        except Exception as error:  # noqa: BLE001 - the emulator may be down; the next round tries again
+            log.warning("CloudWatch takes no metrics now: %s", error)
 
     def publish(self, now: datetime) -> None:
         """Put the depth of every queue that an alarm names, as of ``now``."""
@@ -64,18 +53,14 @@ class QueueMetrics:
                 found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
             except sqs.exceptions.QueueDoesNotExist:
                 continue
-            cloudwatch.put_metric_data(
-                Namespace=NAMESPACE,
-                MetricData=[
-                    {
-                        "MetricName": METRIC,
-                        "Dimensions": [{"Name": "QueueName", "Value": name}],
-                        "Timestamp": now,
-                        "Value": float(found["Attributes"]["ApproximateNumberOfMessages"]),
-                        "Unit": "Count",
-                    }
-                ],
-            )
+            metric: MetricDatumTypeDef = {
+                "MetricName": METRIC,
+                "Dimensions": [{"Name": "QueueName", "Value": name}],
+                "Timestamp": now,
+                "Value": float(found["Attributes"]["ApproximateNumberOfMessages"]),
+                "Unit": "Count",
+            }
+            cloudwatch.put_metric_data(Namespace=NAMESPACE, MetricData=[metric])
 
     @staticmethod
     def _alarmed(cloudwatch: CloudWatchClient) -> Iterator[str]:

@@ -31,7 +31,7 @@ from local.aws.glue_crawler import GlueCrawler
 from local.aws.glue_jobs import GlueJobs
 from local.aws.iam_decisions import DecisionLog
 from local.aws.passthrough import Emulator, RawReply
-from local.aws.protocol import AwsError, Caller, Payload, RawRequest, Request, ServiceApi, Services
+from local.aws.protocol import AwsError, Caller, RawRequest, Request, ServiceApi, Services
 from local.aws.queue_metrics import QueueMetrics
 from local.aws.root_clients import root_client
 from local.aws.service_models import answered
@@ -76,7 +76,9 @@ class Server:
         sts = self._root_client("sts", parameter_validation=False)  # a test's sessions are shorter than AWS's 900 s
         self._sessions = Sessions(sts, self.ring, session_seconds)
         self.credentials = CredentialsEndpoint(settings, self._sessions, self._emulator_knows)
-        self._authorizer = Authorizer(self.root("iam"), DecisionLog(settings.decisions))
+        self.authorize = Authorizer(self.root("iam"), DecisionLog(settings.decisions)).authorize
+        self.call_as_root = self.emulator.call
+        self.credentials_environment = self.credentials.environment
         self.apis = [make(self) for make in apis]
         self.home_token = once(settings.home_token, lambda: secrets.token_urlsafe(32))
 
@@ -86,14 +88,6 @@ class Server:
         """A session under a role that renews itself; raises AwsError when the role cannot be assumed."""
         return RoleSession(self.settings, self._sessions, role_arn, name)
 
-    def credentials_environment(self, role_arn: str) -> dict[str, str]:
-        """The environment that gives a child process a role's credentials."""
-        return self.credentials.environment(role_arn)
-
-    def authorize(self, caller: Caller, action: str, *resources: str) -> None:
-        """Raise AccessDeniedException unless the caller may do ``action`` on every resource."""
-        self._authorizer.authorize(caller, action, *resources)
-
     def forward(self, request: Request) -> Any:
         """Send a call to the emulator as it came; its reply as a dict (JSON) or text (XML), or the AwsError."""
         reply = self._send(request)
@@ -101,10 +95,6 @@ class Server:
             raise reply.error()
         text = reply.body.decode()
         return json.loads(text or "{}") if serialization.is_json(request) else text
-
-    def call_as_root(self, service: str, target: str, payload: Payload) -> Payload:
-        """Send a JSON call to the emulator under root."""
-        return self.emulator.call(service, target, payload)
 
     # the way of a request
 

@@ -34,27 +34,12 @@ REFUSALS = {
 # Errors of any operation: "Common Error Types" of the services' API references, the codes for a bad signature or
 # body, and those of the query protocol.
 COMMON_ERRORS = {
-    "AccessDenied",
-    "AccessDeniedException",
-    "ExpiredToken",
-    "ExpiredTokenException",
-    "IncompleteSignature",
-    "IncompleteSignatureException",
-    "InternalFailure",
-    "InvalidAction",
-    "InvalidClientTokenId",
-    "InvalidSignatureException",
-    "MissingAuthenticationToken",
-    "MissingAuthenticationTokenException",
-    "SerializationException",
-    "ServiceUnavailable",
-    "SignatureDoesNotMatch",
-    "ThrottlingException",
-    "UnknownOperationException",
-    "UnrecognizedClientException",
-    "ValidationError",
-    "ValidationException",
-}
+    "AccessDenied", "AccessDeniedException", "ExpiredToken", "ExpiredTokenException", "IncompleteSignature",
+    "IncompleteSignatureException", "InternalFailure", "InvalidAction", "InvalidClientTokenId",
+    "InvalidSignatureException", "MissingAuthenticationToken", "MissingAuthenticationTokenException",
+    "SerializationException", "ServiceUnavailable", "SignatureDoesNotMatch", "ThrottlingException",
+    "UnknownOperationException", "UnrecognizedClientException", "ValidationError", "ValidationException",
+}  # fmt: skip
 # What AWS was seen to answer although no model declares it: boto/botocore#1121, hashicorp/terraform-provider-aws#24047.
 SEEN_ERRORS = {"dms": {"InvalidParameterValueException", "InvalidParameterCombinationException"}}
 
@@ -104,11 +89,10 @@ def check_request(service: str, action: str, payload: Any) -> None:
     model = operation(service, action)
     if model is None or model.input_shape is None:
         return
+    found: list[Fault] = []
     if model.service_model.metadata["protocol"] == "query":
         payload, unknown = query_protocol.read(model.input_shape, payload)
-        found = [Fault((name,), "unknown", "") for name in unknown]
-    else:
-        found = []
+        found += [Fault((name,), "unknown", "") for name in unknown]
     found += [fault for fault in faults(model.input_shape, payload) if fault.rule != "null"]  # as if not given
     for fault in found:
         if fault.rule == "type":
@@ -117,11 +101,9 @@ def check_request(service: str, action: str, payload: Any) -> None:
         if fault.rule == "unknown":
             raise AwsError(REFUSALS[service], f"{'.'.join(fault.path)} is not a parameter of {action}")
     if found:
-        stated = "; ".join(
-            f"{_stated(f.value)} at '{_member(f.path)}' failed to satisfy constraint: {f.message}" for f in found
-        )
+        stated = [f"{_stated(f.value)} at '{_member(f.path)}' failed to satisfy constraint: {f.message}" for f in found]
         plural = "s" if len(found) > 1 else ""
-        raise AwsError(REFUSALS[service], f"{len(found)} validation error{plural} detected: {stated}")
+        raise AwsError(REFUSALS[service], f"{len(found)} validation error{plural} detected: {'; '.join(stated)}")
 
 
 def reply_faults(service: str, action: str, reply: Payload | str) -> list[str]:

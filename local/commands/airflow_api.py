@@ -93,12 +93,7 @@ class AirflowApi:
         return str(self.get(f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}/taskInstances/{task_id}")["state"])
 
     def wait_next_run(
-        self,
-        dag_id: str,
-        since: datetime,
-        tick: Tick,
-        seconds: float = 900,
-        partition_key: str | None = None,
+        self, dag_id: str, since: datetime, tick: Tick, seconds: float = 900, partition_key: str | None = None
     ) -> dict[str, Any]:
         """The first run (of a partition) that the scheduler started at or after ``since``, once it has ended."""
         tick("waiting for the scheduler")

@@ -15,7 +15,7 @@ from local.aws.http_server import run
 from local.aws.server import FRONT_APIS, SERVICE_APIS, IngestionServer, Server
 from local.aws.settings import AwsSettings
 from local.engines import mysql
-from local.environment import COMPONENTS, component_tokens_path, endpoints, home_token_path
+from local.environment import COMPONENTS, endpoints
 from local.settings import ACCOUNT, ENVIRONMENT, HOST, LISTEN, SUFFIX, Settings
 
 
@@ -32,8 +32,8 @@ def aws_settings(settings: Settings) -> AwsSettings:
         data=settings.data,
         logs=settings.logs,
         secrets=settings.secrets,
-        home_token=home_token_path(settings),
-        component_tokens=component_tokens_path(settings),
+        home_token=settings.home_token,
+        component_tokens=settings.component_tokens,
         decisions=settings.iam_decisions,
         roles=roles,
         query_role=roles["analyst"],

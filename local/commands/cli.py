@@ -17,10 +17,6 @@ from local.settings import Settings
 from local.supervision.control import HomeError
 
 
-def _none(_: argparse.ArgumentParser) -> None:
-    pass
-
-
 def _status(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="a list for programs instead of a table")
 
@@ -50,7 +46,7 @@ class Command:
     help: str
     module: str
     function: str = "main"
-    arguments: Callable[[argparse.ArgumentParser], None] = _none
+    arguments: Callable[[argparse.ArgumentParser], object] = lambda _: None
     takes_the_rest: bool = False  # the options are another program's: ``options.rest``
 
 
@@ -95,10 +91,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local", description="The lake on one machine.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
-        below = commands.add_parser(
-            name, help=command.help, description=command.help, add_help=not command.takes_the_rest
-        )
-        command.arguments(below)
+        text, own_help = command.help, not command.takes_the_rest
+        command.arguments(commands.add_parser(name, help=text, description=text, add_help=own_help))
     return parser
 
 

@@ -24,7 +24,7 @@ from local.commands.lifecycle import client_environment, start, stopped_after
 from local.engines.airflow import airflow_environment
 from local.engines.waiting import wait_until
 from local.installation.progress import Progress, Tick
-from local.settings import HOST, ROOT, Settings
+from local.settings import ROOT, Settings
 from local.supervision.control import HomeError
 
 LIVE_RATE, LIVE_SECONDS = 10, 60
@@ -32,14 +32,9 @@ BURST = 20_000
 HISTORY_MONTHS, HISTORY_EVENTS = 3, 20_000
 
 DAGS = {
-    "load_sakila",
-    "replicate_sakila",
-    "curate_film_category",
-    "crawl_streaming_events",
-    "enrich_streaming_films",
-    "rebuild_streaming_films",
-    "report_film_popularity",
-}
+    "load_sakila", "replicate_sakila", "curate_film_category", "crawl_streaming_events", "enrich_streaming_films",
+    "rebuild_streaming_films", "report_film_popularity",
+}  # fmt: skip
 
 
 def start_stream(settings: Settings, progress: Progress) -> subprocess.Popen[bytes]:
@@ -66,11 +61,9 @@ def backfill(settings: Settings, months: list[str], log: Path) -> None:
         *("--reprocess-behavior", "completed", "--max-active-runs", "1"),
     ]
     with log.open("ab") as out:
-        code = subprocess.run(
-            command, env=airflow_environment(settings), stdout=out, stderr=out, check=False
-        ).returncode
-    if code:
-        raise HomeError(f"`airflow backfill create` exited with {code}; see {log}")
+        done = subprocess.run(command, env=airflow_environment(settings), stdout=out, stderr=out, check=False)
+    if done.returncode:
+        raise HomeError(f"`airflow backfill create` exited with {done.returncode}; see {log}")
 
 
 def wait_backfilled(api: AirflowApi, months: list[str], since: datetime, tick: Tick) -> None:
@@ -96,7 +89,7 @@ def main(settings: Settings, _: argparse.Namespace) -> int:
         start(settings, progress)
         os.environ.update(client_environment(settings))  # from here on the demo is an ordinary client
         session = boto3.Session()
-        api = AirflowApi(f"http://{HOST}:{settings.airflow_port}")
+        api = AirflowApi(settings.airflow_url)
         stream = start_stream(settings, progress)
         try:
             with progress.step("Airflow has read the DAGs"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
@@ -57,13 +58,8 @@ class Analyst:
         if state != "SUCCEEDED":
             raise HomeError(f"{name}: {state}: {execution['Status'].get('StateChangeReason')}")
         statistics = execution["Statistics"]
-        self.queries.append(
-            {
-                "name": name,
-                "bytes": statistics["DataScannedInBytes"],
-                "seconds": statistics["TotalExecutionTimeInMillis"] / 1000,
-            }
-        )
+        seconds = statistics["TotalExecutionTimeInMillis"] / 1000
+        self.queries.append({"name": name, "bytes": statistics["DataScannedInBytes"], "seconds": seconds})
         rows = []
         for page in self.athena.get_paginator("get_query_results").paginate(QueryExecutionId=started):
             rows += [[cell.get("VarCharValue") for cell in row["Data"]] for row in page["ResultSet"]["Rows"]]
@@ -72,12 +68,8 @@ class Analyst:
 
 def run_reports(session: boto3.Session, since: datetime) -> list[dict[str, Any]]:
     """Reports that the enrichment's runs have written since a moment."""
-    s3 = session.client("s3")
-    pages = s3.get_paginator("list_objects_v2").paginate(
-        Bucket=LAKE.curated_bucket, Prefix=f"{RUNS_PREFIX}streaming_films/"
-    )
-    keys = [o["Key"] for page in pages for o in page.get("Contents", []) if o["LastModified"] >= since]
-    reports = [json.loads(s3.get_object(Bucket=LAKE.curated_bucket, Key=key)["Body"].read()) for key in keys]
+    found = session.resource("s3").Bucket(LAKE.curated_bucket).objects.filter(Prefix=f"{RUNS_PREFIX}streaming_films/")
+    reports = [json.loads(one.get()["Body"].read()) for one in found if one.last_modified >= since]
     return sorted(reports, key=lambda r: (r["mode"], r["months"]))
 
 
@@ -96,12 +88,10 @@ def results(console: Console, session: boto3.Session, since: datetime) -> dict[s
     """Ask the lake, print the answers, and return them; raises HomeError when the counts do not add up."""
     analyst = Analyst(session)
     found: dict[str, Any] = {}
-    for title, name in (
-        ("Top categories", "Overall-Top-Streaming-Categories"),
-        ("Top states", "Overall-Top-Streaming-States"),
-    ):
+    for what in ("Categories", "States"):
+        name = f"Overall-Top-Streaming-{what}"
         columns, found[name] = analyst.run(name, analyst.named(name))
-        show(console, f"{title} (saved query {name})", columns, found[name][:5])
+        show(console, f"Top {what.lower()} (saved query {name})", columns, found[name][:5])
     show(console, "Five rows of curated.streaming_films", *analyst.run("Five rows of streaming_films", FIVE_ROWS))
     columns, counts = analyst.run("Streaming-Reconciliation", analyst.named("Streaming-Reconciliation"))
     found["months"] = [dict(zip(columns, row, strict=True)) for row in counts]
@@ -145,15 +135,15 @@ def landed_lines(session: boto3.Session) -> dict[str, int]:
     """Non-blank lines of the landed objects by month of arrival, read from the objects themselves."""
     s3 = session.client("s3")
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=LAKE.landing_bucket, Prefix=STREAMING_PREFIX)
-    keys = [o["Key"] for page in pages for o in page.get("Contents", [])]
+    keys = [one["Key"] for page in pages for one in page.get("Contents", [])]
 
     def count(key: str) -> tuple[str, int]:
         body = s3.get_object(Bucket=LAKE.landing_bucket, Key=key)["Body"].read()
         _, year, month, _ = key.split("/", 3)
         return f"{year}-{month}", sum(1 for line in body.split(b"\n") if line.strip())
 
-    totals: dict[str, int] = {}
+    totals: Counter[str] = Counter()
     with ThreadPoolExecutor(4) as pool:
         for month, lines in pool.map(count, keys):
-            totals[month] = totals.get(month, 0) + lines
-    return totals
+            totals[month] += lines
+    return dict(totals)

@@ -25,7 +25,7 @@ from datalake.names import STREAMING_PREFIX, Lake
 from kdg.generator import Event, Generator
 from kdg.sender import Ledger
 from kdg.template import EVENTS, Template
-from local.environment import root_client
+from local.aws.root_clients import root_client
 from local.installation.progress import Progress, Tick
 from local.settings import ENVIRONMENT, SUFFIX, Settings
 
@@ -85,7 +85,8 @@ def lay_down(settings: Settings, months: int, events: int, tick: Tick, *, seed: 
     ``tick`` is called after each stretch. Raises botocore's errors when the landing bucket cannot be written.
     """
     lake = Lake(ENVIRONMENT, SUFFIX)
-    s3 = root_client(settings, "s3", config=Config(retries={"mode": "standard", "total_max_attempts": 3}))
+    retries = Config(retries={"mode": "standard", "total_max_attempts": 3})
+    s3 = root_client(settings.emulator_url, "s3", config=retries)
     chosen = past_months(months, datetime.now(UTC))
     for month in chosen:
         path = settings.home / "ledgers" / f"history-{month}-{seed}-{events}.ids"

@@ -16,7 +16,7 @@ from local.commands.cli import signals
 from local.engines import mysql
 from local.environment import endpoints
 from local.installation.progress import Progress
-from local.settings import HOST, Settings
+from local.settings import Settings
 from local.supervision import control, processes
 from local.supervision.control import HomeError
 from local.supervision.units import DONE, READY, SETTLED
@@ -59,7 +59,7 @@ def up(settings: Settings, _: argparse.Namespace) -> int:
     """Start the home and say where it is."""
     with Progress() as progress:
         start(settings, progress)
-    print(f'Airflow: http://{HOST}:{settings.airflow_port}   clients: eval "$(make -s env)"   stop: make down')
+    print(f'Airflow: {settings.airflow_url}   clients: eval "$(make -s env)"   stop: make down')
     return 0
 
 
@@ -139,5 +139,5 @@ def client_environment(settings: Settings) -> dict[str, str]:
         "MYSQL_PASSWORD": database["password"],
         "MYSQL_DATABASE": database["dbname"],
         "MYSQL_SSL_CA": str(mysql.ca_path(settings)),
-        "AIRFLOW_URL": f"http://{HOST}:{settings.airflow_port}",
+        "AIRFLOW_URL": settings.airflow_url,
     }

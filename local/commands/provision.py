@@ -21,8 +21,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from datalake.names import Lake
 from infrastructure.deploy import outputs
+from local.aws.root_clients import root_client
 from local.engines import files, mysql, trino
-from local.environment import root, root_client
+from local.environment import root
 from local.settings import ACCOUNT, DEVELOPER, ENVIRONMENT, PYTHON_PATH, ROOT, SUFFIX, TOOLS, Settings
 from local.supervision.control import HomeError
 
@@ -36,20 +37,13 @@ class ProvisionError(HomeError):
 
 def prepare(settings: Settings) -> None:
     """Make the IAM user that Trino runs under, which may do nothing but assume the analysts' role, and tell Trino."""
-    iam = root_client(settings, "iam")
+    iam = root_client(settings.server_url, "iam")  # our server, which thereby learns new keys
     path = settings.secrets / f"{trino.ENGINE_USER}.json"
     keys = _user(iam, trino.ENGINE_USER, path)
     analyst = f"arn:aws:iam::{ACCOUNT}:role/{LAKE.role('analyst')}"
-    iam.put_user_policy(
-        UserName=trino.ENGINE_USER,
-        PolicyName="assume-analyst",
-        PolicyDocument=json.dumps(
-            {
-                "Version": "2012-10-17",
-                "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": analyst}],
-            }
-        ),
-    )
+    statement = {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": analyst}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    iam.put_user_policy(UserName=trino.ENGINE_USER, PolicyName="assume-analyst", PolicyDocument=policy)
     trino.configure(settings, keys["access_key"], keys["secret_key"])
 
 
@@ -61,12 +55,13 @@ def deploy(settings: Settings, sakila: Path, progress: Progress = print, argumen
     Raises ProvisionError with the deployment's own reason.
     """
     _run_deployment(settings, sakila, progress, arguments)
-    made = outputs(root_client(settings, "cloudformation"), LAKE)
-    iam = root_client(settings, "iam")
+    made = outputs(root_client(settings.server_url, "cloudformation"), LAKE)
+    iam = root_client(settings.server_url, "iam")
     _user(iam, DEVELOPER, settings.secrets / "developer.json")
     for policy in ("AnalystPolicy", "OperatorPolicy"):
         iam.attach_user_policy(UserName=DEVELOPER, PolicyArn=made[policy])
-    secret = root_client(settings, "secretsmanager").get_secret_value(SecretId=LAKE.mysql_secret)["SecretString"]
+    secrets = root_client(settings.emulator_url, "secretsmanager")
+    secret = secrets.get_secret_value(SecretId=LAKE.mysql_secret)["SecretString"]
     files.write_atomically(settings.secrets / "mysql.json", secret)
 
 
@@ -87,7 +82,7 @@ def _run_deployment(settings: Settings, sakila: Path, progress: Progress, argume
 
 def destroy(settings: Settings, arguments: list[str]) -> int:
     """Remove the lake with all its data as ``infrastructure.destroy`` does; the home's services go on."""
-    iam = root_client(settings, "iam")
+    iam = root_client(settings.server_url, "iam")
     with contextlib.suppress(iam.exceptions.NoSuchEntityException):  # no policy can go that is attached to somebody
         for policy in iam.list_attached_user_policies(UserName=DEVELOPER)["AttachedPolicies"]:
             iam.detach_user_policy(UserName=DEVELOPER, PolicyArn=policy["PolicyArn"])

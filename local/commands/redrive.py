@@ -64,7 +64,7 @@ def main(settings: Settings, _: argparse.Namespace) -> int:
     lake = Lake.from_environment()
     number = 0
     try:
-        for named in redrive(boto3.client("sqs"), lake):
+        for named in redrive(boto3.Session().client("sqs"), lake):
             number += 1
             print("\n".join(named), flush=True)
     except (BotoCoreError, ClientError) as error:

@@ -31,11 +31,6 @@ def outside(settings: Settings) -> Path:
     return OUTSIDE / hashlib.sha256(str(settings.home).encode()).hexdigest()[:12]
 
 
-def _reachable(folder: Path) -> bool:
-    """Whether every account may pass through a folder and all above it."""
-    return all(path.stat().st_mode & stat.S_IXOTH for path in [folder, *folder.parents])
-
-
 def data_folder(settings: Settings, service: str) -> Path:
     """The service's data folder, made with mode 0700 for the account it runs under.
 
@@ -47,7 +42,7 @@ def data_folder(settings: Settings, service: str) -> Path:
         folder.chmod(0o711)
     folder = settings.data / service
     account = unprivileged()
-    if account and not _reachable(settings.data):
+    if account and not all(path.stat().st_mode & stat.S_IXOTH for path in [settings.data, *settings.data.parents]):
         target = outside(settings) / service
         target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         if folder.is_dir() and not folder.is_symlink():

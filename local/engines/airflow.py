@@ -19,20 +19,18 @@ from local.engines import files, mysql, postgres
 from local.environment import component
 from local.settings import HOST, LISTEN, PYTHON_PATH, ROOT, TOOLS, Settings
 
-PARTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+PORTLESS_PARTS = ("scheduler", "dag-processor", "triggerer")  # whose heartbeats the API server reports
 POLL_SECONDS = "1"  # the provider's defaults, 30 s and more, suit AWS
 
 
 def _settings(settings: Settings) -> dict[str, str]:
     """Airflow's own settings, without the prefix AIRFLOW__."""
-    url = f"http://{HOST}:{settings.airflow_port}"
 
-    def secret(name: str, size: int = 64) -> str:
-        return files.once(settings.secrets / f"airflow-{name}", lambda: token_urlsafe(size))
+    def secret(name: str) -> str:
+        return files.once(settings.secrets / f"airflow-{name}", lambda: token_urlsafe(64))
 
-    fernet_key = files.once(
-        settings.secrets / "airflow-fernet-key", lambda: base64.urlsafe_b64encode(token_bytes(32)).decode()
-    )
+    fernet_path = settings.secrets / "airflow-fernet-key"
+    fernet_key = files.once(fernet_path, lambda: base64.urlsafe_b64encode(token_bytes(32)).decode())
     return {
         "CORE__DAGS_FOLDER": str(ROOT / "dags"),
         "CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
@@ -43,11 +41,11 @@ def _settings(settings: Settings) -> dict[str, str]:
         "CORE__FERNET_KEY": fernet_key,
         # Whoever reaches the port is an administrator; it listens on 127.0.0.1 only.
         "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
-        "CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+        "CORE__EXECUTION_API_SERVER_URL": f"{settings.airflow_url}/execution/",
         "CORE__HOSTNAME_CALLABLE": "urllib.request.localhost",  # 127.0.0.1: where the logs are served
         "API__HOST": LISTEN,
         "API__PORT": str(settings.airflow_port),
-        "API__BASE_URL": url,
+        "API__BASE_URL": settings.airflow_url,
         "API__WORKERS": "1",
         "API__SECRET_KEY": secret("secret-key"),
         "API_AUTH__JWT_SECRET": secret("jwt-secret"),
@@ -96,7 +94,10 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
 
 
 def command(part: str) -> list[str]:
-    """One of PARTS. Airflow's log servers would listen on every address of the machine, so ours takes their place."""
+    """The API server or one of PORTLESS_PARTS.
+
+    Airflow's log servers would listen on every address of the machine, so ours takes their place.
+    """
     options = ["--skip-serve-logs"] if part in ("scheduler", "triggerer") else []
     return [str(TOOLS / "airflow" / "bin" / "airflow"), part, *options]
 
@@ -110,13 +111,13 @@ def log_server(settings: Settings) -> list[str]:
 
 def answers(settings: Settings) -> bool:
     """Whether the API serves."""
-    with urllib.request.urlopen(f"http://{HOST}:{settings.airflow_port}/api/v2/version", timeout=5) as reply:
+    with urllib.request.urlopen(f"{settings.airflow_url}/api/v2/version", timeout=5) as reply:  # noqa: S310
         return bool(reply.status == 200)
 
 
 def beats(settings: Settings, part: str, since: datetime) -> bool:
     """Whether a part that has no port has sent a heartbeat after ``since``, as the API reports it."""
-    with urllib.request.urlopen(f"http://{HOST}:{settings.airflow_port}/api/v2/monitor/health", timeout=5) as reply:
+    with urllib.request.urlopen(f"{settings.airflow_url}/api/v2/monitor/health", timeout=5) as reply:  # noqa: S310
         report = json.load(reply)[part.replace("-", "_")]
     beat = report[f"latest_{part.replace('-', '_')}_heartbeat"]
     return beat is not None and datetime.fromisoformat(beat) >= since

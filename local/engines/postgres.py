@@ -48,8 +48,12 @@ def prepare(settings: Settings) -> None:
     password_file = folder / "password"
     files.write_atomically(password_file, password(settings))
     shutil.chown(password_file, folder.stat().st_uid)
-    initdb = [f"{programs()}/initdb", f"--pgdata={folder}/cluster", f"--username={ACCOUNT}"]
-    initdb += [f"--pwfile={password_file}"]
+    initdb = [
+        f"{programs()}/initdb",
+        f"--pgdata={folder}/cluster",
+        f"--username={ACCOUNT}",
+        f"--pwfile={password_file}",
+    ]
     initdb += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions"]
     subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, cwd="/", **drop)
     password_file.unlink()

@@ -8,8 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from local.engines.files import digest
 from local.installation.parallel import SetupError, run
-from local.installation.stamp import digest
 from local.settings import ROOT, TOOLS
 
 WANTED = (3, 11)

@@ -127,9 +127,8 @@ def from_debian() -> Scripts:
     """
     if not shutil.which("apt-get"):
         raise SakilaError("this machine has no apt-get")
-    targets = _run(
-        ["apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME) $(COMPONENT)", "Created-By: Packages"]
-    )
+    columns = "$(REPO_URI) $(CODENAME) $(COMPONENT)"
+    targets = _run(["apt-get", "indextargets", "--format", columns, "Created-By: Packages"])
     sources = [line.split() for line in targets.splitlines()]
     mirrors = [uri for uri, codename, component in sources if (codename, component) == ("bookworm", "main")]
     if not mirrors:

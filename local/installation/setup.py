@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from local.engines.files import digest
 from local.installation.parallel import SetupError, Step, perform, run
 from local.installation.python_environments import (
     WANTED,
@@ -27,7 +28,6 @@ from local.installation.python_environments import (
     python,
     uv_needed,
 )
-from local.installation.stamp import digest
 from local.settings import ROOT, TOOLS
 from local.supervision.processes import end
 from local.supervision.reaper import descendants_of
@@ -102,10 +102,8 @@ def install_packages(packages: list[str], log: Path) -> None:
         raise SetupError(f"this machine has no apt-get; install by other means: {', '.join(packages)}")
     command = ["sh", "-c", script]
     if os.geteuid() != 0:
-        if (
-            not shutil.which("sudo")
-            or subprocess.run(["sudo", "-n", "true"], check=False, capture_output=True).returncode
-        ):
+        tried = ["sudo", "-n", "true"]
+        if not shutil.which("sudo") or subprocess.run(tried, check=False, capture_output=True).returncode:
             raise SetupError(
                 f"these Debian packages are missing: {', '.join(packages)}\n"
                 f"and only root may install them. Run this once, then try again:\n\nsudo sh -c '\n"

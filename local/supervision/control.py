@@ -26,14 +26,8 @@ SUPERVISOR = [str(PYTHON), "-m", "local", "supervise"]
 LONGEST_PATH = 80  # of a home: the socket below it may have 107 characters
 # What tools leave in the checkout outside .local
 LEFT_BEHIND = (
-    ".hypothesis",
-    ".mypy_cache",
-    ".pytest_cache",
-    ".ruff_cache",
-    "spark-warehouse",
-    "metastore_db",
-    "derby.log",
-)
+    ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache", "spark-warehouse", "metastore_db", "derby.log",
+)  # fmt: skip
 
 State = dict[str, Any]
 

@@ -60,6 +60,14 @@ def _send(pids: list[int], signum: int) -> None:
             os.kill(pid, signum)
 
 
+def drop_rights(user: str) -> None:
+    """Go on as this account, for good."""
+    account = pwd.getpwnam(user)
+    os.setgroups([])
+    os.setgid(account.pw_gid)
+    os.setuid(account.pw_uid)
+
+
 def _start(command: list[str], user: str | None) -> int:
     """Fork the command into a session of its own and drop root's rights if a user is named; returns its pid."""
     me = os.getpid()
@@ -69,14 +77,9 @@ def _start(command: list[str], user: str | None) -> int:
     try:
         os.setsid()
         if user:
-            account = pwd.getpwnam(user)
-            os.setgroups([])
-            os.setgid(account.pw_gid)
-            os.setuid(account.pw_uid)
+            drop_rights(user)
             os.environ["HOME"] = "/nonexistent"
-        prctl(
-            PR_SET_PDEATHSIG, signal.SIGKILL
-        )  # after setuid, which clears it: the last resort if the reaper is killed
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # after setuid, which clears it: the last resort if we are killed
         if os.getppid() != me:
             os._exit(1)
         null = os.open(os.devnull, os.O_RDONLY)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import pwd
 import socket
 import subprocess
 from collections.abc import Iterable
@@ -16,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from local.engines.waiting import wait_until
 from local.settings import HOST, ROOT, Settings
 from local.supervision import processes
-from local.supervision.reaper import GRACE_SECONDS, children_of
+from local.supervision.reaper import GRACE_SECONDS, children_of, drop_rights
 from local.supervision.service import Service, environment_of, make_folders
 
 HEARTBEAT_SECONDS = 60  # an older heartbeat of Airflow's does not count; the slowest part sends one every 5 s
@@ -69,10 +68,7 @@ class WatchedServices:
             subprocess.run(service.prepare, check=True, cwd=ROOT, env=environment)
         command = service.command()
         if service.user:
-            account = pwd.getpwnam(service.user)
-            os.setgroups([])
-            os.setgid(account.pw_gid)
-            os.setuid(account.pw_uid)
+            drop_rights(service.user)
         os.chdir(ROOT)
         os.execvpe(command[0], command, environment)  # noqa: S606  the command is the service's own
 

@@ -19,6 +19,7 @@ import os
 import signal
 from collections.abc import Iterable
 from dataclasses import asdict
+from functools import partial
 from typing import IO
 
 from local.engines import files
@@ -49,13 +50,7 @@ class Supervisor:
         self._state = settings.home / "state.json"
         self._round = 1
         self._stopping = False
-
-        async def run_step(unit: Unit) -> None:
-            await hooks.run_step(self, unit)
-
-        def crashed(unit: Unit) -> None:
-            hooks.crashed(self, unit)
-
+        crashed, run_step = partial(hooks.crashed, self), partial(hooks.run_step, self)
         self.units = {service.name: Unit(service, settings, self._write, crashed, run_step) for service in services}
 
     async def run(self) -> None:
@@ -140,11 +135,7 @@ def supervise(settings: Settings, services: Iterable[Service], hooks: Hooks | No
         log.error("%s has a supervisor already", settings.home)
         return 1
     make_folders(settings, described)
-
-    async def run() -> None:
-        await Supervisor(settings, described, hooks or Hooks()).run()
-
     asyncio.get_event_loop_policy().set_child_watcher(asyncio.PidfdChildWatcher())
     with held:
-        asyncio.run(run())
+        asyncio.run(Supervisor(settings, described, hooks or Hooks()).run())
     return 0

@@ -59,9 +59,8 @@ class TableFiles:
         """``columns`` are pairs of a name and whether its values are plain (see ``formatter``)."""
         self._s3, self._target, self._prefix = s3, target, prefix
         self._formatters = [formatter(target, plain) for _, plain in columns]
-        self._header = (
-            self._line([formatter(target, plain=False)(name) for name, _ in columns]) if target.header else b""
-        )
+        names = [formatter(target, plain=False)(name) for name, _ in columns]
+        self._header = self._line(names) if target.header else b""
         self._file: IO[bytes] | None = None
         self._size = 0
         self.written = 0

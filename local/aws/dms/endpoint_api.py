@@ -78,9 +78,8 @@ class EndpointApi(BaseApi):
         arn = self.authorized_arn(request, "EndpointArn", _PARAMETERS | {"ExactSettings"})
         with self.resources.lock:
             old = self.resources.get(ENDPOINTS, arn)
-            if any(
-                arn in _endpoints(task) and task["Status"] in _BUSY for task in self.resources.by_arn(TASKS).values()
-            ):
+            users = [task for task in self.resources.by_arn(TASKS).values() if arn in _endpoints(task)]
+            if any(task["Status"] in _BUSY for task in users):
                 raise wrong_state(f"Endpoint {arn} cannot be modified: a replication task is running with it.")
             new = {**old, **{key: value for key, value in request.payload.items() if key in _PARAMETERS}}
             for key in ("S3Settings", "MySQLSettings"):
@@ -99,7 +98,6 @@ class EndpointApi(BaseApi):
             if any(arn in _endpoints(task) for task in self.resources.by_arn(TASKS).values()):
                 raise wrong_state(f"Endpoint {arn} cannot be deleted: a replication task uses it.")
             self.resources.delete(ENDPOINTS, arn)
-            self.resources.save()
         return {"Endpoint": {**endpoint, "Status": "deleting"}}
 
     def _authorize_role(self, request: Request, endpoint: Payload) -> None:
@@ -108,8 +106,7 @@ class EndpointApi(BaseApi):
 
     def import_certificate(self, request: Request) -> Payload:
         """Store the PEM text of the certificate authorities that an endpoint trusts."""
-        known = {"CertificateIdentifier", "CertificatePem", "Tags"}
-        given = self.authorized(request, "*", known=known)
+        given = self.authorized(request, "*", known={"CertificateIdentifier", "CertificatePem", "Tags"})
         pem = given.get("CertificatePem") or ""
         if "-----BEGIN CERTIFICATE-----" not in pem:
             raise AwsError("InvalidCertificateFault", "CertificatePem contains no certificate.")
@@ -132,7 +129,6 @@ class EndpointApi(BaseApi):
             if any(endpoint.get("CertificateArn") == arn for endpoint in self.resources.by_arn(ENDPOINTS).values()):
                 raise wrong_state(f"Certificate {arn} cannot be deleted: an endpoint uses it.")
             self.resources.delete(CERTIFICATES, arn)
-            self.resources.save()
         return {"Certificate": certificate}
 
     def test_connection(self, request: Request) -> Payload:

@@ -134,18 +134,12 @@ class MySqlSource:
         _refuse("MySQLSettings", settings, _MYSQL, {})
         for required in ("SecretsManagerSecretId", "SecretsManagerAccessRoleArn"):
             if not settings.get(required):
-                raise ValueError(
-                    f"MySQLSettings.{required} must be given: the local home takes logins from secrets only"
-                )
+                why = "the local home takes logins from secrets only"
+                raise ValueError(f"MySQLSettings.{required} must be given: {why}")
         if ssl_mode.startswith("verify") and not ca:
             raise ValueError(f"SslMode {ssl_mode} needs CertificateArn")
-        return cls(
-            settings["SecretsManagerSecretId"],
-            settings["SecretsManagerAccessRoleArn"],
-            settings.get("DatabaseName"),
-            ssl_mode,
-            ca,
-        )
+        secret, role = settings["SecretsManagerSecretId"], settings["SecretsManagerAccessRoleArn"]
+        return cls(secret, role, settings.get("DatabaseName"), ssl_mode, ca)
 
     def connect(self, session: boto3.Session) -> Connection[Any]:
         """Open a connection that returns values as MySQL's own text (binary columns as bytes) and TIMESTAMP in UTC.

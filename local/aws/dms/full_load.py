@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
@@ -58,10 +58,6 @@ class TableLoad:
     ended: float | None = None
     reloaded: bool = False
 
-    def as_dict(self) -> dict[str, Any]:
-        """The statistics as they are stored."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
 class LoadPlan:
@@ -107,16 +103,13 @@ class FullLoad:
                 connection.close()
 
     def _load(self, connection: Connection[Any]) -> bool:
-        _execute(connection, "START TRANSACTION WITH CONSISTENT SNAPSHOT")
-        selected = [
-            name
-            for name in _query(
-                connection,
-                "SELECT table_schema, table_name FROM information_schema.tables "
-                "WHERE table_type = 'BASE TABLE' ORDER BY table_schema, table_name",
-            )
-            if self.plan.mappings.selects(*name)
-        ]
+        _query(connection, "START TRANSACTION WITH CONSISTENT SNAPSHOT")
+        present = _query(
+            connection,
+            "SELECT table_schema, table_name FROM information_schema.tables "
+            "WHERE table_type = 'BASE TABLE' ORDER BY table_schema, table_name",
+        )
+        selected = [name for name in present if self.plan.mappings.selects(*name)]
         if not selected and self.plan.settings.fail_without_tables:
             raise TaskFailed(
                 "No tables were found at task initialization. Either the selected tables no longer exist "
@@ -156,9 +149,8 @@ class FullLoad:
             if self.plan.settings.prepare != DO_NOTHING:
                 remove_files(s3, self.plan.target, prefix)
             columns = self._columns(connection, table)
-            files = TableFiles(
-                s3, self.plan.target, prefix, [(name, kind in _NUMBERS | _DATES) for name, kind in columns]
-            )
+            plain = [(name, kind in _NUMBERS | _DATES) for name, kind in columns]
+            files = TableFiles(s3, self.plan.target, prefix, plain)
             try:
                 self._copy(connection, table, columns, files)
                 if not self.stop.is_set():
@@ -264,11 +256,6 @@ def _query(connection: Connection[Any], statement: str, arguments: tuple[str, ..
     with connection.cursor() as cursor:
         cursor.execute(statement, arguments or None)
         return list(cursor.fetchall())
-
-
-def _execute(connection: Connection[Any], statement: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(statement)
 
 
 def _identifier(name: str) -> str:

@@ -73,19 +73,14 @@ class InstanceApi(BaseApi):
             if any(task["ReplicationInstanceArn"] == arn for task in self.resources.by_arn(TASKS).values()):
                 raise wrong_state(f"Replication instance {arn} cannot be deleted: a replication task uses it.")
             self.resources.delete(INSTANCES, arn)
-            self.resources.save()
         return {"ReplicationInstance": {**instance, "ReplicationInstanceStatus": "deleting"}}
 
 
 def _described(given: Payload) -> Payload:
     """The parameters of a call in the form in which Describe returns them."""
     described = {key: value for key, value in given.items() if key in _PARAMETERS}
-    if "VpcSecurityGroupIds" in given:
-        described["VpcSecurityGroups"] = [
-            {"VpcSecurityGroupId": group, "Status": "active"} for group in given["VpcSecurityGroupIds"]
-        ]
-    if "ReplicationSubnetGroupIdentifier" in given:
-        described["ReplicationSubnetGroup"] = {
-            "ReplicationSubnetGroupIdentifier": given["ReplicationSubnetGroupIdentifier"]
-        }
+    if (groups := given.get("VpcSecurityGroupIds")) is not None:
+        described["VpcSecurityGroups"] = [{"VpcSecurityGroupId": one, "Status": "active"} for one in groups]
+    if (subnets := given.get("ReplicationSubnetGroupIdentifier")) is not None:
+        described["ReplicationSubnetGroup"] = {"ReplicationSubnetGroupIdentifier": subnets}
     return described

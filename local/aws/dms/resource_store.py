@@ -67,16 +67,16 @@ class ResourceStore:
         """The ARN of a new resource; raises ResourceAlreadyExistsFault when its identifier is taken."""
         if any(found[identifier_key] == identifier for found in self._all[kind].values()):
             raise AwsError("ResourceAlreadyExistsFault", f"{_DISPLAY_NAMES[kind]} {identifier} already exists.")
-        unique = resource_identifier or "".join(
-            secrets.choice(string.ascii_uppercase + string.digits) for _ in range(26)
-        )
+        characters = string.ascii_uppercase + string.digits
+        unique = resource_identifier or "".join(secrets.choice(characters) for _ in range(26))
         return f"arn:aws:dms:{REGION}:{ACCOUNT}:{_ARN_TYPES[kind]}:{unique}"
 
     def delete(self, kind: str, arn: str) -> None:
-        """Remove a resource, its tags and its connections."""
+        """Remove a resource, its tags and its connections, and save the state."""
         del self._all[kind][arn]
         self._all[TAGS].pop(arn, None)
         self.forget_connections(arn)
+        self.save()
 
     def forget_connections(self, arn: str) -> None:
         """Remove the results of connection tests with this instance or endpoint."""

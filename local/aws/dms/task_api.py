@@ -13,6 +13,7 @@ import logging
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 
 from local.aws.dms.base_api import BaseApi, invalid, wrong_state
 from local.aws.dms.endpoint_api import EndpointApi
@@ -55,12 +56,8 @@ class TaskApi(BaseApi):
         with self.resources.lock:
             for task in self.resources.by_arn(TASKS).values():
                 if task["Status"] not in IDLE:
-                    note_end(
-                        task,
-                        "failed",
-                        "FATAL_ERROR",
-                        "The replication instance was restarted while the task was running.",
-                    )
+                    why = "The replication instance was restarted while the task was running."
+                    note_end(task, "failed", "FATAL_ERROR", why)
             for connection in self.resources.by_arn(CONNECTIONS).values():
                 if connection["Status"] == "testing":
                     connection["Status"] = "failed"
@@ -98,9 +95,8 @@ class TaskApi(BaseApi):
     def _parsed(self, task: Payload) -> tuple[MySqlSource, S3Target, TableMappings, TaskSettings]:
         """The parsed parts of a task; raises AwsError naming what is wrong or not served."""
         if task.get("MigrationType") != "full-load":
-            raise invalid(
-                f"MigrationType {task.get('MigrationType')!r} is not served by the local home, only full-load"
-            )
+            given = task.get("MigrationType")
+            raise invalid(f"MigrationType {given!r} is not served by the local home, only full-load")
         source = self._endpoints.parsed(self.resources.get(ENDPOINTS, task.get("SourceEndpointArn", "")))
         target = self._endpoints.parsed(self.resources.get(ENDPOINTS, task.get("TargetEndpointArn", "")))
         if not isinstance(source, MySqlSource) or not isinstance(target, S3Target):
@@ -145,7 +141,6 @@ class TaskApi(BaseApi):
         with self.resources.lock:
             task = self._idle_task(arn, "deleted")
             self.resources.delete(TASKS, arn)
-            self.resources.save()
             return {"ReplicationTask": {**describe_task(task), "Status": "deleting"}}
 
     def start_task(self, request: Request) -> Payload:
@@ -157,18 +152,12 @@ class TaskApi(BaseApi):
             if (kind == "start-replication") is not (task["Status"] == "ready"):
                 when = "running for the first time" if kind == "start-replication" else "that were started before"
                 name = kind.replace("-", "_").upper()
-                raise AwsError(
-                    "InvalidParameterCombinationException", f"Start Type : {name}, valid only for tasks {when}"
-                )
+                wrong = f"Start Type : {name}, valid only for tasks {when}"
+                raise AwsError("InvalidParameterCombinationException", wrong)
             source, target, mappings, settings = self._parsed(task)
-            plan = LoadPlan(
-                source,
-                target,
-                mappings,
-                settings,
-                self.services.session(source.role_arn, "dms-source"),
-                self.services.session(target.role_arn, "dms-target"),
-            )
+            reader = self.services.session(source.role_arn, "dms-source")
+            writer = self.services.session(target.role_arn, "dms-target")
+            plan = LoadPlan(source, target, mappings, settings, reader, writer)
             now = time.time()
             run = FullLoad(plan, reload=kind == "reload-target", on_progress=lambda: self._save_progress(arn, run))
             if kind == "resume-processing":
@@ -213,7 +202,7 @@ class TaskApi(BaseApi):
         """The statistics of the run in progress, or else the stored ones."""
         task = self.resources.get(TASKS, arn)
         if arn in self._runs:
-            task["Tables"] = [table.as_dict() for table in list(self._runs[arn][0].tables.values())]
+            task["Tables"] = [asdict(table) for table in list(self._runs[arn][0].tables.values())]
         return list(task.get("Tables", []))
 
     def _idle_task(self, arn: str, what: str) -> Payload:
@@ -226,7 +215,7 @@ class TaskApi(BaseApi):
         """Store the progress of a run."""
         with self.resources.lock:
             task = self.resources.get(TASKS, arn)
-            task["Tables"] = [table.as_dict() for table in run.tables.values()]
+            task["Tables"] = [asdict(table) for table in run.tables.values()]
             if task["Status"] == "starting":
                 task["Status"] = "running"
             self.resources.save()
@@ -246,7 +235,7 @@ class TaskApi(BaseApi):
         log.info("%s ends: %s %s", arn, status, message or reason)
         with self.resources.lock:
             task = self.resources.get(TASKS, arn)
-            task["Tables"] = [table.as_dict() for table in run.tables.values()]
+            task["Tables"] = [asdict(table) for table in run.tables.values()]
             del self._runs[arn]
             note_end(task, status, reason, message)
             self.resources.save()

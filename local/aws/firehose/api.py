@@ -16,6 +16,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from local.aws.firehose import records
@@ -50,7 +51,8 @@ class Firehose:
         self._lock = threading.Lock()  # one control action at a time
         self._store = StreamStore(services, clock)
         self.streams = self._store.running
-        self.reporter = CloudWatchReporter(self.streams, lambda: services.root("cloudwatch"), self._store.logs_client)
+        logs = partial(self._store.client, "logs")
+        self.reporter = CloudWatchReporter(self.streams, lambda: services.root("cloudwatch"), logs)
         control: Mapping[str, ControlHandler] = {
             "CreateDeliveryStream": self._create,
             "DescribeDeliveryStream": self._describe,

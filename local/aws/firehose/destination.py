@@ -91,9 +91,8 @@ def _refuse_unsupported(configuration: Mapping[str, Any]) -> None:
             raise invalid(f"{feature} is not supported by the local Firehose")
     compression = configuration.get("CompressionFormat", "UNCOMPRESSED")
     if compression not in ("UNCOMPRESSED", "GZIP"):
-        raise invalid(
-            f"CompressionFormat {compression} is not supported by the local Firehose (UNCOMPRESSED and GZIP are)"
-        )
+        refused = f"CompressionFormat {compression} is not supported"
+        raise invalid(f"{refused} by the local Firehose (UNCOMPRESSED and GZIP are)")
 
 
 def _buffering(hints: Mapping[str, int] | None) -> tuple[int, int]:

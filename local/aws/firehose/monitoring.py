@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from local.aws.background import Repeating
+
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_cloudwatch.type_defs import MetricDatumTypeDef
@@ -100,7 +102,7 @@ class StreamMetrics:
             self._events = deque([*events, *self._events], maxlen=MAX_LOG_EVENTS)
 
 
-class CloudWatchReporter:
+class CloudWatchReporter(Repeating):
     """Sends CloudWatch, every minute, what the streams counted.
 
     ``metrics`` returns a CloudWatch client that acts as the service itself; ``logs`` returns a CloudWatch Logs client
@@ -113,25 +115,13 @@ class CloudWatchReporter:
         metrics: Callable[[], CloudWatchClient],
         logs: Callable[[str], CloudWatchLogsClient],
     ) -> None:
+        super().__init__(self.report, REPORT_SECONDS)
         self._streams, self._metrics, self._logs = streams, metrics, logs
         self._unsent: list[MetricDatumTypeDef] = []
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="firehose-reporter", daemon=True)
-
-    def start(self) -> None:
-        """Report in the background."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Report a last time and end; gives up after 5 s without an answer from CloudWatch."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(5)
 
     def _run(self) -> None:
-        while not self._stopping.wait(REPORT_SECONDS):
-            self.report()
-        self.report()
+        super()._run()
+        self.report()  # a last time
 
     def report(self) -> None:
         """Report now; never raises."""

@@ -43,11 +43,8 @@ def _field(letter: str, width: int) -> Formatter:
         names = {3: calendar.month_abbr, 4: calendar.month_name}[width]
         return lambda m: names[m.month]
     if letter == "E":
-        days = (
-            calendar.day_name
-            if width == 4
-            else {1: calendar.day_abbr, 2: calendar.day_abbr, 3: calendar.day_abbr}[width]
-        )
+        short = calendar.day_abbr
+        days = {1: short, 2: short, 3: short, 4: calendar.day_name}[width]
         return lambda m: days[m.weekday()]
     if letter == "a" and width == 1:
         return lambda m: "AM" if m.hour < 12 else "PM"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
 from botocore.config import Config
 
@@ -14,10 +15,6 @@ from local.aws.firehose.destination import Destination
 from local.aws.firehose.stream import Stream
 from local.aws.protocol import Services
 from local.engines.files import write_atomically
-
-if TYPE_CHECKING:
-    from mypy_boto3_logs import CloudWatchLogsClient
-    from mypy_boto3_s3 import S3Client
 
 _ONE_ATTEMPT = Config(connect_timeout=5, read_timeout=60, retries={"total_max_attempts": 1})
 
@@ -30,8 +27,7 @@ class StreamStore:
         self._folder: Path = services.settings.data / "firehose"
         self.definitions: dict[str, dict[str, Any]] = {}
         self.running: dict[str, Stream] = {}
-        self._s3: dict[str, S3Client] = {}  # by role
-        self._logs: dict[str, CloudWatchLogsClient] = {}  # by role
+        self.client = cache(self._client)
 
     def start(self) -> None:
         """Load the definitions and buffers and deliver in the background; what an earlier process left goes first."""
@@ -78,18 +74,10 @@ class StreamStore:
 
     def _put_object(self, destination: Destination, bucket: str, key: str, body: bytes) -> None:
         """Try once to write an object, under the stream's role."""
-        role = destination.role_arn
-        if role not in self._s3:
-            self._s3[role] = self._services.session(role, "firehose").client("s3", config=_ONE_ATTEMPT)
-        if destination.kms_key:
-            self._s3[role].put_object(
-                Bucket=bucket, Key=key, Body=body, ServerSideEncryption="aws:kms", SSEKMSKeyId=destination.kms_key
-            )
-        else:
-            self._s3[role].put_object(Bucket=bucket, Key=key, Body=body)
+        kms = destination.kms_key
+        encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms} if kms else {}
+        self.client("s3", destination.role_arn).put_object(Bucket=bucket, Key=key, Body=body, **encryption)
 
-    def logs_client(self, role: str) -> CloudWatchLogsClient:
-        """A CloudWatch Logs client under a stream's role; it makes one attempt."""
-        if role not in self._logs:
-            self._logs[role] = self._services.session(role, "firehose").client("logs", config=_ONE_ATTEMPT)
-        return self._logs[role]
+    def _client(self, service: str, role: str) -> Any:
+        """A client under a stream's role; it makes one attempt at each call."""
+        return cast("Any", self._services.session(role, "firehose")).client(service, config=_ONE_ATTEMPT)

@@ -69,8 +69,8 @@ class GlueCatalog(GlueService):
             "BatchUpdatePartition": self._batch_update_partition,
             "BatchDeletePartition": self._batch_delete_partition,
         }
-        self.actions: dict[str, Handler] = {name: partial(self._read, read) for name, read in reads.items()}
-        self.actions |= {name: partial(self._change, change) for name, change in changes.items()}
+        self.actions: dict[str, Handler] = {name: partial(self._answer, act) for name, act in reads.items()}
+        self.actions |= {name: partial(self._answer, partial(self._locked, act)) for name, act in changes.items()}
         self.actions |= dict.fromkeys(VERSION_ACTIONS, self._no_versions)
 
     def start(self) -> None:
@@ -93,14 +93,12 @@ class GlueCatalog(GlueService):
 
     # handling a call
 
-    def _read(self, read: Callable[[Payload], Payload], request: Request) -> Payload:
+    def _answer(self, act: Callable[[Payload], Payload], request: Request) -> Payload:
         payload = lower_case_names(request.payload)
         self._authorize(request, *authorized_resources(request.action, payload))
-        return read(payload)
+        return act(payload)
 
-    def _change(self, change: Callable[[Payload], Payload], request: Request) -> Payload:
-        payload = lower_case_names(request.payload)
-        self._authorize(request, *authorized_resources(request.action, payload))
+    def _locked(self, change: Callable[[Payload], Payload], payload: Payload) -> Payload:
         with self._lock:
             return change(payload)
 
@@ -184,13 +182,11 @@ class GlueCatalog(GlueService):
         return {}
 
     def _batch_delete_table(self, payload: Payload) -> Payload:
-        return {
-            "Errors": _each(
-                payload["TablesToDelete"],
-                lambda table: self._delete_table({"DatabaseName": payload["DatabaseName"], "Name": table}),
-                lambda table: {"TableName": table},
-            )
-        }
+        return _each(
+            payload["TablesToDelete"],
+            lambda table: self._delete_table({"DatabaseName": payload["DatabaseName"], "Name": table}),
+            lambda table: {"TableName": table},
+        )
 
     # partitions
 
@@ -233,13 +229,11 @@ class GlueCatalog(GlueService):
         return {}
 
     def _batch_create_partition(self, payload: Payload) -> Payload:
-        return {
-            "Errors": _each(
-                payload["PartitionInputList"],
-                lambda given: self._create_partition({**_table_of(payload), "PartitionInput": given}),
-                lambda given: {"PartitionValues": given["Values"]},
-            )
-        }
+        return _each(
+            payload["PartitionInputList"],
+            lambda given: self._create_partition({**_table_of(payload), "PartitionInput": given}),
+            lambda given: {"PartitionValues": given["Values"]},
+        )
 
     def _batch_update_partition(self, payload: Payload) -> Payload:
         name = (payload["DatabaseName"], payload["TableName"])
@@ -251,17 +245,15 @@ class GlueCatalog(GlueService):
         return {"Errors": reply["Errors"]}
 
     def _batch_delete_partition(self, payload: Payload) -> Payload:
-        return {
-            "Errors": _each(
-                payload["PartitionsToDelete"],
-                lambda given: self._delete_partition({**_table_of(payload), "PartitionValues": given["Values"]}),
-                lambda given: {"PartitionValues": given["Values"]},
-            )
-        }
+        return _each(
+            payload["PartitionsToDelete"],
+            lambda given: self._delete_partition({**_table_of(payload), "PartitionValues": given["Values"]}),
+            lambda given: {"PartitionValues": given["Values"]},
+        )
 
 
-def _each(items: list[Any], act: Callable[[Any], Payload], name: Callable[[Any], Payload]) -> list[Payload]:
-    """Apply ``act`` to each item and return the errors in the form of Glue's Batch actions."""
+def _each(items: list[Any], act: Callable[[Any], Payload], name: Callable[[Any], Payload]) -> Payload:
+    """Apply ``act`` to each item and return the errors as the reply of a Batch action of Glue."""
     errors = []
     for item in items:
         try:
@@ -271,7 +263,7 @@ def _each(items: list[Any], act: Callable[[Any], Payload], name: Callable[[Any],
                 raise
             detail = {"ErrorCode": error.code, "ErrorMessage": error.message}
             errors.append({**name(item), "ErrorDetail": detail})
-    return errors
+    return {"Errors": errors}
 
 
 def _table_of(payload: Payload) -> Payload:

@@ -104,9 +104,8 @@ def select_partitions(partitions: Sequence[Payload], keys: Sequence[Payload], re
 def check_partition_values(values: Sequence[str], keys: Sequence[Payload]) -> None:
     """Refuse a partition whose values do not fit the table's keys, as AWS does."""
     if len(values) != len(keys):
-        raise AwsError(
-            "InvalidInputException", "The number of partition keys do not match the number of partition values"
-        )
+        wrong = "The number of partition keys do not match the number of partition values"
+        raise AwsError("InvalidInputException", wrong)
 
 
 def search_tables(tables: Sequence[Payload], request: Payload) -> list[Payload]:

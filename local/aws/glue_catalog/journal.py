@@ -79,14 +79,10 @@ class CatalogState:
 
     def records(self) -> list[Payload]:
         """The fewest records that give this state."""
-        records: list[Payload] = [
-            {"database": name, "state": asdict(database)} for name, database in self.databases.items()
-        ]
+        records: list[Payload] = [{"database": name, "state": asdict(one)} for name, one in self.databases.items()]
         for name, table in self.tables.items():
-            record: Payload = {"table": list(name), "state": asdict(table)}
-            if put := list(self.partitions.get(name, {}).values()):
-                record["put"] = put
-            records.append(record)
+            put = list(self.partitions.get(name, {}).values())
+            records.append(table_record(name, table) | ({"put": put} if put else {}))
         return records
 
 

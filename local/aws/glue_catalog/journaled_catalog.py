@@ -140,9 +140,8 @@ class JournaledCatalog:
             stored = self._call("GetDatabase", {"Name": name})["Database"]
             self._journal.append(database_record(name, wanted.definition, stored["CreateTime"]))
             return True
-        if actual["CreateTime"] > wanted.created or canonical_json(definition_of(actual)) == canonical_json(
-            wanted.definition
-        ):
+        same = canonical_json(definition_of(actual)) == canonical_json(wanted.definition)
+        if same or actual["CreateTime"] > wanted.created:
             return False
         self._call("UpdateDatabase", {"Name": name, "DatabaseInput": wanted.definition})
         return True

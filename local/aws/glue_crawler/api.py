@@ -14,6 +14,7 @@ import time
 import uuid
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -22,6 +23,9 @@ from local.aws.glue_crawler.crawler_state import KEPT_CRAWLS, CrawlerState
 from local.aws.glue_service import GlueService, create_log_stream, one_page, role_arn
 from local.aws.protocol import AwsError, Handler, Payload, Request, Services
 from local.engines.files import write_atomically
+
+if TYPE_CHECKING:
+    from mypy_boto3_logs.type_defs import InputLogEventTypeDef
 
 log = logging.getLogger("glue_crawler")
 
@@ -180,10 +184,8 @@ class GlueCrawler(GlueService):
             state.changes = asdict(outcome)
         except CrawlCancelled:
             status = "CANCELLED"
-        except AwsError as refusal:
-            status, error = "FAILED", refusal.message
-        except CrawlFailed as failure:
-            status, error = "FAILED", str(failure)
+        except (AwsError, CrawlFailed) as failure:
+            status, error = "FAILED", failure.message if isinstance(failure, AwsError) else str(failure)
         except Exception as failure:
             log.exception("%s", state.name)
             status, error = "FAILED", f"The local home failed: {failure}"
@@ -211,11 +213,8 @@ class GlueCrawler(GlueService):
             logs = self._services.session(role, SESSION_NAME).client("logs")
             create_log_stream(logs, LOG_GROUP, name)
             now = int(time.time() * 1000)
-            logs.put_log_events(
-                logGroupName=LOG_GROUP,
-                logStreamName=name,
-                logEvents=[{"timestamp": now, "message": line} for line in lines],
-            )
+            events: list[InputLogEventTypeDef] = [{"timestamp": now, "message": line} for line in lines]
+            logs.put_log_events(logGroupName=LOG_GROUP, logStreamName=name, logEvents=events)
         except (AwsError, ClientError, BotoCoreError) as error:  # as on AWS, a crawl succeeds without its log
             log.warning("%s: the log could not be written to CloudWatch: %s", name, error)
 

@@ -37,10 +37,8 @@ def group_by_folder(prefix: str, objects: Sequence[tuple[str, int]]) -> tuple[li
         (usual, _), *_ = depths.most_common()
         different = next(key for key, _ in objects if key.count("/") != usual)
         raise ValueError(f"Objects lie at different depths, e.g. {different}")
-    names = [
-        part.partition("=")[0].lower() if "=" in part else f"partition_{n}"
-        for n, part in enumerate(next(iter(folders)).split("/")[:-1])
-    ]
+    parts = enumerate(next(iter(folders)).split("/")[:-1])
+    names = [part.partition("=")[0].lower() if "=" in part else f"partition_{n}" for n, part in parts]
     return list(folders.values()), names
 
 

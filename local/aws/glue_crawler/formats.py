@@ -69,14 +69,11 @@ def classify(head: bytes, is_whole: bool, whole: Any) -> Sample:
     """
     if head[:4] == PARQUET:
         return _sample_parquet(whole())
-    compression = "none"
+    compression, size = "none", len(head)
     if head[:2] == GZIP:
         compression, decompressor = "gzip", zlib.decompressobj(zlib.MAX_WBITS | 32)
-        size = len(head)
         head = decompressor.decompress(head, SAMPLE_BYTES)
         is_whole = is_whole and decompressor.eof
-    else:
-        size = len(head)
     if not is_whole:
         head = head[: head.rfind(b"\n") + 1]
     text = head.decode("utf-8-sig", "replace")

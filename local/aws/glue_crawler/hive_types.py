@@ -46,9 +46,7 @@ def merge_types(left: HiveType, right: HiveType) -> HiveType:
     if right is None:
         return left
     if isinstance(left, dict) and isinstance(right, dict):
-        return {
-            name: merge_types(left.get(name), right.get(name)) for name in [*left, *(n for n in right if n not in left)]
-        }
+        return {name: merge_types(left.get(name), right.get(name)) for name in left | right}
     if isinstance(left, list) and isinstance(right, list):
         return [merge_types(left[0], right[0])]
     if left in NUMBERS and right in NUMBERS:
@@ -61,9 +59,8 @@ def hive_name(of: HiveType) -> str:
     if of is None:
         return "string"
     if isinstance(of, dict):
-        return (
-            "struct<" + ",".join(f"{name}:{hive_name(field)}" for name, field in of.items()) + ">" if of else "string"
-        )
+        fields = ",".join(f"{name}:{hive_name(field)}" for name, field in of.items())
+        return f"struct<{fields}>" if fields else "string"
     if isinstance(of, list):
         return f"array<{hive_name(of[0])}>"
     return str(of)

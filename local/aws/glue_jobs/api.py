@@ -54,9 +54,8 @@ class GlueJobs(GlueService):
         self._folder: Path = services.settings.data / "glue_jobs"
         self._lock = threading.RLock()
         self._extras_path = self._folder / "definitions.json"
-        self._extras: dict[str, Payload] = (
-            json.loads(self._extras_path.read_text()) if self._extras_path.exists() else {}
-        )
+        stored = self._extras_path.read_text() if self._extras_path.exists() else "{}"
+        self._extras: dict[str, Payload] = json.loads(stored)
         self._runner = JobRunner(services, self._folder, minute_seconds)
         self.actions: dict[str, Handler] = {
             "CreateJob": self._create_job,
@@ -210,14 +209,14 @@ class GlueJobs(GlueService):
         for run_id in request.payload["JobRunIds"]:
             entry = {"JobName": name, "JobRunId": run_id}
             run = self._runner.store.get(name, run_id)
-            if run is None:
-                detail = {"ErrorCode": "EntityNotFoundException", "ErrorMessage": f"Job run {run_id} not found"}
-                errors.append({**entry, "ErrorDetail": detail})
-            elif not self._runner.request_stop(run):
-                detail = {"ErrorCode": "InvalidInputException", "ErrorMessage": f"Job run {run_id} is {run.state}"}
-                errors.append({**entry, "ErrorDetail": detail})
-            else:
+            if run and self._runner.request_stop(run):
                 stopped.append(entry)
+                continue
+            code, why = (
+                ("InvalidInputException", f"is {run.state}") if run else ("EntityNotFoundException", "not found")
+            )
+            detail = {"ErrorCode": code, "ErrorMessage": f"Job run {run_id} {why}"}
+            errors.append({**entry, "ErrorDetail": detail})
         return {"SuccessfulSubmissions": stopped, "Errors": errors}
 
     def _no_bookmarks(self, request: Request) -> Payload:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -42,11 +43,8 @@ def find(pid: int, started: float) -> psutil.Process | None:
 
 def wait(process: psutil.Process, seconds: float) -> bool:
     """Wait at most ``seconds`` for the end of a process; returns whether it has ended."""
-    try:
-        process.wait(seconds)
-    except psutil.TimeoutExpired:
-        return False
-    return True
+    ended, _ = psutil.wait_procs([process], timeout=seconds)
+    return bool(ended)
 
 
 def exit_code(work: Path) -> int | None:
@@ -62,19 +60,15 @@ def end(leader: int) -> None:
         if not members:
             return
         for process in members:
-            try:
+            with suppress(psutil.NoSuchProcess):
                 process.send_signal(name)
-            except psutil.NoSuchProcess:
-                continue
         psutil.wait_procs(members, timeout=seconds)
 
 
 def _session_members(leader: int) -> list[psutil.Process]:
     members = []
     for process in psutil.process_iter():
-        try:
+        with suppress(ProcessLookupError, psutil.NoSuchProcess):
             if os.getsid(process.pid) == leader and process.status() != psutil.STATUS_ZOMBIE:
                 members.append(process)
-        except (ProcessLookupError, psutil.NoSuchProcess):
-            continue
     return members

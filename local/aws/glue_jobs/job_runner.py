@@ -7,6 +7,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -86,17 +87,14 @@ class JobRunner:
         try:
             session = self._services.session(run.role, SESSION_NAME)
             command = launch.command(run, self._services.settings, session, work)
-        except AwsError as error:
-            return self._finish(run, "FAILED", error.message)
-        except launch.CannotStart as error:
-            return self._finish(run, "FAILED", str(error))
+        except (AwsError, launch.CannotStart) as error:
+            return self._finish(run, "FAILED", error.message if isinstance(error, AwsError) else str(error))
         credentials = self._services.credentials_environment(run.role)
+        environment = launch.environment(run, self._services.settings, credentials, work)
         with self._lock:
             if run.state == "STOPPING" or self._closing:
                 return self._conclude(run, "")
-            process = job_process.start(
-                command, launch.environment(run, self._services.settings, credentials, work), work
-            )
+            process = job_process.start(command, environment, work)
             run.pid, run.pid_started, run.state = process.pid, process.create_time(), "RUNNING"
             self.store.save(run)
         return self._follow(run, process)
@@ -145,6 +143,5 @@ class JobRunner:
 
     def _shipper(self, run: JobRun) -> LogShipper:
         combined = self._services.settings.logs / "glue" / f"{run.id}.log"
-        return LogShipper(
-            run, self._work(run), combined, lambda: self._services.session(run.role, SESSION_NAME).client("logs")
-        )
+        session = partial(self._services.session, run.role, SESSION_NAME)
+        return LogShipper(run, self._work(run), combined, lambda: session().client("logs"))

@@ -64,7 +64,9 @@ class LogShipper:
         with self._combined.open("ab") as file:
             file.write(text)
         try:
-            self._make_stream(group)
+            if not self._run.shipped.get(f"{group} made"):
+                create_log_stream(self._logs, group, self._run.id)
+                self._run.shipped[f"{group} made"] = 1
             batch: list[InputLogEventTypeDef] = []
             size = 0
             for line in text.decode("utf-8", "replace").splitlines():
@@ -80,12 +82,6 @@ class LogShipper:
 
     def _put(self, group: str, batch: list[InputLogEventTypeDef]) -> None:
         self._logs.put_log_events(logGroupName=group, logStreamName=self._run.id, logEvents=batch)
-
-    def _make_stream(self, group: str) -> None:
-        if self._run.shipped.get(f"{group} made"):
-            return
-        create_log_stream(self._logs, group, self._run.id)
-        self._run.shipped[f"{group} made"] = 1
 
 
 def last_error(printed: str) -> str:

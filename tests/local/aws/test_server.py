@@ -16,7 +16,6 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.aws.protocol import AwsError, Request, Services
-from local.environment import home_token_path
 from local.settings import ACCOUNT
 from tests.local.aws.tasks import ONCE, TASK, Tasks, allow, client, refused, start
 from tests.support.aws_services import Emulator, LakeServer, running_emulator, running_server
@@ -161,7 +160,7 @@ def test_health_names_the_process(lake: LakeServer) -> None:
 
 def test_internal_calls_need_the_homes_token(lake: LakeServer) -> None:
     url = f"{lake.settings.server_url}/internal/replay"
-    for token, status in (("", 403), (home_token_path(lake.settings).read_text(), 404)):
+    for token, status in (("", 403), (lake.settings.home_token.read_text(), 404)):
         request = urllib.request.Request(url, headers={"Authorization": token}, method="POST")
         with pytest.raises(urllib.error.HTTPError) as caught:
             urllib.request.urlopen(request, timeout=5)

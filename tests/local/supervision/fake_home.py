@@ -12,7 +12,6 @@ import urllib.request
 
 from local.deployment import Deployment
 from local.engines import files
-from local.environment import home_token_path
 from local.settings import HOST, Settings
 from local.supervision.service import Service
 from local.supervision.supervisor import supervise
@@ -67,7 +66,7 @@ def main() -> int:
         "endless": (script("first", "sleep 1000"),),
         "repairable": (script("first", f"echo not yet; test -e {settings.home}/repaired"),),
     }
-    files.write_atomically(home_token_path(settings), "token")
+    files.write_atomically(settings.home_token, "token")
     return supervise(settings, cases[case], Deployment(settings))
 
 

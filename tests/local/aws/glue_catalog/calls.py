@@ -10,7 +10,6 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from local.environment import home_token_path
 from local.settings import Settings
 
 ONCE = Config(retries={"max_attempts": 0})
@@ -25,7 +24,7 @@ def refused(call: Any, **arguments: Any) -> tuple[str, str]:
 
 
 def replay(settings: Settings) -> Any:
-    token = home_token_path(settings).read_text()
+    token = settings.home_token.read_text()
     url = f"{settings.server_url}/internal/replay"
     request = urllib.request.Request(url, headers={"Authorization": token}, method="POST")
     with urllib.request.urlopen(request, timeout=30) as reply:
