@@ -142,7 +142,7 @@ def test_airflow_operator_and_sensor(athena: Any, films: str) -> None:
     assert wait.poke({})
 
 
-@pytest.mark.usefixtures("airflow_connection")
+@pytest.mark.usefixtures("airflow_connection", "films")
 def test_airflow_operator_fails_with_the_reason(athena: Any) -> None:
     from airflow.providers.amazon.aws.operators.athena import AthenaOperator
 
