@@ -55,9 +55,7 @@ class Settings:
             raise ValueError(f"LAKE_PORT={text!r}: give a number from 1024 to 65525 (ten ports are taken from there)")
         return cls(home=Path(os.environ.get("LAKE_HOME") or ROOT / ".local" / "home").resolve(), port=int(text))
 
-    server_port = _Derived(
-        lambda home: home.port
-    )  # our server: AWS's API, and the credentials of the home's components
+    server_port = _Derived(lambda home: home.port)  # our server: AWS's API, and credentials of components
     emulator_port = _Derived(lambda home: home.port + 1)  # ministack
     mysql_port = _Derived(lambda home: home.port + 2)  # MariaDB
     postgres_port = _Derived(lambda home: home.port + 3)  # Airflow's metadata
@@ -70,9 +68,7 @@ class Settings:
     airflow_url = _Derived(lambda home: f"http://{HOST}:{home.airflow_port}")
     logs = _Derived(lambda home: home.home / "logs")  # one log file a service: <service>.log
     data = _Derived(lambda home: home.home / "data")  # one data folder a service
-    iam_decisions = _Derived(
-        lambda home: home.home / "iam-decisions.jsonl"
-    )  # a JSON line each, local.aws.iam_decisions
+    iam_decisions = _Derived(lambda home: home.home / "iam-decisions.jsonl")  # JSON lines: local.aws.iam_decisions
     secrets = _Derived(lambda home: home.home / "secrets")  # files of mode 0600: passwords, keys, tokens
     component_tokens = _Derived(lambda home: home.secrets / "component-tokens.json")  # made by the server
     home_token = _Derived(lambda home: home.secrets / "home-token")  # for calls such as POST /internal/replay; likewise
