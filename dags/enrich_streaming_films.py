@@ -45,10 +45,7 @@ from lake_airflow.enrichment_tasks import enrich_and_reconcile
     doc_md=__doc__,
 )
 def enrich_streaming_films() -> None:
-    find_new_objects = ShortCircuitOperator(
-        task_id="find_new_objects",
-        python_callable=new_events.mode_of_new_objects,
-    )
+    find_new_objects = ShortCircuitOperator(task_id="find_new_objects", python_callable=new_events.mode_of_new_objects)
     enrich = enrich_and_reconcile({"--mode": find_new_objects.output})
 
     chain(find_new_objects, enrich)

@@ -48,9 +48,7 @@ from lake_airflow.run_month import MONTH_PARAM, month_of_run
 def replay_quarantine() -> None:
     choose_month = PythonOperator(task_id="choose_month", python_callable=month_of_run)
     publish_repairs = PythonOperator(
-        task_id="publish_repairs",
-        python_callable=replay.publish_repairs,
-        op_args=[choose_month.output],
+        task_id="publish_repairs", python_callable=replay.publish_repairs, op_args=[choose_month.output]
     )
     enrich = enrich_and_reconcile({"--mode": "rebuild", "--month": choose_month.output})
     check_repairs = PythonOperator(

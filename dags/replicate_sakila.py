@@ -53,9 +53,7 @@ LOAD_STARTED = "{{ ti.xcom_pull(task_ids='run_full_load')['started'] }}"
 def replicate_sakila() -> None:
     check_columns = PythonOperator(task_id="check_columns", python_callable=mysql_tasks.check_columns)
     run_full_load = DmsFullLoadOperator(
-        task_id="run_full_load",
-        replication_task_id=LAKE.dms_task,
-        poll_interval=poll_seconds(30),
+        task_id="run_full_load", replication_task_id=LAKE.dms_task, poll_interval=poll_seconds(30)
     )
     put_headers_for_empty_tables = PythonOperator(
         task_id="put_headers_for_empty_tables",
@@ -69,14 +67,10 @@ def replicate_sakila() -> None:
         timeout=timedelta(minutes=30).total_seconds(),
     )
     remove_superseded = PythonOperator(
-        task_id="remove_superseded",
-        python_callable=replication.remove_superseded,
-        op_args=[LOAD_STARTED],
+        task_id="remove_superseded", python_callable=replication.remove_superseded, op_args=[LOAD_STARTED]
     )
     count_clean_rows = SqlFileOperator(
-        task_id="count_clean_rows",
-        query="tasks/sakila_row_counts.sql",
-        values={"tables": list(CLEAN_TABLES)},
+        task_id="count_clean_rows", query="tasks/sakila_row_counts.sql", values={"tables": list(CLEAN_TABLES)}
     )
     reconcile_rows = PythonOperator(
         task_id="reconcile_rows",

@@ -188,11 +188,7 @@ QUARANTINE = Table(
     (
         Column("reason", "string", "why the line is not a row of streaming_films"),
         Column("raw", "string", "the landed line, encoded as raw_encoding says"),
-        Column(
-            "raw_encoding",
-            "string",
-            "utf-8; base64: not UTF-8; base64-start: only the first 64 KiB",
-        ),
+        Column("raw_encoding", "string", "utf-8; base64: not UTF-8; base64-start: only the first 64 KiB"),
         *_SOURCE,
         *ARRIVAL_MONTH,
     ),

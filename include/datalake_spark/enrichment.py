@@ -22,14 +22,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as fn
 
-from datalake.landing import (
-    LandedObject,
-    find_new,
-    landed_months,
-    month_objects,
-    neighbours,
-    parse_key,
-)
+from datalake.landing import LandedObject, find_new, landed_months, month_objects, neighbours, parse_key
 from datalake.months import UNKNOWN_MONTH, Month
 from datalake.tables import FILM_CATEGORY, QUARANTINE, RECONCILIATION, STREAMING_FILMS
 from datalake_spark import iceberg, table_rows

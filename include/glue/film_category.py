@@ -68,13 +68,7 @@ def run(spark: SparkSession, clean_bucket: str, curated_bucket: str, run_id: str
         snapshot = iceberg.retried(lambda: _replace(films, run_id))
     finally:
         films.unpersist()
-    return {
-        "job": JOB,
-        "run_id": run_id,
-        "films": film_count,
-        "categories": category_count,
-        "snapshot_id": snapshot,
-    }
+    return {"job": JOB, "run_id": run_id, "films": film_count, "categories": category_count, "snapshot_id": snapshot}
 
 
 def _replace(films: DataFrame, run_id: str) -> int:

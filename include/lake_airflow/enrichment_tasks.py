@@ -29,9 +29,7 @@ def enrich_and_reconcile(job_arguments: dict[str, Any]) -> TaskGroup:
             **GLUE_JOB,
         )
         count_lines = SqlFileOperator(
-            task_id="count_lines",
-            query="tasks/reconciliation_of_run.sql",
-            values={"job_run_id": run_job.output},
+            task_id="count_lines", query="tasks/reconciliation_of_run.sql", values={"job_run_id": run_job.output}
         )
         reconcile_lines = PythonOperator(
             task_id="reconcile_lines",

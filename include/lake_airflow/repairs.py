@@ -17,15 +17,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
-from datalake.events import (
-    NOT_WRONG,
-    Event,
-    LineParser,
-    Rejection,
-    Supersedes,
-    parse_object,
-    split_lines,
-)
+from datalake.events import NOT_WRONG, Event, LineParser, Rejection, Supersedes, parse_object, split_lines
 from datalake.landing import LandedObject, landed_objects, parse_key
 from datalake.months import Month
 from datalake.names import REPAIRED_PREFIX, REPAIRS_PREFIX
