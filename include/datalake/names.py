@@ -7,7 +7,9 @@ are looked up at run time.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 PROJECT = "sakila-streams"
 
@@ -35,6 +37,17 @@ SAKILA_SCHEMA = "sakila"  # the MySQL schema
 # Airflow's pool of one slot, deferred tasks included: the Glue jobs that write streaming_films run one at a time
 # (MaxConcurrentRuns=1), so the others wait here, where the queue can be seen.
 STREAMING_FILMS_POOL = "streaming_films"
+
+
+class _Name(property):
+    """A property of ``Lake``: the name that the rule ``make`` gives to a resource; ``meaning`` is its docstring."""
+
+    def __init__(self, make: Callable[[Any, str], str], thing: str, meaning: str) -> None:
+        super().__init__(lambda lake: make(lake, thing), doc=meaning)
+
+    def __get__(self, lake: Any, owner: type | None = None) -> str:  # type: ignore[override]
+        made: str = super().__get__(lake, owner)
+        return made
 
 
 @dataclass(frozen=True)
@@ -67,130 +80,37 @@ class Lake:
         return f"{PROJECT}-{self.environment}"
 
     @property
-    def landing_bucket(self) -> str:
-        """DMS's CSV files and Firehose's events."""
-        return self.bucket(LANDING)
-
-    @property
-    def clean_bucket(self) -> str:
-        """Parquet of the Sakila tables."""
-        return self.bucket(CLEAN)
-
-    @property
-    def curated_bucket(self) -> str:
-        """Iceberg tables and run reports."""
-        return self.bucket(CURATED)
-
-    @property
-    def results_bucket(self) -> str:
-        """Athena's results and the reports."""
-        return self.bucket(RESULTS)
-
-    @property
-    def artifacts_bucket(self) -> str:
-        """Code and SQL scripts; created by the deployment, not by the template."""
-        return self.bucket(ARTIFACTS)
-
-    @property
-    def airflow_bucket(self) -> str:
-        """DAGs and code for Airflow on AWS."""
-        return self.bucket(AIRFLOW)
-
-    @property
-    def mwaa_environment(self) -> str:
-        """Airflow on AWS."""
-        return self.name(AIRFLOW)
-
-    @property
     def key_alias(self) -> str:
         """Alias of the KMS key."""
         return f"alias/{self.name('lake')}"
 
-    @property
-    def mysql_instance(self) -> str:
-        """RDS instance."""
-        return self.name("sakila")
-
-    @property
-    def mysql_secret(self) -> str:
-        """Secret with host, port, username, password, dbname (RDS's own JSON keys)."""
-        return self.name("mysql")
-
-    @property
-    def dms_instance(self) -> str:
-        """DMS replication instance."""
-        return self.name("dms")
-
-    @property
-    def dms_source(self) -> str:
-        """DMS endpoint of MySQL."""
-        return self.name("mysql-source")
-
-    @property
-    def dms_target(self) -> str:
-        """DMS endpoint of the landing bucket."""
-        return self.name("landing-target")
-
-    @property
-    def dms_task(self) -> str:
-        """DMS full-load task."""
-        return self.name("sakila-full-load")
-
-    @property
-    def delivery_stream(self) -> str:
-        """Firehose stream of the partners' events."""
-        return self.name("events")
-
-    @property
-    def csv_queue(self) -> str:
-        """SQS queue of new CSV objects."""
-        return self.name("csv-objects")
-
-    @property
-    def csv_dead_letter_queue(self) -> str:
-        """SQS queue of CSV objects that could not be converted."""
-        return self.name("csv-objects-dead-letters")
-
-    @property
-    def csv_dead_letters_alarm(self) -> str:
-        """CloudWatch alarm: the dead-letter queue is not empty."""
-        return self.name("csv-dead-letters")
-
-    @property
-    def alarm_topic(self) -> str:
-        """SNS topic that every alarm is published to."""
-        return self.name("alarms")
-
-    @property
-    def csv_function(self) -> str:
-        """Lambda function that converts CSV to Parquet."""
-        return self.name("csv-to-parquet")
-
-    @property
-    def crawler(self) -> str:
-        """Glue crawler over the landed events."""
-        return self.name("streaming-events")
-
-    @property
-    def film_category_job(self) -> str:
-        """Glue job that denormalises film, film_category and category."""
-        return self.name("film-category")
-
-    @property
-    def streaming_films_job(self) -> str:
-        """Glue job that enriches events."""
-        return self.name("streaming-films")
-
-    @property
-    def maintain_lake_job(self) -> str:
-        """Glue job that maintains the Iceberg tables."""
-        return self.name("maintain-lake")
-
-    @property
-    def workgroup(self) -> str:
-        """Athena workgroup."""
-        return self.name("analysts")
-
     def role(self, component: str) -> str:
         """IAM role of a component: lambda, firehose, dms, crawler, jobs, maintenance, airflow, analyst, producer."""
         return self.name(component)
+
+    landing_bucket = _Name(bucket, LANDING, "DMS's CSV files and Firehose's events.")
+    clean_bucket = _Name(bucket, CLEAN, "Parquet of the Sakila tables.")
+    curated_bucket = _Name(bucket, CURATED, "Iceberg tables and run reports.")
+    results_bucket = _Name(bucket, RESULTS, "Athena's results and the reports.")
+    artifacts_bucket = _Name(bucket, ARTIFACTS, "Code and SQL scripts; the deployment creates it, not the template.")
+    airflow_bucket = _Name(bucket, AIRFLOW, "DAGs and code for Airflow on AWS.")
+    mwaa_environment = _Name(name, AIRFLOW, "Airflow on AWS.")
+    mysql_instance = _Name(name, "sakila", "RDS instance.")
+    mysql_secret = _Name(name, "mysql", "Secret with host, port, username, password, dbname (RDS's own JSON keys).")
+    dms_instance = _Name(name, "dms", "DMS replication instance.")
+    dms_source = _Name(name, "mysql-source", "DMS endpoint of MySQL.")
+    dms_target = _Name(name, "landing-target", "DMS endpoint of the landing bucket.")
+    dms_task = _Name(name, "sakila-full-load", "DMS full-load task.")
+    delivery_stream = _Name(name, "events", "Firehose stream of the partners' events.")
+    csv_queue = _Name(name, "csv-objects", "SQS queue of new CSV objects.")
+    csv_dead_letter_queue = _Name(
+        name, "csv-objects-dead-letters", "SQS queue of CSV objects that could not be converted."
+    )
+    csv_dead_letters_alarm = _Name(name, "csv-dead-letters", "CloudWatch alarm: the dead-letter queue is not empty.")
+    alarm_topic = _Name(name, "alarms", "SNS topic that every alarm is published to.")
+    csv_function = _Name(name, "csv-to-parquet", "Lambda function that converts CSV to Parquet.")
+    crawler = _Name(name, "streaming-events", "Glue crawler over the landed events.")
+    film_category_job = _Name(name, "film-category", "Glue job that denormalises film, film_category and category.")
+    streaming_films_job = _Name(name, "streaming-films", "Glue job that enriches events.")
+    maintain_lake_job = _Name(name, "maintain-lake", "Glue job that maintains the Iceberg tables.")
+    workgroup = _Name(name, "analysts", "Athena workgroup.")

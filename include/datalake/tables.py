@@ -18,96 +18,52 @@ from datalake.names import (
 from datalake.schemas import Column, Table
 
 
-def _columns(*definitions: str) -> tuple[Column, ...]:
-    """Columns from ``name type`` texts."""
-    return tuple(Column(*definition.split()) for definition in definitions)
+def _columns(definitions: str) -> tuple[Column, ...]:
+    """Columns from a text ``name type, name type, ...``."""
+    return tuple(Column(*definition.split()) for definition in definitions.split(", "))
 
-
-_LAST_UPDATE = "last_update timestamp"
 
 _SAKILA_COLUMNS = {
-    "actor": ("actor_id bigint", "first_name string", "last_name string", _LAST_UPDATE),
+    "actor": "actor_id bigint, first_name string, last_name string, last_update timestamp",
     "address": (
-        "address_id bigint",
-        "address string",
-        "address2 string",
-        "district string",
-        "city_id bigint",
-        "postal_code string",
-        "phone string",
-        _LAST_UPDATE,
+        "address_id bigint, address string, address2 string, district string, city_id bigint, postal_code string, "
+        "phone string, last_update timestamp"
     ),
-    "category": ("category_id bigint", "name string", _LAST_UPDATE),
-    "city": ("city_id bigint", "city string", "country_id bigint", _LAST_UPDATE),
-    "country": ("country_id bigint", "country string", _LAST_UPDATE),
+    "category": "category_id bigint, name string, last_update timestamp",
+    "city": "city_id bigint, city string, country_id bigint, last_update timestamp",
+    "country": "country_id bigint, country string, last_update timestamp",
     "customer": (
-        "customer_id bigint",
-        "store_id bigint",
-        "first_name string",
-        "last_name string",
-        "email string",
-        "address_id bigint",
-        "active bigint",
-        "create_date timestamp",
-        _LAST_UPDATE,
+        "customer_id bigint, store_id bigint, first_name string, last_name string, email string, "
+        "address_id bigint, active bigint, create_date timestamp, last_update timestamp"
     ),
     "film": (
-        "film_id bigint",
-        "title string",
-        "description string",
-        "release_year bigint",
-        "language_id bigint",
-        "original_language_id bigint",
-        "rental_duration bigint",
-        "rental_rate decimal(4,2)",
-        "length bigint",
-        "replacement_cost decimal(5,2)",
-        "rating string",
-        "special_features string",
-        _LAST_UPDATE,
+        "film_id bigint, title string, description string, release_year bigint, language_id bigint, "
+        "original_language_id bigint, rental_duration bigint, rental_rate decimal(4,2), length bigint, "
+        "replacement_cost decimal(5,2), rating string, special_features string, last_update timestamp"
     ),
-    "film_actor": ("actor_id bigint", "film_id bigint", _LAST_UPDATE),
-    "film_category": ("film_id bigint", "category_id bigint", _LAST_UPDATE),
-    "film_text": ("film_id bigint", "title string", "description string"),
-    "inventory": ("inventory_id bigint", "film_id bigint", "store_id bigint", _LAST_UPDATE),
-    "language": ("language_id bigint", "name string", _LAST_UPDATE),
+    "film_actor": "actor_id bigint, film_id bigint, last_update timestamp",
+    "film_category": "film_id bigint, category_id bigint, last_update timestamp",
+    "film_text": "film_id bigint, title string, description string",
+    "inventory": "inventory_id bigint, film_id bigint, store_id bigint, last_update timestamp",
+    "language": "language_id bigint, name string, last_update timestamp",
     "payment": (
-        "payment_id bigint",
-        "customer_id bigint",
-        "staff_id bigint",
-        "rental_id bigint",
-        "amount decimal(5,2)",
-        "payment_date timestamp",
-        _LAST_UPDATE,
+        "payment_id bigint, customer_id bigint, staff_id bigint, rental_id bigint, amount decimal(5,2), "
+        "payment_date timestamp, last_update timestamp"
     ),
     "rental": (
-        "rental_id bigint",
-        "rental_date timestamp",
-        "inventory_id bigint",
-        "customer_id bigint",
-        "return_date timestamp",
-        "staff_id bigint",
-        _LAST_UPDATE,
+        "rental_id bigint, rental_date timestamp, inventory_id bigint, customer_id bigint, return_date timestamp, "
+        "staff_id bigint, last_update timestamp"
     ),
     "staff": (
-        "staff_id bigint",
-        "first_name string",
-        "last_name string",
-        "address_id bigint",
-        "picture binary",
-        "email string",
-        "store_id bigint",
-        "active bigint",
-        "username string",
-        "password string",
-        _LAST_UPDATE,
+        "staff_id bigint, first_name string, last_name string, address_id bigint, picture binary, email string, "
+        "store_id bigint, active bigint, username string, password string, last_update timestamp"
     ),
-    "store": ("store_id bigint", "manager_staff_id bigint", "address_id bigint", _LAST_UPDATE),
+    "store": "store_id bigint, manager_staff_id bigint, address_id bigint, last_update timestamp",
 }
 
 # The clean zone has one table for each MySQL table, under the same name.
 SAKILA: dict[str, Table] = {
-    name: Table(SAKILA_DATABASE, name, CLEAN, f"sakila/{name}/", _columns(*columns))
+    name: Table(SAKILA_DATABASE, name, CLEAN, f"sakila/{name}/", _columns(columns))
     for name, columns in _SAKILA_COLUMNS.items()
 }
 
@@ -123,13 +79,8 @@ LANDED_EVENTS = Table(
     LANDING,
     STREAMING_PREFIX,
     _columns(
-        "timestamp string",
-        "eventtype string",
-        "film_id int",
-        "distributor string",
-        "platform string",
-        "state string",
-        "event_id string",
+        "timestamp string, eventtype string, film_id int, distributor string, platform string, state string, "
+        "event_id string"
     ),
     partition_keys=ARRIVAL_MONTH,
 )
