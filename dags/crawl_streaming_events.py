@@ -29,17 +29,14 @@ from airflow.sdk import CronTriggerTimetable, chain, dag
 
 from lake_airflow import crawls
 from lake_airflow.assets import LANDED_EVENTS
-from lake_airflow.defaults import DEFAULT_ARGS, LAKE, START_DATE, Tag, poll_seconds
+from lake_airflow.defaults import DAG_ARGS, LAKE, Tag, poll_seconds
 
 
 @dag(
     schedule=CronTriggerTimetable("15 * * * *", timezone="UTC"),
-    start_date=START_DATE,
-    catchup=False,
-    max_active_runs=1,
     tags=[Tag.EVENTS, Tag.INGESTION],
-    default_args=DEFAULT_ARGS,
     doc_md=__doc__,
+    **DAG_ARGS,
 )
 def crawl_streaming_events() -> None:
     is_crawl_due = ShortCircuitOperator(task_id="is_crawl_due", python_callable=crawls.is_due)

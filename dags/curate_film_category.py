@@ -23,20 +23,17 @@ from airflow.sdk import chain, dag
 
 from lake_airflow import run_reports
 from lake_airflow.assets import CLEAN_TABLES, FILM_CATEGORY
-from lake_airflow.defaults import DEFAULT_ARGS, GLUE_JOB, LAKE, SQL_PATH, START_DATE, Tag
+from lake_airflow.defaults import DAG_ARGS, GLUE_JOB, LAKE, SQL_PATH, Tag
 from lake_airflow.operators.athena import SqlFileOperator
 from lake_airflow.operators.glue import GlueJobRunOperator
 
 
 @dag(
     schedule=[CLEAN_TABLES[name] for name in ("film", "film_category", "category")],
-    start_date=START_DATE,
-    catchup=False,
-    max_active_runs=1,
     tags=[Tag.SAKILA, Tag.CURATION],
-    default_args=DEFAULT_ARGS,
     template_searchpath=SQL_PATH,
     doc_md=__doc__,
+    **DAG_ARGS,
 )
 def curate_film_category() -> None:
     run_job = GlueJobRunOperator(task_id="run_job", job_name=LAKE.film_category_job, **GLUE_JOB)

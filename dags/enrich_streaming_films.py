@@ -28,21 +28,18 @@ from airflow.providers.standard.operators.python import ShortCircuitOperator
 from airflow.sdk import CronTriggerTimetable, chain, dag
 
 from lake_airflow import new_events
-from lake_airflow.defaults import DEFAULT_ARGS, SQL_PATH, START_DATE, Tag
+from lake_airflow.defaults import DAG_ARGS, SQL_PATH, Tag
 from lake_airflow.enrichment_tasks import enrich_and_reconcile
 
 
 @dag(
     schedule=CronTriggerTimetable("5 * * * *", timezone="UTC"),
-    start_date=START_DATE,
-    catchup=False,
-    max_active_runs=1,
     is_paused_upon_creation=True,
     tags=[Tag.EVENTS, Tag.CURATION],
-    default_args=DEFAULT_ARGS,
     params={"mode": new_events.MODE_PARAM},
     template_searchpath=SQL_PATH,
     doc_md=__doc__,
+    **DAG_ARGS,
 )
 def enrich_streaming_films() -> None:
     find_new_objects = ShortCircuitOperator(task_id="find_new_objects", python_callable=new_events.mode_of_new_objects)

@@ -30,17 +30,14 @@ from airflow.sdk import chain, dag
 
 from lake_airflow import mysql_tasks
 from lake_airflow.assets import MYSQL_SAKILA
-from lake_airflow.defaults import DEFAULT_ARGS, LAKE, START_DATE, Tag, poll_seconds
+from lake_airflow.defaults import DAG_ARGS, LAKE, Tag, poll_seconds
 
 
 @dag(
     schedule=None,
-    start_date=START_DATE,
-    catchup=False,
-    max_active_runs=1,
     tags=[Tag.SAKILA, Tag.INGESTION],
-    default_args=DEFAULT_ARGS,
     doc_md=__doc__,
+    **DAG_ARGS,
 )
 def load_sakila() -> None:
     wait_for_scripts = S3KeySensor(

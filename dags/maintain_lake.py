@@ -28,25 +28,22 @@ from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import CronTriggerTimetable, chain, dag
 
 from datalake.names import STREAMING_FILMS_POOL
-from lake_airflow.defaults import DEFAULT_ARGS, GLUE_JOB, LAKE, START_DATE, Tag
+from lake_airflow.defaults import DAG_ARGS, GLUE_JOB, LAKE, Tag
 from lake_airflow.maintain_lake import check_row_counts, number_param
 from lake_airflow.operators.glue import GlueJobRunOperator
 
 
 @dag(
     schedule=CronTriggerTimetable("35 4 * * SUN", timezone="UTC"),
-    start_date=START_DATE,
-    catchup=False,
-    max_active_runs=1,
     is_paused_upon_creation=True,
     tags=[Tag.CURATION],
-    default_args=DEFAULT_ARGS,
     params={
         "snapshot_days": number_param(7, "days for which every snapshot is kept"),
         "keep_snapshots": number_param(10, "number of snapshots that are kept whatever their age"),
         "orphan_days": number_param(3, "days for which an object that no snapshot names is kept"),
     },
     doc_md=__doc__,
+    **DAG_ARGS,
 )
 def maintain_lake() -> None:
     run_job = GlueJobRunOperator(

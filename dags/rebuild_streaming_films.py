@@ -30,22 +30,19 @@ from __future__ import annotations
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import CronPartitionTimetable, chain, dag
 
-from lake_airflow.defaults import DEFAULT_ARGS, SQL_PATH, START_DATE, Tag
+from lake_airflow.defaults import DAG_ARGS, SQL_PATH, Tag
 from lake_airflow.enrichment_tasks import enrich_and_reconcile
 from lake_airflow.run_month import MONTH_PARAM, month_of_run
 
 
 @dag(
     schedule=CronPartitionTimetable("0 2 2 * *", timezone="UTC", run_offset=-1, key_format="%Y-%m"),
-    start_date=START_DATE,
-    catchup=False,
-    max_active_runs=1,
     is_paused_upon_creation=True,
     tags=[Tag.EVENTS, Tag.CURATION],
-    default_args=DEFAULT_ARGS,
     params={"month": MONTH_PARAM},
     template_searchpath=SQL_PATH,
     doc_md=__doc__,
+    **DAG_ARGS,
 )
 def rebuild_streaming_films() -> None:
     choose_month = PythonOperator(task_id="choose_month", python_callable=month_of_run)

@@ -29,21 +29,18 @@ from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import chain, dag
 
 from lake_airflow import replay
-from lake_airflow.defaults import DEFAULT_ARGS, SQL_PATH, START_DATE, Tag
+from lake_airflow.defaults import DAG_ARGS, SQL_PATH, Tag
 from lake_airflow.enrichment_tasks import enrich_and_reconcile
 from lake_airflow.run_month import MONTH_PARAM, month_of_run
 
 
 @dag(
     schedule=None,
-    start_date=START_DATE,
-    catchup=False,
-    max_active_runs=1,
     tags=[Tag.EVENTS, Tag.CURATION],
-    default_args=DEFAULT_ARGS,
     params={"month": MONTH_PARAM, "reason": replay.REASON_PARAM},
     template_searchpath=SQL_PATH,
     doc_md=__doc__,
+    **DAG_ARGS,
 )
 def replay_quarantine() -> None:
     choose_month = PythonOperator(task_id="choose_month", python_callable=month_of_run)

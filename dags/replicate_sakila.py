@@ -32,7 +32,7 @@ from airflow.sdk import chain, dag
 
 from lake_airflow import mysql_tasks, replication
 from lake_airflow.assets import CLEAN_TABLES, MYSQL_SAKILA
-from lake_airflow.defaults import DEFAULT_ARGS, LAKE, SQL_PATH, START_DATE, Tag, poll_seconds
+from lake_airflow.defaults import DAG_ARGS, LAKE, SQL_PATH, Tag, poll_seconds
 from lake_airflow.operators.athena import SqlFileOperator
 from lake_airflow.operators.dms import DmsFullLoadOperator
 from lake_airflow.operators.s3 import CsvConvertedSensor
@@ -42,13 +42,10 @@ LOAD_STARTED = "{{ ti.xcom_pull(task_ids='run_full_load')['started'] }}"
 
 @dag(
     schedule=[MYSQL_SAKILA],
-    start_date=START_DATE,
-    catchup=False,
-    max_active_runs=1,
     tags=[Tag.SAKILA, Tag.INGESTION],
-    default_args=DEFAULT_ARGS,
     template_searchpath=SQL_PATH,
     doc_md=__doc__,
+    **DAG_ARGS,
 )
 def replicate_sakila() -> None:
     check_columns = PythonOperator(task_id="check_columns", python_callable=mysql_tasks.check_columns)

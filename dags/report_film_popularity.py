@@ -29,7 +29,7 @@ from airflow.sdk import IdentityMapper, PartitionedAssetTimetable, chain, dag
 from datalake.months import Month
 from datalake.names import QUERY_RESULTS_PREFIX, REPORTS_PREFIX
 from lake_airflow.assets import STREAMING_FILMS
-from lake_airflow.defaults import DEFAULT_ARGS, LAKE, SQL_PATH, START_DATE, Tag
+from lake_airflow.defaults import DAG_ARGS, LAKE, SQL_PATH, Tag
 from lake_airflow.operators.athena import SqlFileOperator
 from lake_airflow.run_month import MONTH_PARAM, month_of_run
 
@@ -44,15 +44,12 @@ REPORTS = {
 
 @dag(
     schedule=PartitionedAssetTimetable(assets=STREAMING_FILMS, default_partition_mapper=IdentityMapper()),
-    start_date=START_DATE,
-    catchup=False,
-    max_active_runs=1,
     tags=[Tag.EVENTS, Tag.REPORTING],
-    default_args=DEFAULT_ARGS,
     params={"month": MONTH_PARAM},
     template_searchpath=SQL_PATH,
     user_defined_macros={"Month": Month},
     doc_md=__doc__,
+    **DAG_ARGS,
 )
 def report_film_popularity() -> None:
     choose_month = PythonOperator(task_id="choose_month", python_callable=month_of_run)

@@ -47,6 +47,14 @@ DEFAULT_ARGS: dict[str, Any] = {
     "execution_timeout": timedelta(hours=1),
 }
 
+# Arguments of every DAG
+DAG_ARGS: dict[str, Any] = {
+    "start_date": START_DATE,
+    "catchup": False,
+    "max_active_runs": 1,
+    "default_args": DEFAULT_ARGS,
+}
+
 
 class Tag(StrEnum):
     """The tags a DAG may carry; a test allows no other."""
