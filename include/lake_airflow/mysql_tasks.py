@@ -26,14 +26,6 @@ log = logging.getLogger(__name__)
 SCRIPT_KEYS = [f"{SAKILA_SCRIPTS_PREFIX}sakila-schema.sql", f"{SAKILA_SCRIPTS_PREFIX}sakila-data.sql"]
 
 
-_COLUMNS = """
-    SELECT c.table_name, c.column_name, c.column_type
-    FROM information_schema.columns AS c
-    JOIN information_schema.tables AS t ON t.table_schema = c.table_schema AND t.table_name = c.table_name
-    WHERE c.table_schema = %s AND t.table_type = 'BASE TABLE'
-"""
-
-
 def connect(database: str | None = SAKILA_SCHEMA) -> closing[Connection[Any]]:
     """A connection to the lake's MySQL, for a ``with`` statement.
 
@@ -72,9 +64,8 @@ def count_rows() -> dict[str, int]:
 def columns() -> dict[str, dict[str, str]]:
     """MySQL's own type of each column of each base table, such as ``{"film": {"length": "smallint(5) unsigned"}}``."""
     found: dict[str, dict[str, str]] = {}
-    with connect(database=None) as connection, connection.cursor() as cursor:
-        cursor.execute(_COLUMNS, (SAKILA_SCHEMA,))
-        for table, column, mysql_type in cursor.fetchall():
+    with connect(database=None) as connection:
+        for table, column, mysql_type, _ in mysql.columns(connection):
             found.setdefault(table, {})[column] = mysql_type
     return found
 

@@ -24,7 +24,6 @@ STATEMENT = re.compile(
 # Statements that rightly stand in code, by file
 IN_CODE = {
     "include/lake_airflow/mysql.py": "asks MySQL, whose driver binds the values; table names come from the schema",
-    "include/lake_airflow/mysql_tasks.py": "asks MySQL's information_schema, whose driver binds the schema",
     "include/datalake_spark/iceberg.py": "Spark makes a table from the columns that datalake/tables.py declares",
     "include/datalake_spark/table_maintenance.py": "Spark calls Iceberg's procedures with computed arguments",
 }
