@@ -56,6 +56,7 @@ _KNOWN = frozenset({"timestamp", "eventtype", "film_id", "event_id", *_TEXT_FIEL
 _ISO_8601 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:?[0-5][0-9])"
 )
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _BRACKET_OR_TEXT = re.compile(r'[\[\]{}]|"(?:[^"\\]|\\.)*"')
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
@@ -256,17 +257,9 @@ def _text(fields: dict[str, Any], name: str) -> str:
     value = fields.get(name)
     if value is None:
         raise _RejectedError(MISSING.format(name))
-    if not isinstance(value, str) or not value.strip() or not (value.isascii() or _is_unicode(value)):
+    if not isinstance(value, str) or not value.strip() or (not value.isascii() and _SURROGATE.search(value)):
         raise _RejectedError(IMPOSSIBLE.format(name))
     return value
-
-
-def _is_unicode(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _printable(name: str) -> str:

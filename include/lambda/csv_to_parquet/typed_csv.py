@@ -25,7 +25,14 @@ BATCH_BYTES = 16 * 1024 * 1024
 # was never closed, which must not fill the memory.
 _FIELD_CHARACTERS = 4 * 1024 * 1024
 _DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")
-_TIMESTAMP = r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}(\.\d{1,6})?$"
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+# By declared type: Arrow's type, and a pattern of the values where its cast accepts more spellings than MySQL writes
+_TYPES = {
+    "bigint": (pa.int64(), r"^-?\d{1,19}$"),
+    "string": (pa.string(), None),
+    "timestamp": (pa.timestamp("us"), r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}(\.\d{1,6})?$"),
+    "binary": (pa.binary(), r"^([0-9A-Fa-f]{2})*$"),
+}
 
 
 class CsvError(ValueError):
@@ -34,7 +41,7 @@ class CsvError(ValueError):
 
 def arrow_schema(table: Table) -> pa.Schema:
     """The declared columns as an Arrow schema, as the Parquet file has them."""
-    return pa.schema([(column.name, _type(column)) for column in table.columns])
+    return pa.schema([(column.name, _type(column)[0]) for column in table.columns])
 
 
 def read_batches(stream: BinaryIO, table: Table, file: str) -> Iterator[pa.RecordBatch]:
@@ -159,26 +166,12 @@ def _header(names: list[str] | None, table: Table, file: str) -> dict[str, int]:
     return {name: position for position, name in enumerate(names)}
 
 
-def _type(column: Column) -> pa.DataType:
-    simple = {"bigint": pa.int64(), "string": pa.string(), "timestamp": pa.timestamp("us"), "binary": pa.binary()}
-    if column.type in simple:
-        return simple[column.type]
+def _type(column: Column) -> tuple[pa.DataType, str | None]:
     if decimal := _DECIMAL.fullmatch(column.type):
-        return pa.decimal128(int(decimal[1]), int(decimal[2]))
-    raise ValueError(f"column {column.name}: no CSV is read into the type {column.type}")
-
-
-def _pattern(column: Column) -> str | None:
-    """A pattern of the values, for types whose casts accept more spellings than MySQL writes."""
-    if column.type == "bigint":
-        return r"^-?\d{1,19}$"
-    if column.type == "timestamp":
-        return _TIMESTAMP
-    if decimal := _DECIMAL.fullmatch(column.type):
-        return rf"^-?\d+(\.\d{{1,{decimal[2]}}})?$"
-    if column.type == "binary":
-        return r"^([0-9A-Fa-f]{2})*$"
-    return None
+        return pa.decimal128(int(decimal[1]), int(decimal[2])), rf"^-?\d+(\.\d{{1,{decimal[2]}}})?$"
+    if column.type not in _TYPES:
+        raise ValueError(f"column {column.name}: no CSV is read into the type {column.type}")
+    return _TYPES[column.type]
 
 
 def _convert(values: list[str | None], column: Column, lines: list[int], file: str) -> pa.Array:
@@ -186,14 +179,14 @@ def _convert(values: list[str | None], column: Column, lines: list[int], file: s
     try:
         texts = pa.array(values, pa.string())
     except UnicodeEncodeError:
-        bad = next(index for index, value in enumerate(values) if value is not None and not _is_text(value))
+        bad = next(index for index, value in enumerate(values) if value is not None and _SURROGATE.search(value))
         found = str(values[bad]).encode("utf-8", "surrogateescape")
         raise CsvError(f"{file}: line {lines[bad]}: column {column.name!r}: {_shown(found)} is not UTF-8") from None
-    pattern = _pattern(column)
+    kind, pattern = _type(column)
     if pattern is None:
         return texts
     bad = pc.index(pc.match_substring_regex(texts, pattern), value=False).as_py()
-    cast = _cast(_type(column))
+    cast = _cast(kind)
     if bad < 0:
         try:
             return cast(texts)
@@ -216,14 +209,6 @@ def _fits(cast: Callable[[pa.Array], pa.Array], text: pa.Array) -> bool:
     try:
         cast(text)
     except pa.ArrowInvalid:
-        return False
-    return True
-
-
-def _is_text(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
         return False
     return True
 
