@@ -37,25 +37,17 @@ class RunNote:
 
     @hookimpl
     def on_dag_run_success(self, dag_run: DagRun) -> None:
-        """Write the note of a run that has succeeded."""
-        _show(dag_run)
+        """Write, replace or remove our note of the run. Errors are only logged, as a note must not fail a run."""
+        try:
+            with _session(dag_run) as session:
+                connection = session.connection()
+                # Airflow forbids savepoints of the session here. One of the connection undoes only our statements.
+                with connection.begin_nested():
+                    _write(connection, dag_run.id)
+        except Exception:
+            log.exception("The note of %s %s could not be written", dag_run.dag_id, dag_run.run_id)
 
-    @hookimpl
-    def on_dag_run_failed(self, dag_run: DagRun) -> None:
-        """Write the note of a run that has failed, from the texts that its tasks gave before."""
-        _show(dag_run)
-
-
-def _show(dag_run: DagRun) -> None:
-    """Write, replace or remove our note of the run. Errors are only logged, as a note must not fail a run."""
-    try:
-        with _session(dag_run) as session:
-            connection = session.connection()
-            # Airflow forbids savepoints of the session here. One of the connection undoes only our statements.
-            with connection.begin_nested():
-                _write(connection, dag_run.id)
-    except Exception:
-        log.exception("The note of %s %s could not be written", dag_run.dag_id, dag_run.run_id)
+    on_dag_run_failed = on_dag_run_success
 
 
 def _session(dag_run: DagRun) -> AbstractContextManager[Session]:
@@ -65,10 +57,8 @@ def _session(dag_run: DagRun) -> AbstractContextManager[Session]:
 
 
 def _write(connection: Connection, dag_run_id: int) -> None:
-    ended = (
-        TaskInstanceState.SUCCESS,
-        TaskInstanceState.FAILED,
-    )  # a cleared task's XCom is kept until the task runs again
+    # Only of tasks that have ended, as a cleared task's XCom is kept until the task runs again.
+    ended = (TaskInstanceState.SUCCESS, TaskInstanceState.FAILED)
     given = connection.execute(
         select(XComModel.value)
         .join(

@@ -149,12 +149,8 @@ def _committed(spark: SparkSession, table: Table, commit: str, write: Callable[[
         if _UNKNOWN_OUTCOME not in str(error):
             raise
         found = _find_commit(spark, table, commit)
-        _log.warning(
-            "%s: the outcome of commit %s was unknown: it has %s",
-            table.full_name,
-            commit,
-            "succeeded" if found else "failed",
-        )
+        outcome = "succeeded" if found else "failed"
+        _log.warning("%s: the outcome of commit %s was unknown: it has %s", table.full_name, commit, outcome)
         if found is None:
             raise Conflict(f"{table.full_name}: {_first_line(error)}") from error
         return found

@@ -157,15 +157,8 @@ def _row(line: Line) -> tuple[Any, ...]:
     outcome = line.outcome
     if isinstance(outcome, Event):
         superseded = outcome.supersedes or (None, None)
-        return (
-            *outcome[: len(_NO_EVENT)],
-            line.source_line,
-            None,
-            None,
-            None,
-            *superseded,
-            outcome.unknown_fields or None,
-        )
+        content, no_reason = outcome[: len(_NO_EVENT)], (None, None, None)
+        return (*content, line.source_line, *no_reason, *superseded, outcome.unknown_fields or None)
     return (*_NO_EVENT, line.source_line, outcome.reason, *quarantine_text(line.raw), None, None, None)
 
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from itertools import groupby
+from operator import attrgetter
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as fn
@@ -15,6 +16,7 @@ from datalake.tables import QUARANTINE, RECONCILIATION, STREAMING_FILMS
 from datalake_spark import iceberg
 from datalake_spark.report import Tally
 
+_COUNTS = attrgetter("landed", "enriched", "quarantined", "duplicates", "unknown_films")
 _log = logging.getLogger(__name__)
 
 
@@ -81,21 +83,10 @@ def record(
     ordered = sorted(objects, key=lambda one: (one.time is None, "" if one.time is None else one.series, one.key))
     if not ordered:
         return
+    written = f"{committed_at:%Y-%m-%dT%H:%M:%SZ}"
     files = [
         [
-            (
-                run_id,
-                mode,
-                f"{committed_at:%Y-%m-%dT%H:%M:%SZ}",
-                one.key,
-                tallies[one.key].landed,
-                tallies[one.key].enriched,
-                tallies[one.key].quarantined,
-                tallies[one.key].duplicates,
-                tallies[one.key].unknown_films,
-                one.month.year,
-                one.month.number,
-            )
+            (run_id, mode, written, one.key, *_COUNTS(tallies[one.key]), one.month.year, one.month.number)
             for one in group
         ]
         for _, group in groupby(ordered, key=lambda one: one.series if one.time else None)

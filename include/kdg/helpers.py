@@ -15,6 +15,7 @@ from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from random import Random
 from typing import Any
+from uuid import UUID
 
 Draw = Callable[[Sequence[float], Random], Sequence[object]]
 
@@ -165,16 +166,7 @@ def boolean(_argument: Any, _zone: tzinfo | None) -> Draw:
 
 def random_uuid(_argument: Any, _zone: tzinfo | None) -> Draw:
     """``random.uuid``: version 4."""
-
-    def draw(times: Sequence[float], rng: Random) -> list[str]:
-        texts = []
-        for _ in times:
-            digits = f"{rng.getrandbits(128):032x}"
-            variant = "89ab"[int(digits[16], 16) & 3]
-            texts.append(f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}")
-        return texts
-
-    return draw
+    return lambda times, rng: [str(UUID(int=rng.getrandbits(128), version=4)) for _ in times]
 
 
 def ip(_argument: Any, _zone: tzinfo | None) -> Draw:
