@@ -56,7 +56,7 @@ def statements(script: bytes) -> Iterator[Statement]:
     tokens = _tokens(delimiter)
     position, line = 0, 1
     while True:
-        begin = _matched_end(_BETWEEN, script, position)
+        begin = found.end() if (found := _BETWEEN.match(script, position)) else position  # it always matches
         line += script.count(_NEWLINE, position, begin)
         if begin == len(script):
             return
@@ -80,9 +80,3 @@ def statements(script: bytes) -> Iterator[Statement]:
         if text:
             yield Statement(text, line, position)
         line += script.count(_NEWLINE, begin, position)
-
-
-def _matched_end(pattern: re.Pattern[bytes], script: bytes, position: int) -> int:
-    """The end of the match of a pattern that always matches."""
-    found = pattern.match(script, position)
-    return found.end() if found else position

@@ -92,8 +92,7 @@ class CommittedTables:
     def month_keys(self, month: Month) -> set[str]:
         """Keys of this month's objects with a row in streaming_films or in quarantine."""
         keys = (self.read(t).where(in_month(month)).select("source_file") for t in (STREAMING_FILMS, QUARANTINE))
-        films, quarantine = keys
-        return {row.source_file for row in films.union(quarantine).distinct().collect()}
+        return {row.source_file for row in reduce(DataFrame.union, keys).distinct().collect()}
 
     def interrupted(self) -> set[Month]:
         """Months that an interrupted run was rewriting, and that no run has rewritten to the end since then.
@@ -187,12 +186,9 @@ def _bound_keys(files: Iterable[FileBounds]) -> Iterator[LandedObject]:
 
 
 def _by_month(objects: Iterable[LandedObject]) -> Iterator[tuple[Month, list[LandedObject]]]:
-    for month, group in groupby(sorted(objects, key=_month_and_key), key=lambda landed: landed.month):
+    ordered = sorted(objects, key=lambda landed: (landed.month, landed.key))
+    for month, group in groupby(ordered, key=lambda landed: landed.month):
         yield month, list(group)
-
-
-def _month_and_key(landed: LandedObject) -> tuple[Month, str]:
-    return landed.month, landed.key
 
 
 def _covering(month: Month, objects: Sequence[LandedObject]) -> Column:
