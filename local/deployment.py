@@ -1,9 +1,9 @@
-"""When the lake is deployed into a home, and what has to be started anew with it.
+"""When the lake is deployed into a home, and which services are restarted with it.
 
 The emulator saves its state only at a clean stop, so it is stopped and started after each deployment; after a crash it
 has fallen back to its last clean stop, so the catalog's journal is replayed before. Trino keeps a session of its role
 that the new emulator does not know, and asks for another only when that one expires; so a Trino that was serving before
-the deployment is started anew, too.
+the deployment is restarted, too.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Services(Protocol):
 
 
 async def deploy(settings: Settings, services: Services, replay: bool) -> None:
-    """Deploy, after a replay of the catalog if ``replay``; then start anew what the module's docstring says."""
+    """Deploy, after a replay of the catalog if ``replay``; then restart the services that the module's docstring names."""
     trino_served = services.is_ready(TRINO)
     if replay:
         await asyncio.to_thread(replay_catalog, settings)

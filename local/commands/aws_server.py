@@ -20,7 +20,7 @@ from local.settings import ACCOUNT, ENVIRONMENT, HOST, LISTEN, SUFFIX, Settings
 
 
 def aws_settings(settings: Settings) -> AwsSettings:
-    """What AWS's API is told of a home."""
+    """The settings of AWS's API for a home."""
     lake = Lake(ENVIRONMENT, SUFFIX)
     roles = {component: f"arn:aws:iam::{ACCOUNT}:role/{lake.role(component)}" for component in COMPONENTS}
     return AwsSettings(

@@ -71,7 +71,7 @@ COMMANDS = {
 
 @contextmanager
 def signals(handler: signal.Handlers | Callable[..., None]) -> Iterator[None]:
-    """Meanwhile another handler for what asks a program to end; what is ignored, as under nohup, stays ignored."""
+    """Handle SIGINT, SIGTERM and SIGHUP otherwise during the block; a signal that is ignored, as by nohup, stays so."""
     before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     for signum, present in before.items():
         if present != signal.SIG_IGN:

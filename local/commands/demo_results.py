@@ -1,4 +1,4 @@
-"""What the demo prints at the end: asked of the tables as an analyst would, reconciled with the landed objects."""
+"""What the demo prints at the end: an analyst's queries of the tables, reconciled with the landed objects."""
 
 from __future__ import annotations
 

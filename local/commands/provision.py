@@ -66,7 +66,7 @@ def deploy(settings: Settings, sakila: Path, progress: Progress = print, argumen
 
 
 def _run_deployment(settings: Settings, sakila: Path, progress: Progress, arguments: Sequence[str]) -> None:
-    """``infrastructure.deploy`` as on AWS, but that nobody is asked."""
+    """Run ``infrastructure.deploy`` as on AWS, but without a question."""
     own = ["--yes", "--sakila", str(sakila), "--mysql-ca", str(mysql.ca_path(settings))]
     command = _command("deploy", *own, *arguments)
     last = ""
@@ -110,7 +110,7 @@ def _environment(settings: Settings) -> dict[str, str]:
 
 
 def _user(iam: Any, name: str, path: Path) -> dict[str, str]:
-    """An IAM user and its access key, kept in ``path``; made anew when the emulator does not know them."""
+    """An IAM user and its access key, kept in ``path``; they are replaced when the emulator does not know them."""
     with contextlib.suppress(iam.exceptions.EntityAlreadyExistsException):
         iam.create_user(UserName=name)
     known = [key["AccessKeyId"] for key in iam.list_access_keys(UserName=name)["AccessKeyMetadata"]]
@@ -118,7 +118,7 @@ def _user(iam: Any, name: str, path: Path) -> dict[str, str]:
         keys: dict[str, str] = json.loads(path.read_text())
         if keys["access_key"] in known:
             return keys
-    for access_key in known:  # whose secret nobody has any more
+    for access_key in known:  # its secret is lost
         iam.delete_access_key(UserName=name, AccessKeyId=access_key)
     made = iam.create_access_key(UserName=name)["AccessKey"]
     keys = {"access_key": made["AccessKeyId"], "secret_key": made["SecretAccessKey"]}

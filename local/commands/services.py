@@ -19,7 +19,7 @@ def supervise(settings: Settings, _: argparse.Namespace) -> int:
 
 
 def run(settings: Settings, options: argparse.Namespace) -> int:
-    """Become the service, or with ``--ready`` only ask it; 1, and the reason, when it does not work.
+    """Become the service, or with ``--ready`` only check it; returns 1 and prints the reason when it does not work.
 
     A deployment is run to its end; the services that it ends are started again by the watcher.
     """

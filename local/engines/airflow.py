@@ -103,7 +103,7 @@ def command(part: str) -> list[str]:
 
 
 def log_server(settings: Settings) -> list[str]:
-    """Serves the logs of running tasks, on 127.0.0.1 only; the API server asks it with a token."""
+    """The command that serves the logs of running tasks on 127.0.0.1; the API server fetches them with a token."""
     factory = ["--factory", "airflow.utils.serve_logs.log_server:get_app"]
     address = ["--host", HOST, "--port", str(settings.airflow_port + 1), "--log-level", "warning"]
     return [str(TOOLS / "airflow" / "bin" / "uvicorn"), *factory, *address]

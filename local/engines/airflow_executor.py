@@ -11,7 +11,7 @@ class HomeExecutor(LocalExecutor):
     """A task whose worker was killed after taking it and before starting it is queued again.
 
     Such a task stays ``queued``. After ``[scheduler] task_queued_timeout`` the scheduler has the executor revoke it and
-    queues it anew, but LocalExecutor (Airflow 3.3.2) does not implement that, and the task would wait for ever. Should
+    queues it again, but LocalExecutor (Airflow 3.3.2) does not implement that, and the task would wait for ever. Should
     a worker have it after all, the API server refuses the second start of the same try.
     """
 

@@ -21,7 +21,7 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def once(path: Path, make: Callable[[], str]) -> str:
-    """The content of ``path``, made by ``make()`` if there is no such file; two processes at once get the same."""
+    """The content of ``path``; if there is no such file, ``make()`` makes it. Concurrent processes get the same."""
     with contextlib.suppress(FileNotFoundError):
         return path.read_text()
     temporary = _write_beside(path, make())

@@ -20,7 +20,7 @@ from local.engines import accounts, files
 from local.settings import HOST, Settings
 
 SERVER = "/usr/sbin/mariadbd"
-VALID_DAYS, RENEW_DAYS = 825, 30  # a certificate is made anew when it would end within the latter
+VALID_DAYS, RENEW_DAYS = 825, 30  # a certificate that ends within RENEW_DAYS is replaced
 
 
 def socket_path(settings: Settings) -> Path:
@@ -69,7 +69,7 @@ def _install(folder: Path) -> None:
 
 
 def certificates(settings: Settings) -> None:
-    """An authority whose key is forgotten at once, and the certificate that it signs for 127.0.0.1."""
+    """Make an authority and the certificate that it signs for 127.0.0.1; the authority's key is not kept."""
     import trustme  # noqa: PLC0415  set-up has the standard library alone
 
     now, folder = datetime.now(UTC), accounts.data_folder(settings, "mysql")

@@ -47,7 +47,7 @@ def perform(wanted: list[Step], logs: Path) -> None:
             try:
                 with progress.step(step.name):
                     step.run(log)
-            except Exception as error:  # noqa: BLE001  told below, whatever it is
+            except Exception as error:  # noqa: BLE001  reported below
                 step.failed = True
                 tail = "\n".join(f"    {line}" for line in log.read_text(errors="replace").splitlines()[-LAST_LINES:])
                 errors.append(f"{step.name}: {error}" + (f"\nthe last lines of {log}:\n{tail}" if tail else ""))
@@ -66,7 +66,7 @@ def perform(wanted: list[Step], logs: Path) -> None:
 
 def run(command: list[str], log: Path) -> None:
     """A command whose output goes to a log; raises CalledProcessError."""
-    # Without bytecode each of Airflow's processes would compile its thousands of modules anew.
+    # Without bytecode each of Airflow's processes would compile its thousands of modules again.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     with log.open("ab") as output:
         subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment)

@@ -1,4 +1,4 @@
-"""Python as the home wants it, and its environments, each from its lock. Standard library only, any Python 3."""
+"""The Python that the home needs, and its environments, each from its lock. Standard library only, any Python 3."""
 
 from __future__ import annotations
 

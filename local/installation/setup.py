@@ -3,8 +3,8 @@
 ``python3 -m local.installation.setup``: Debian packages by apt-get (as root or by passwordless sudo, else it prints the
 command and stops); then, side by side, the two locked Python environments, Spark's jars and an archive of their
 classes, Trino and the Sakila scripts into ``.local/tools``. Each has a stamp, the hash of what it is made from, so a
-second run needs no network and no second. With names of steps or packages as arguments it is these alone; some are for
-the tests alone, and wait to be named. What the steps print is in ``.local/logs/setup-<step>.log``.
+second run needs no network and under a second. Names of steps or packages as arguments limit it to these; those that
+only the tests need are installed only when they are named. The steps' output is in ``.local/logs/setup-<step>.log``.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def _environment_step(name: str) -> Step:
 
 
 def _java_step(name: str, made_from: list[Path], install: Install, *after: str) -> Step:
-    """A folder of TOOLS that ``install`` fills, made anew when a file that it is made from has changed."""
+    """A folder of TOOLS that ``install`` fills, replaced when a file that it is made from has changed."""
     folder, stamp = TOOLS / name, TOOLS / f"{name}.stamp"
     wanted = digest(sorted(made_from))
 
@@ -218,7 +218,7 @@ def main() -> int:
         return 1
     except KeyboardInterrupt:
         end(descendants_of(os.getpid()))
-        print("interrupted; the next run takes up where this one stopped", file=sys.stderr)
+        print("interrupted; the next run continues where this one stopped", file=sys.stderr)
         return 130
     return 0
 

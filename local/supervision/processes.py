@@ -39,7 +39,7 @@ def _holds(pid: int, inodes: set[str]) -> bool:
 
 
 def listens(tree: int, port: int) -> bool:
-    """Whether ``tree`` or one of its descendants, and nobody else, can be what answers on ``port``."""
+    """Whether ``tree`` or one of its descendants listens on ``port``, so that no other process can answer there."""
     inodes = _listening_sockets(port)
     return bool(inodes) and any(_holds(pid, inodes) for pid in [tree, *descendants_of(tree)])
 

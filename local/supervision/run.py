@@ -55,7 +55,7 @@ class WatchedServices:
         service = self[name]
         found = processes.of_home(str(self._settings.home), name)
         started_by_them = {child for pid in found for child in children_of(pid)}
-        print(f"{name} is started anew", flush=True)
+        print(f"{name} is restarted", flush=True)
         processes.end([pid for pid in found if pid not in started_by_them], GRACE_SECONDS)
         otherwise = f"nothing has started {name} again"
         await asyncio.to_thread(wait_until, lambda: self.is_ready(name), service.seconds, otherwise, 0.5)

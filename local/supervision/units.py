@@ -1,4 +1,4 @@
-"""One service at run time: started, asked until it works, restarted, stopped. Standard library only."""
+"""One service at run time: started, checked until it works, restarted, stopped. Standard library only."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from local.supervision.service import Service, environment_of
 
 REAPER = [sys.executable, "-I", "-S", str(Path(__file__).with_name("reaper.py"))]
 BACK_OFF = (0.5, 1, 2, 4, 8, 16)  # seconds before each restart; after as many failures in a row the service has failed
-STEADY_SECONDS = 60  # after a run of this length the count of failures starts anew
+STEADY_SECONDS = 60  # after a run of this length the count of failures restarts
 LAST_LINES = 12
 
 WAITING, STARTING, READY, RESTARTING = "waiting", "starting", "ready", "restarting"
