@@ -26,7 +26,7 @@ class Fault(Enum):
     SPARK_KILLED_WRITING = 7, "Spark is killed while it writes", "readers see the old month; the next run is exact"
     SPARK_KILLED_COMMITTING = 8, "Spark is killed between its commits", "as before, bad-only and copy-only objects too"
     SAME_MONTH_AGAIN = 9, "the same month three times", "one hash"
-    TWO_WRITERS = 10, "hourly and rebuild commit at once", "one is refused, reads afresh, commits; none tears"
+    TWO_WRITERS = 10, "hourly and rebuild commit at once", "one is refused, reads the new state, commits; nobody sees half"
     LANDING_MEANWHILE = 11, "objects land while a job runs", "the run keeps to its list; the next one takes the rest"
     LATE_EVENT = (
         12,
@@ -56,7 +56,7 @@ class Fault(Enum):
     LARGE_CSV = 29, "a CSV larger than the Lambda's memory", "streamed: memory stays bounded"
     DMS_PARTIAL = 30, "DMS fails midway or suspends a table", "the run fails and names the table"
     THROTTLING = 31, "S3 503s at 5, 20, 50 %, Glue throttling", "back-off, then success or a clean failure"
-    DISK_FULL = 32, "a full disk", "fails clean; the old table stays readable"
+    DISK_FULL = 32, "a full disk", "fails without a trace; the old table stays readable"
     ATHENA_CUTOFF = 33, "a query over the workgroup's cut-off", "CANCELLED, never retried, nothing partial left"
     WORKER_KILLED = (
         34,

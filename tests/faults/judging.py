@@ -23,7 +23,7 @@ def films(ids: Iterable[int] = worlds.FILMS) -> dict[int, Film]:
 
 
 def exact(lake: TestLake) -> Verdict:
-    """The oracle finds nothing wrong with what the tables hold of all that has landed."""
+    """The oracle finds no fault in the tables, compared with everything that has landed."""
     found = verdict(boto3.Session(), lake.landing, films=films())
     assert found.ok, str(found)
     return found

@@ -1,4 +1,4 @@
-"""Airflow's own processes are killed while a Glue job of theirs runs: it is found again, and never started twice."""
+"""Airflow's processes are killed while it waits for a Glue job: the job is found again and never started twice."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ RUN_SECONDS = 400  # a run with its kills and tries, on a machine that does othe
 
 
 class Airflow:
-    """The Airflow of a home with a curated catalogue: asked through its API, killed through its processes."""
+    """The Airflow of a home whose catalogue is curated. Tests use its API and kill its processes."""
 
     def __init__(self, home: Home, session: boto3.Session) -> None:
         self.settings, self.session = home.settings, session
@@ -45,13 +45,13 @@ class Airflow:
         self.is_deferring = False
 
     def curate(self) -> None:
-        """Load Sakila, as far as curated.film_category."""
+        """Load Sakila and wait for curated.film_category."""
         began = now()
         self.api.wait_run("load_sakila", self.api.trigger("load_sakila"), lambda _: None)
         self.api.wait_next_run("replicate_sakila", began, lambda _: None)
         self.api.wait_next_run("curate_film_category", began, lambda _: None)
         began = now()
-        for dag_id in (HOURLY, REBUILD):  # their schedules make a run at once, for which nothing has landed
+        for dag_id in (HOURLY, REBUILD):  # their schedules start a run immediately, for which nothing has landed
             self.api.unpause(dag_id)
         wait_until(lambda: bool(self.api.runs(REBUILD, began)), 60, "no rebuild was scheduled")
         (rebuild,) = self.api.runs(REBUILD, began)
@@ -70,7 +70,7 @@ class Airflow:
             self.is_deferring = deferring
 
     def land(self, rng: Random) -> None:
-        """An object of good and bad lines, and one that holds some of them again; once Airflow has nothing to do."""
+        """When Airflow is idle, land an object of good and bad lines, and one that repeats some of them."""
         wait_until(self.is_idle, RUN_SECONDS, "Airflow did not become idle", 0.3)
         time_of_name = datetime.now(UTC)
         lines = [*worlds.events(rng, time_of_name, rng.randint(5, 50)), worlds.spoiled(rng, time_of_name)[0]]
@@ -79,7 +79,7 @@ class Airflow:
             self.s3.put_object(Bucket=LAKE.landing_bucket, Key=key, Body=worlds.body(some))
 
     def is_idle(self) -> bool:
-        """Whether no run waits or works that could take what lands next."""
+        """Whether no run is queued or running that could process what lands next."""
         return all(run["state"] in FINISHED for dag_id in (HOURLY, REBUILD) for run in self.api.runs(dag_id))
 
     def job_at_work(self, dag_id: str, **conf: str) -> dict[str, Any]:
@@ -100,7 +100,7 @@ class Airflow:
         return found[0]
 
     def finished_hourly_run(self, rng: Random) -> dict[str, Any]:
-        """An hourly run that took something; one that is there already will do."""
+        """An hourly run that processed something; it may exist already."""
         for run in self.api.runs(HOURLY):
             if run["state"] == "success" and self.job_runs(run):
                 return run
@@ -132,7 +132,7 @@ class Airflow:
         return found[0]
 
     def ended(self, run: dict[str, Any]) -> dict[str, Any]:
-        """The run once it has ended."""
+        """The run, when it has ended."""
         found: dict[str, Any] = {}
 
         def has_ended() -> bool:

@@ -1,4 +1,4 @@
-"""Runs that are killed, repeated, or meet others (faults 7 to 11)."""
+"""Runs that are killed, repeated, or concurrent (faults 7 to 11)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OBJECTS_OF_A_RUN = 12
 
 
 def land_some(lake: TestLake, rng: Random, time: datetime) -> list[str]:
-    """A mixed object, a wholly malformed one, and one that is wholly a copy of the first one's events; their keys."""
+    """Land an object of good and bad lines, one of bad lines only, and one that repeats the first; returns the keys."""
     events = [worlds.line(worlds.event(rng, time, event_id=worlds.new_id(rng))) for _ in range(rng.randint(2, 30))]
     bad = [worlds.spoiled(rng, time)[0] for _ in range(rng.randint(1, 5))]
     mixed = [*events, *bad]
@@ -88,7 +88,7 @@ def test_a_run_killed_between_its_commits_is_made_good_by_the_next(lake: TestLak
         lake.hourly()
     for time in (edge - 2 * HOUR, edge + HOUR):
         land_some(lake, rng, time)
-    for _ in range(rng.choice((1, 1, 2))):  # a second time while the first is being made good
+    for _ in range(rng.choice((1, 1, 2))):  # a second time while the first is being repaired
         table, nth = rng.choice((QUARANTINE, STREAMING_FILMS, RECONCILIATION)).name, rng.choice((1, 1, 2))
         with commits(after=_power_cut(table, nth)) as seen:
             try:
@@ -161,7 +161,7 @@ def test_of_two_writers_at_one_moment_one_is_refused_reads_afresh_and_commits(la
         for writer in writers:
             writer.join()
     # Here the two are one process, whose sessions share frames that are equal: when one gives its frame up while the
-    # other still reads it, Spark makes it anew, and nobody owns that one.
+    # other still reads it, Spark makes another one, which neither of them releases.
     for frame in lake.spark.sparkContext._jsc.getPersistentRDDs().values():
         frame.unpersist()
     assert not failed

@@ -1,4 +1,4 @@
-"""DMS: its source or it itself dies midway, a table is suspended, its disk is full. The DAG's operator tells."""
+"""DMS: its source or DMS itself is killed, a table is suspended, its disk is full. The DAG's operator must fail."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.support.aws_services import Emulator, ServerProcess, make_role, runni
 from tests.support.mariadb import MariaDb, mariadb
 
 pytestmark = pytest.mark.services
-ROWS = {"actor": 300, "film": 100_000, "language": 6}  # film takes a good part of a second
+ROWS = {"actor": 300, "film": 100_000, "language": 6}  # film takes most of a second
 
 
 @dataclass
@@ -46,7 +46,7 @@ class Home:
         return self.make.task(target=target, rules=[rule(1, "include", "%", schema="sakila")], settings=settings)
 
     def load(self, task: str, since: datetime) -> dict[str, Any]:
-        """A try of the DAG's task, in the DAG run that started at ``since``."""
+        """One attempt of the DAG's task, in the DAG run that started at ``since``."""
         name = self.make.described(task)["ReplicationTaskIdentifier"]
         operator = DmsFullLoadOperator(task_id="load", replication_task_id=name, poll_interval=0.1)
         loaded: dict[str, Any] = operator.execute({"dag_run": SimpleNamespace(start_date=since)})
@@ -122,7 +122,7 @@ def first_try(home: Home, task: str, since: datetime) -> Iterator[list[Exception
 
 
 def all_is_loaded(home: Home, task: str, since: datetime) -> bool:
-    """A further try of the same DAG run loads every row of every table, each once."""
+    """Another attempt in the same DAG run loads every row of every table, each once."""
     loaded = home.load(task, since)
     landed = {name: sorted(ids) for name, ids in home.landed(task).items()}
     return loaded["rows"] == ROWS and landed == {name: list(range(1, rows + 1)) for name, rows in ROWS.items()}
@@ -170,7 +170,7 @@ def test_a_table_is_suspended(home: Home, seed: int) -> None:
             cursor.execute(change % day)
             connection.commit()
 
-    policy = rng.choice(["SUSPEND_TABLE", "LOG_ERROR"])  # the second skips the row and ends as if all were well
+    policy = rng.choice(["SUSPEND_TABLE", "LOG_ERROR"])  # the second skips the row and ends without an error
     seen("0000-00-00")
     task = home.task(json.dumps({"ErrorBehavior": {"DataErrorPolicy": policy}}))
     try:

@@ -16,7 +16,7 @@ ZONES = [timezone(timedelta(minutes=minutes)) for minutes in (0, 0, 60, -480, 34
 
 
 def month_start(rng: Random) -> datetime:
-    """The first moment of a month, UTC, long enough ago that nothing in it is ahead of the clock."""
+    """The first moment of a month in UTC, so long ago that all its times are in the past."""
     return datetime(rng.choice((2024, 2025)), rng.randint(1, 12), 1, tzinfo=UTC)
 
 
@@ -26,7 +26,7 @@ def new_id(rng: Random) -> str:
 
 
 def key(rng: Random, time: datetime, stream: str = STREAM, root: str = "streaming", folder: str = "") -> str:
-    """A key as Firehose gives it for a delivery at ``time`` (UTC), each time another."""
+    """A key as Firehose gives it to a delivery at ``time`` (UTC); each call returns another."""
     return f"{root}/{folder or f'{time:%Y/%m}'}/{stream}{time:%Y-%m-%d-%H-%M-%S}-{new_id(rng)}"
 
 
@@ -137,7 +137,7 @@ def world(rng: Random, edge: datetime, objects: int) -> list[Landed]:
 
 
 def _some(rng: Random, time: datetime, lines: list[bytes]) -> list[bytes]:
-    """Some or all of a batch's lines again, perhaps one in other words under its id, perhaps beside new ones."""
+    """Some or all of a batch's lines again; perhaps one has other content under the same id, perhaps new ones follow."""
     again = rng.sample(lines, rng.randint(1, len(lines))) + events(rng, time, rng.choice((0, 0, 2)))
     if rng.random() < 0.2:
         again[0] = again[0].replace(b'"Utah"', b'"Iowa"')

@@ -11,13 +11,13 @@ from local.engines.airflow_executor import HomeExecutor
 
 @dataclass
 class Task:
-    """What the executor looks at in a task instance."""
+    """The part of a task instance that the executor reads."""
 
     key: TaskInstanceKey
 
 
 def test_a_task_that_is_revoked_gives_its_slot_back() -> None:
-    """The worker that had taken it was killed before it started it, so nobody will ever tell of its end."""
+    """The worker was killed after it had taken the task and before it started it, so no end is ever reported."""
     executor = HomeExecutor(parallelism=2)
     lost, other = (Task(TaskInstanceKey("dag", task, "run", 1)) for task in ("lost", "other"))
     executor.running |= {lost.key, other.key}

@@ -1,4 +1,4 @@
-"""The archive of a job's classes: made anew when what it depends on changes, and of use to the jobs."""
+"""The archive of a job's classes: it is replaced when what it depends on changes, and jobs use it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_one_that_is_gone_is_made_anew(tools: Path) -> None:
 
 @pytest.mark.spark
 def test_a_job_takes_its_classes_from_it(tmp_path: Path) -> None:
-    """Java would leave an archive that does not fit aside without a word."""
+    """Java silently ignores an archive that does not fit."""
     loaded, log = tmp_path / "loaded", tmp_path / "log"
     spark.run_noted_job(tmp_path, f"{spark.JAVA_OPTIONS} -Xlog:class+load:file={loaded}", log)
     sources = re.findall(r"source: (.*)$", loaded.read_text(), re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Python environments: their locks, when they are made anew, and what a wrong Python is told. None is made here."""
+"""Python environments: their locks, when they are replaced, and the error for a wrong Python. None is made here."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_an_environment_is_made_anew_when_its_lock_changes(tmp_path: Path, monke
 def test_an_environment_is_made_anew_where_its_folder_was_moved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As with ``mv lake elsewhere``: every program's first line would name a Python that is no more."""
+    """As with ``mv lake elsewhere``: every program's first line would name a Python that is gone."""
     monkeypatch.setattr(python_environments, "TOOLS", tmp_path / "before")
     made = tmp_path / "before" / "airflow" / "bin"
     made.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Where Sakila's scripts come from, and what the user reads when they are not to be had or are no Sakila."""
+"""Where Sakila's scripts come from, and the errors when they cannot be fetched or are not Sakila."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Set-up: what it finds missing, what it says, and that its packages start nothing. Nothing is installed here."""
+"""Set-up: what it finds missing, what it prints, and that its packages start nothing. Nothing is installed here."""
 
 from __future__ import annotations
 
