@@ -26,7 +26,7 @@ class Fault(Enum):
     SPARK_KILLED_WRITING = 7, "Spark is killed while it writes", "readers see the old month; the next run is exact"
     SPARK_KILLED_COMMITTING = 8, "Spark is killed between its commits", "as before, bad-only and copy-only objects too"
     SAME_MONTH_AGAIN = 9, "the same month three times", "one hash"
-    TWO_WRITERS = 10, "hourly and rebuild commit at once", "one is refused, reads the new state, commits; nobody sees half"
+    TWO_WRITERS = 10, "hourly and rebuild commit at once", "one is refused, reads again, commits; no torn state"
     LANDING_MEANWHILE = 11, "objects land while a job runs", "the run keeps to its list; the next one takes the rest"
     LATE_EVENT = (
         12,

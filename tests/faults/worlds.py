@@ -137,7 +137,7 @@ def world(rng: Random, edge: datetime, objects: int) -> list[Landed]:
 
 
 def _some(rng: Random, time: datetime, lines: list[bytes]) -> list[bytes]:
-    """Some or all of a batch's lines again; perhaps one has other content under the same id, perhaps new ones follow."""
+    """Some or all of a batch's lines again; perhaps one with other content under its id, perhaps new ones."""
     again = rng.sample(lines, rng.randint(1, len(lines))) + events(rng, time, rng.choice((0, 0, 2)))
     if rng.random() < 0.2:
         again[0] = again[0].replace(b'"Utah"', b'"Iowa"')
