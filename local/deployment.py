@@ -39,7 +39,7 @@ class Services(Protocol):
 
 
 async def deploy(settings: Settings, services: Services, replay: bool) -> None:
-    """Deploy, after a replay of the catalog if ``replay``; then restart the services that the module's docstring names."""
+    """Deploy, after a replay of the catalog if ``replay``; then restart what the module's docstring names."""
     trino_served = services.is_ready(TRINO)
     if replay:
         await asyncio.to_thread(replay_catalog, settings)

@@ -18,7 +18,8 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from local.settings import ROOT
+from local.engines import java
+from local.settings import ROOT, TOOLS
 from local.supervision.reaper import descendants_of
 
 JOBS = 3  # on two cores: each waits much of its time, for processes to start and for what they agree on
@@ -32,6 +33,8 @@ def run_timed(target: str, command: list[str]) -> int:
     note, began = Path(os.environ.get(TIMES) or tempfile.mkdtemp()) / target, time.time()
     note.write_text(json.dumps({"began": began}))
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment |= java.environment()
+    environment["PATH"] = f"{TOOLS / 'airflow' / 'bin'}{os.pathsep}{environment['PATH']}"
     # What a shell starts in the background ignores SIGINT, and so would all that it starts: nothing could end it.
     # In a session of its own it gets the one interrupt that is handed on, and not a terminal's as well.
     command = ["env", "--default-signal=INT", *command]

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from local.commands import checks
+from local.engines import java
 from local.engines.waiting import wait_until
-from local.settings import PYTHON_PATH
+from local.settings import PYTHON_PATH, TOOLS
 
 
 @pytest.fixture
@@ -51,6 +52,16 @@ def test_each_runs_whole_and_the_summary_says_how_it_ended(makefile: Path) -> No
     with run(makefile, "signs", "waits") as running:
         running.communicate(timeout=60)
     assert running.returncode == 0
+
+
+def test_a_command_finds_the_tools_and_the_right_java(makefile: Path) -> None:
+    code = "import os; print('java', os.environ['JAVA_HOME']); print('path', os.environ['PATH'])"
+    timed = f"@{sys.executable} -m local.commands.checks --timed $@"
+    (makefile / "Makefile").write_text(f'seen:\n\t{timed} python -c "{code}"\n')
+    with run(makefile, "seen") as running:
+        out, _ = running.communicate(timeout=60)
+    assert f"java {java.home()}\n" in out
+    assert f"path {TOOLS}/airflow/bin:{java.home()}/bin:" in out
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
