@@ -23,7 +23,7 @@ SEED ?= 1
 SEEDS ?= 20
 
 .PHONY: tools deploy destroy plan help setup setup-tests demo up down status clean stream history redrive verify env \
-  test $(PARTS) ruff mypy sqlfluff cfn-lint vulture faults kill-loop mutants format docs lock
+  test test-shuffled $(PARTS) ruff mypy sqlfluff cfn-lint vulture faults kill-loop mutants format docs lock
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 15
@@ -83,6 +83,9 @@ test: setup-tests  ## lint, the scanners and every test: fast, services, Spark, 
 
 test-fast: setup-tests  ## the tests that need no service
 	$(TEST) "not services and not spark and not trino and not journey"
+
+test-shuffled: setup-tests  ## the fast and the services tests in random order; a failure says how to repeat it
+	$(CHECK) $(TOOLS)/python -m pytest -q -p randomly -m "not spark and not trino and not journey"
 
 test-services: setup-tests  ## the tests with MariaDB, PostgreSQL, the emulator and our server
 	$(TEST) "services and not spark and not trino and not journey"

@@ -90,7 +90,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Say how to have the same order again, also where ``-q`` hides pytest-randomly's own line."""
     if (seed := config.getoption("randomly_seed", None)) and terminalreporter.stats.keys() & {"failed", "error"}:
-        terminalreporter.write_line(f"The same order again: pytest --randomly-seed={seed}")
+        terminalreporter.write_line(f"The same order again: pytest -p randomly --randomly-seed={seed}")
 
 
 def pytest_configure(config: pytest.Config) -> None:
