@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -43,7 +44,7 @@ def land_events(lake: TestLake) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def enriched(lake: TestLake, capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+def enriched(lake: TestLake, capsys: pytest.CaptureFixture[str]) -> Iterator[list[dict[str, Any]]]:
     """What has landed and gone through an hourly run in a lake that was empty."""
     lake.landing = NAMES.bucket(LANDING)
     lake.s3.create_bucket(Bucket=lake.landing)
@@ -51,7 +52,9 @@ def enriched(lake: TestLake, capsys: pytest.CaptureFixture[str]) -> list[dict[st
     assert "There is nothing to recount" in capsys.readouterr().out
     batch = land_events(lake)
     lake.hourly()
-    return batch
+    yield batch
+    for left in lake.s3.list_objects_v2(Bucket=lake.landing).get("Contents", []):
+        lake.s3.delete_object(Bucket=lake.landing, Key=left["Key"])
 
 
 def test_what_the_job_wrote_is_as_the_oracle_says_and_stays_so_when_rebuilt(
