@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pymysql
@@ -82,9 +82,7 @@ def test_the_operator_loads_mysql_by_dms_and_the_function_converts_it(
     wait_until(lambda: bool(glue.get_tables(DatabaseName="sakila")["TableList"]), "no table was made")
 
 
-def test_the_function_adds_a_new_column_to_an_older_table(
-    home: LakeHome, outputs: dict[str, str], client: Clients
-) -> None:
+def test_the_function_adds_a_column_to_an_older_table(home: LakeHome, outputs: dict[str, str], client: Clients) -> None:
     glue, declared = home.clients("glue"), [column.name for column in SAKILA["category"].columns]
     table = glue.get_table(DatabaseName="sakila", Name="category")["Table"]
     storage = {**table["StorageDescriptor"], "Columns": table["StorageDescriptor"]["Columns"][:-1]}
@@ -269,9 +267,14 @@ def test_without_put_object_the_function_converts_nothing(home: LakeHome, output
         return any("AccessDenied" in line and "PutObject" in line for line in said)
 
     with without(home, "lambda", "s3:PutObject"):
-        home.clients("s3").put_object(Bucket=LAKE.landing_bucket, Key="dms/sakila/category/LOAD00000002.csv", Body=CSV)
-        wait_until(is_denied, "the function logged no denial")
-        assert "sakila/category/LOAD00000002.parquet" not in keys(home, LAKE.clean_bucket, "sakila/")
+        # A file that is given up for another reason, as on a busy machine, comes back after 12 minutes: land others.
+        for number in (n for n in range(2, 8) if not is_denied()):
+            key = f"dms/sakila/category/LOAD{number:08X}.csv"
+            home.clients("s3").put_object(Bucket=LAKE.landing_bucket, Key=key, Body=CSV)
+            with suppress(TimeoutError):
+                waiting.wait_until(is_denied, 30, "the function logged no denial")
+        assert is_denied()
+        assert keys(home, LAKE.clean_bucket, "sakila/") == ["sakila/category/LOAD00000001.parquet"]
 
 
 def test_without_get_object_the_crawl_fails(home: LakeHome, outputs: dict[str, str]) -> None:
@@ -282,9 +285,7 @@ def test_without_get_object_the_crawl_fails(home: LakeHome, outputs: dict[str, s
     assert glue.get_crawler(Name=LAKE.crawler)["Crawler"]["LastCrawl"]["Status"] == "FAILED"
 
 
-def test_without_its_action_the_producer_sends_nothing(
-    home: LakeHome, outputs: dict[str, str], client: Clients
-) -> None:
+def test_without_its_right_the_producer_sends_nothing(home: LakeHome, outputs: dict[str, str], client: Clients) -> None:
     firehose = client("producer", "firehose")
 
     def is_denied() -> bool:
