@@ -26,6 +26,7 @@ from kdg.__main__ import main
 from kdg.generator import Event, Generator
 from kdg.sender import GaveUp, Ledger, Sender, TokenBucket, batches, run
 from kdg.template import EVENTS, Template
+from local.engines.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -257,9 +258,7 @@ class TestCommand:
 
     def test_ctrl_c_ends_it_with_a_summary_and_a_complete_ledger(self, endpoint: Any, ledger: Path) -> None:
         process = self.command(endpoint.server_port, ledger, "--rate", "200", "--seconds", "600")
-        deadline = time.monotonic() + 30
-        while endpoint.records < 200 and time.monotonic() < deadline:
-            time.sleep(0.02)
+        wait_until(lambda: endpoint.records >= 200, 30, "no 200 records were sent", 0.02)
         process.send_signal(signal.SIGINT)
         _, told = process.communicate(timeout=30)
         assert process.returncode == 130, told

@@ -8,13 +8,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from local.commands import cli
 from local.engines import accounts, files
+from local.engines.waiting import wait_until
 from local.settings import ROOT, Settings
 from local.supervision import control, processes
 from tests.support.ports import free_ports
@@ -196,10 +196,7 @@ def test_an_interrupted_up_leaves_nothing_running(settings: Settings, tmp_path: 
     )
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT}/include"}
     with subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE, text=True) as up:
-        deadline = time.monotonic() + 20
-        while len(processes.of_home(str(settings.home))) < 2:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_until(lambda: len(processes.of_home(str(settings.home))) >= 2, 60, "nothing was started")
         up.send_signal(signum)
         _, errors = up.communicate(timeout=60)
     assert up.returncode == 130, errors
