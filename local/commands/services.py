@@ -27,9 +27,10 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
     try:
         if options.ready:
             return 0 if services.is_ready(options.service) else 1
-        if options.service != deployment.STEP:
+        if options.service == deployment.STEP:
+            asyncio.run(deployment.deploy(settings, services, replay=True))
+        else:
             services.become(options.service)
-        asyncio.run(deployment.deploy(settings, services, replay=True))
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         print(f"{options.service}: {error}", file=sys.stderr)
         return 1
