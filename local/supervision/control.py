@@ -19,7 +19,7 @@ from local.settings import PYTHON_PATH, ROOT, TOOLS, Settings
 from local.supervision import processes
 from local.supervision.reaper import GRACE_SECONDS
 from local.supervision.supervisor import lock
-from local.supervision.units import BLOCKED, FAILED, SETTLED, taken
+from local.supervision.units import BLOCKED, FAILED, SETTLED, WAITING, taken
 
 PYTHON = TOOLS / "airflow" / "bin" / "python"
 SUPERVISOR = [str(PYTHON), "-m", "local", "supervise"]
@@ -111,9 +111,9 @@ def wait(settings: Settings, look: Callable[[State], None]) -> None:
             raise HomeError(f"the supervisor is gone; see {settings.logs}/supervisor.log")
         look(state)
         if failed := [s for s in state["services"] if s["state"] == FAILED]:
-            blocked = [s["service"] for s in state["services"] if s["state"] == BLOCKED]
             text = "\n".join(f"{s['service']}: {s['message']}" for s in failed)
-            raise HomeError(text + (f"\nnot started for that reason: {', '.join(blocked)}" if blocked else ""))
+            waits = _waiting_for(state, failed)
+            raise HomeError(text + (f"\nnot started for that reason: {', '.join(waits)}" if waits else ""))
         if all(service["state"] in SETTLED for service in state["services"]):
             return
         time.sleep(0.1)
@@ -169,6 +169,16 @@ def clean(settings: Settings) -> list[Path]:
 
 def _state_of(settings: Settings) -> State:
     return read_state(settings) or {"round": 0, "services": []}
+
+
+def _waiting_for(state: State, failed: list[dict[str, Any]]) -> list[str]:
+    """The services that cannot start because others have failed, whether or not the supervisor has blocked them yet."""
+    missing, names = {service["service"] for service in failed}, []
+    for service in state["services"]:  # each is described after those that it needs
+        if service["state"] in (WAITING, BLOCKED) and missing.intersection(service["after"]):
+            missing.add(service["service"])
+            names.append(service["service"])
+    return names
 
 
 def _keep_old_logs(settings: Settings) -> None:

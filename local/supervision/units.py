@@ -36,9 +36,13 @@ class StartError(Exception):
 
 @dataclass
 class Status:
-    """What the state file says of a service. ``since`` is Unix time; ``pid`` the service's own process, 0 if none."""
+    """What the state file says of a service.
+
+    ``after`` names the services that it needs, ``since`` is Unix time, ``pid`` the service's own process, 0 if none.
+    """
 
     service: str
+    after: tuple[str, ...] = ()
     state: str = WAITING
     pid: int = 0
     port: int | None = None
@@ -67,7 +71,7 @@ class Unit:
         self.service, self.settings = service, settings
         self._changed, self._crashed, self._run_step = changed, crashed, run_step
         self._log = settings.logs / f"{service.name}.log"
-        self.status = Status(service.name, port=service.port, log=str(self._log))
+        self.status = Status(service.name, service.after, port=service.port, log=str(self._log))
         self.settled = asyncio.Event()
         self._process: asyncio.subprocess.Process | None = None
         self._task: asyncio.Task[None] | None = None
