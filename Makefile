@@ -1,7 +1,8 @@
 # The lake on one machine. `make` without a target lists the targets; docs/ has the guides.
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-PYTHON := $(shell command -v python3.11 || command -v python3)
+PYTHON = $(or $(shell command -v python3.11 || command -v python3),$(error \
+  Python 3.11 is needed: there is neither python3.11 nor python3 on the PATH))
 # Every Python process finds the code by PYTHONPATH; the tools are those that set-up installs.
 export PYTHONPATH := $(CURDIR):$(CURDIR)/include
 TOOLS := .local/tools/airflow/bin
@@ -22,22 +23,25 @@ KILLS ?= 200
 SEED ?= 1
 SEEDS ?= 20
 
-.PHONY: tools deploy destroy plan help setup setup-tests demo up down status clean stream history redrive verify env \
+.PHONY: tools deploy destroy plan help setup setup-tests startable demo up down status clean stream history redrive verify env \
   test test-shuffled $(PARTS) ruff mypy sqlfluff cfn-lint vulture faults kill-loop mutants format docs lock
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 15
 
 setup:  ## install what is missing (Debian packages, Python environments, jars, Sakila)
-	@$(if $(PYTHON),,$(error Python 3.11 is needed: there is neither python3.11 nor python3 on the PATH))$(PYTHON) -B -m local.installation.setup
+	@$(PYTHON) -B -m local.installation.setup
 
 setup-tests: setup  # also the security scanner and the checkers of Dockerfile and docker-compose.yaml
 	@$(PYTHON) -B -m local.installation.setup docker-compose containers scanners
 
-demo: setup  ## the whole journey: start, deploy, load, stream, enrich, query; prints the results
+startable:  # before set-up, which may take minutes: are the home's ports free?
+	@$(PYTHON) -B -m local startable
+
+demo: startable setup  ## the whole journey: start, deploy, load, stream, enrich, query; prints the results
 	@$(LAKE) demo
 
-up: setup  ## start the home, and deploy what is missing or has changed
+up: startable setup  ## start the home, and deploy what is missing or has changed
 	@$(LAKE) up
 
 down:  ## stop everything; stored data stays

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from local.settings import Settings
+from local.supervision import control
 from local.supervision.control import HomeError
 
 
@@ -60,6 +62,7 @@ COMMANDS = {
     "stream": Command("send live events; the options are those of python -m kdg", "stream", takes_the_rest=True),
     "history": Command("lay down past months of synthetic events", "history", "main", _history),
     "redrive": Command("send the CSV objects that could not be converted back to their queue", "redrive"),
+    "startable": Command("check, before anything is installed, that the home could start", "lifecycle", "startable"),
     "prepare-trino": Command("make what Trino needs before it starts", "provision"),
     "deploy": Command("deploy the lake into the running home, options as on AWS", "provision", takes_the_rest=True),
     "destroy": Command("remove the lake from the running home, options as on AWS", "provision", takes_the_rest=True),
@@ -96,6 +99,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _settings() -> Settings:
+    """The home that the environment names, with the ports on which it runs; raises ValueError."""
+    given = Settings.from_environment()
+    settings = control.as_running(given)
+    if settings != given and "LAKE_PORT" in os.environ:
+        print(
+            f"the home {settings.home} runs on the ports from {settings.port} on; "
+            f"LAKE_PORT={given.port} will count when it is next started",
+            file=sys.stderr,
+        )
+    return settings
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run one command; returns its exit code. Exits with 2 for a command line that is wrong."""
     options, rest = _parser().parse_known_args(arguments)
@@ -106,9 +122,9 @@ def main(arguments: Sequence[str]) -> int:
     try:
         with signals(_interrupted):
             function = getattr(importlib.import_module(f"local.commands.{command.module}"), command.function)
-            code: int = function(Settings.from_environment(), options)
+            code: int = function(_settings(), options)
             return code
-    except (HomeError, TimeoutError, ValueError) as error:
+    except (HomeError, OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

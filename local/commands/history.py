@@ -28,6 +28,7 @@ from kdg.template import EVENTS, Template
 from local.aws.root_clients import root_client
 from local.installation.progress import Progress, Tick
 from local.settings import ENVIRONMENT, SUFFIX, Settings
+from local.supervision import control
 
 STRETCHES = 20  # a month
 STRETCH_SECONDS = 60  # the stream's buffering interval
@@ -103,12 +104,13 @@ def lay_down(settings: Settings, months: int, events: int, tick: Tick, *, seed: 
 
 
 def main(settings: Settings, options: argparse.Namespace) -> int:
-    """Lay down the months and say where they are; 1 when the home is not up."""
+    """Lay down the months and say where they are; 1 when that fails. Raises HomeError when the home does not run."""
+    control.check_up(settings)
     try:
         with Progress() as progress, progress.step("past months") as tick:
             months = lay_down(settings, options.months, options.events, tick, seed=options.seed)
     except (BotoCoreError, ClientError) as error:
-        print(f"the landing bucket cannot be written, is the home up? {error}", file=sys.stderr)
+        print(f"the landing bucket cannot be written: {error}", file=sys.stderr)
         return 1
     total = len(months) * options.events
     print(f"{total:,} synthetic events in {months[0]} to {months[-1]}; event ids in {settings.home}/ledgers")

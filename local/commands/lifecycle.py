@@ -11,15 +11,18 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from datalake.names import Lake
 from local import home
 from local.commands.cli import signals
 from local.engines import mysql
 from local.environment import endpoints
 from local.installation.progress import Progress
-from local.settings import Settings
+from local.settings import ENVIRONMENT, SUFFIX, Settings
 from local.supervision import control, processes
 from local.supervision.control import HomeError
 from local.supervision.units import DONE, READY, SETTLED
+
+LAKE = Lake(ENVIRONMENT, SUFFIX)
 
 
 @contextmanager
@@ -53,6 +56,13 @@ def start(settings: Settings, progress: Progress) -> None:
             tick(f"waiting for {', '.join(busy)}" if busy else "")
 
         control.wait(settings, look)
+
+
+def startable(settings: Settings, _: argparse.Namespace) -> int:
+    """Whether the home runs or could start: ``make up`` asks this first, because set-up may take minutes."""
+    if not control.supervisor_pid(settings):
+        control.check_startable(settings, home.ports(settings))
+    return 0
 
 
 def up(settings: Settings, _: argparse.Namespace) -> int:
@@ -114,9 +124,27 @@ def clean(settings: Settings, _: argparse.Namespace) -> int:
 
 def env(settings: Settings, _: argparse.Namespace) -> int:
     """Only export lines: what points any client at the home, under the user lake-developer."""
+    if not control.supervisor_pid(settings) and not control.served_by(settings):  # in containers LAKE_HOME is another
+        raise HomeError(f"the home {settings.home} is not running: start it with make up")
     for name, value in client_environment(settings).items():
         print(f"export {name}={shlex.quote(value)}")
     return 0
+
+
+def chosen_lake(settings: Settings) -> Lake:
+    """The lake that LAKE_ENVIRONMENT names, on AWS or here; without it the running home, as its developer.
+
+    Afterwards this process's AWS clients reach that lake. Raises HomeError when the home does not run.
+    """
+    if "LAKE_ENVIRONMENT" not in os.environ:
+        control.check_up(settings)
+        for name in [name for name in os.environ if name.startswith("AWS_")]:  # keys or a session of the caller's own
+            del os.environ[name]
+        os.environ.update(client_environment(settings))
+    try:
+        return Lake.from_environment()
+    except KeyError as error:
+        raise HomeError(f"LAKE_ENVIRONMENT is set and {error.args[0]} is not; a lake on AWS needs both") from error
 
 
 def client_environment(settings: Settings) -> dict[str, str]:
@@ -130,6 +158,12 @@ def client_environment(settings: Settings) -> dict[str, str]:
         **endpoints(settings),
         "AWS_ACCESS_KEY_ID": keys["access_key"],
         "AWS_SECRET_ACCESS_KEY": keys["secret_key"],
+        "LAKE_LANDING_BUCKET": LAKE.landing_bucket,
+        "LAKE_CLEAN_BUCKET": LAKE.clean_bucket,
+        "LAKE_CURATED_BUCKET": LAKE.curated_bucket,
+        "LAKE_RESULTS_BUCKET": LAKE.results_bucket,
+        "LAKE_ARTIFACTS_BUCKET": LAKE.artifacts_bucket,
+        "LAKE_WORKGROUP": LAKE.workgroup,
         "LAKE_HOME": str(settings.home),
         "LAKE_PORT": str(settings.port),
         "LAKE_MYSQL_CA": str(mysql.ca_path(settings)),

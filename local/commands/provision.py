@@ -25,6 +25,7 @@ from local.aws.root_clients import root_client
 from local.engines import files, mysql, trino
 from local.environment import root
 from local.settings import ACCOUNT, DEVELOPER, ENVIRONMENT, PYTHON_PATH, ROOT, SUFFIX, TOOLS, Settings
+from local.supervision import control
 from local.supervision.control import HomeError
 
 LAKE = Lake(ENVIRONMENT, SUFFIX)
@@ -131,7 +132,9 @@ def main(settings: Settings, options: argparse.Namespace) -> int:
     try:
         if options.command == "prepare-trino":
             prepare(settings)
-        elif options.command == "deploy":
+            return 0
+        control.check_up(settings)
+        if options.command == "deploy":
             deploy(settings, TOOLS / "sakila", arguments=options.rest)
         else:
             return {"destroy": destroy, "plan": plan}[options.command](settings, options.rest)

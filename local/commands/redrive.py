@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -19,7 +18,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from datalake.names import Lake
-from local.commands.lifecycle import client_environment
+from local.commands.lifecycle import chosen_lake
 from local.settings import Settings
 
 HIDDEN_SECONDS = 60  # from other readers, while a message is being moved
@@ -57,11 +56,7 @@ def objects(body: str) -> list[str]:
 
 def main(settings: Settings, _: argparse.Namespace) -> int:
     """Redrive and print what was moved; 1 when it stopped early."""
-    if "LAKE_ENVIRONMENT" not in os.environ:
-        for name in [name for name in os.environ if name.startswith("AWS_")]:  # keys or a session of the caller's own
-            del os.environ[name]
-        os.environ.update(client_environment(settings))
-    lake = Lake.from_environment()
+    lake = chosen_lake(settings)
     number = 0
     try:
         for named in redrive(boto3.Session().client("sqs"), lake):

@@ -9,7 +9,9 @@ import shutil
 import signal
 import subprocess
 import time
+import urllib.request
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +63,41 @@ def read_state(settings: Settings) -> State | None:
     return None
 
 
+def as_running(settings: Settings) -> Settings:
+    """The home with the ports on which it runs, whatever LAKE_PORT says now; unchanged when it does not run."""
+    state = read_state(settings) if supervisor_pid(settings) else None
+    return replace(settings, port=state.get("port", settings.port)) if state else settings
+
+
+def served_by(settings: Settings) -> str | None:
+    """LAKE_HOME of the home whose server answers at this home's port; None when none answers."""
+    try:
+        with urllib.request.urlopen(f"{settings.server_url}/health", timeout=5) as reply:  # noqa: S310
+            return str(json.load(reply)["home"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def check_up(settings: Settings) -> None:
+    """Raise HomeError unless this home runs, under our supervisor or in containers."""
+    if not supervisor_pid(settings) and (found := served_by(settings)) != str(settings.home):
+        other = f"; at {settings.server_url} answers another home, LAKE_HOME={found}" if found else ""
+        raise HomeError(f"the home {settings.home} is not running: start it with make up{other}")
+    if not settings.component_tokens.exists():
+        raise HomeError(f"the home {settings.home} is starting for the first time: wait for make up, see make status")
+
+
+def check_startable(settings: Settings, ports: Mapping[int, str]) -> None:
+    """Raise HomeError or OSError when a home that does not run cannot start; ``ports`` are those of its services."""
+    if len(str(settings.home)) > LONGEST_PATH:
+        raise HomeError(f"LAKE_HOME={settings.home} is too long for a socket in it: {LONGEST_PATH} characters at most")
+    sweep(settings)
+    for port, service in ports.items():
+        if holder := processes.holder(port):
+            raise HomeError(taken(port, service, holder))
+    settings.home.mkdir(parents=True, exist_ok=True)
+
+
 def start(settings: Settings, ports: Mapping[int, str]) -> bool:
     """Start the supervisor, or have the running one try again; True when it was started.
 
@@ -73,12 +110,7 @@ def start(settings: Settings, ports: Mapping[int, str]) -> bool:
         return False
     if not PYTHON.exists():
         raise HomeError(f"{PYTHON} is missing: run `make up`, which installs it")
-    if len(str(settings.home)) > LONGEST_PATH:
-        raise HomeError(f"LAKE_HOME={settings.home} is too long for a socket in it: {LONGEST_PATH} characters at most")
-    sweep(settings)
-    for port, service in ports.items():
-        if holder := processes.holder(port):
-            raise HomeError(taken(port, service, holder))
+    check_startable(settings, ports)
     _keep_old_logs(settings)
     (settings.home / "state.json").unlink(missing_ok=True)
     log = settings.logs / "supervisor.log"

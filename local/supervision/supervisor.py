@@ -6,7 +6,8 @@ TERM   stop every service, each after those that need it, and exit
 USR1   another round: start what has failed, run the steps again
 
 What it knows is in ``<home>/state.json``, replaced at each change. A home has one supervisor: it holds a lock on
-``<home>/lock`` while it lives. Each service runs under ``reaper.py``, which ends it when the supervisor is gone.
+``<home>/lock`` until its process has ended. Each service runs under ``reaper.py``, which ends it when the supervisor is
+gone.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class Supervisor:
     """All units of one home."""
 
     def __init__(self, settings: Settings, services: Iterable[Service], hooks: Hooks) -> None:
-        self._state = settings.home / "state.json"
+        self._state, self._port = settings.home / "state.json", settings.port
         self._round = 1
         self._stopping = False
         crashed, run_step = partial(hooks.crashed, self), partial(hooks.run_step, self)
@@ -106,6 +107,7 @@ class Supervisor:
         """Replace the state file."""
         state = {
             "pid": os.getpid(),
+            "port": self._port,
             "round": self._round,
             "stopping": self._stopping,
             "services": [asdict(unit.status) for unit in self.units.values()],
@@ -134,8 +136,8 @@ def supervise(settings: Settings, services: Iterable[Service], hooks: Hooks | No
     except TimeoutError:
         log.error("%s has a supervisor already", settings.home)
         return 1
+    os.dup(held.fileno())  # a copy that nobody closes, so that the lock lasts as long as the process
     make_folders(settings, described)
     asyncio.get_event_loop_policy().set_child_watcher(asyncio.PidfdChildWatcher())
-    with held:
-        asyncio.run(Supervisor(settings, described, hooks or Hooks()).run())
+    asyncio.run(Supervisor(settings, described, hooks or Hooks()).run())
     return 0

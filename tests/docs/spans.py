@@ -1,7 +1,8 @@
 """Checks that what a guide writes as a code span exists. Every span must be in one of these classes, in this order:
 
 1. a command (its first word is the name of a program), checked as a command;
-2. an object in S3, ``s3://<zone bucket>/...``, or a key: names.py has its zone and its first folder;
+2. an object in S3, ``s3://<zone bucket>/...`` or ``s3://$LAKE_ZONE_BUCKET/...``, or a key: names.py has its
+   zone and its first folder;
 3. a resource's name of names.py or the template, also after a prefix that some source contains, or without
    ``sakila-streams-<environment>-``;
 4. a path in the repository, from its root, from include/ (the import root) or from the guide's folder; or one that
@@ -73,8 +74,8 @@ def problems(text: str, guide: Path) -> Iterator[str]:
 
 def _object(text: str) -> Iterator[str]:
     bucket, _, key = text.removeprefix("s3://").partition("/")
-    zone = re.fullmatch(r"<(\w+) bucket>", bucket)
-    if not (zone and zone[1] in ZONES) and not known.is_resource(bucket):
+    zone = re.fullmatch(r"<(\w+) bucket>|\$LAKE_([A-Z]+)_BUCKET", bucket)
+    if not (zone and (zone[1] or zone[2].lower()) in ZONES) and not known.is_resource(bucket):
         yield f"there is no bucket {bucket}"
     if key and not _key(key):
         yield f"no zone has a folder {key}"

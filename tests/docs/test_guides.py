@@ -169,6 +169,7 @@ def test_a_command_that_cannot_be_typed_is_found(mistake: str) -> None:
         "docs/operation.md",
         "stremaing/yyyy/MM/",
         "s3://<landed bucket>/repairs/",
+        "s3://$LAKE_LANDED_BUCKET/repairs/",
         "s3://<landing bucket>/repair/",
         "MySqlInstanceKlass",
         "AlarmTopics",

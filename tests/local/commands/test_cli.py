@@ -6,17 +6,20 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from datalake.names import Lake
 from local.commands import cli
 from local.engines import accounts, files
 from local.engines.waiting import wait_until
 from local.settings import ROOT, Settings
-from local.supervision import control, processes
+from local.supervision import control, processes, supervisor
 from tests.support.ports import free_ports
 
 
@@ -87,12 +90,25 @@ def test_env_before_the_first_start_says_what_to_do(settings: Settings, capsys: 
     assert cli.main(["env"]) == 1
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert "run make up first" in captured.err
+    assert captured.err == f"error: the home {settings.home} is not running: start it with make up\n"
 
 
-def test_env_prints_export_lines_that_a_shell_understands(
-    settings: Settings, capsys: pytest.CaptureFixture[str]
+@pytest.fixture
+def running(settings: Settings) -> Iterator[Settings]:
+    """What a supervisor leaves of itself while it runs, here on other ports than LAKE_PORT says."""
+    running = Settings(home=settings.home, port=free_ports(10))
+    with supervisor.lock(settings) or pytest.fail("the lock is held") as held:
+        assert held
+        state = {"pid": os.getpid(), "port": running.port, "services": []}
+        files.write_atomically(settings.home / "state.json", json.dumps(state))
+        yield running
+
+
+def test_env_names_the_ports_of_the_running_home_and_is_understood_by_a_shell(
+    running: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("LAKE_PORT")
+    settings = running
     database = {"host": "127.0.0.1", "port": 3306, "username": "lake", "password": "a'b $c", "dbname": "sakila"}
     keys = {"access_key": "LKIAEXAMPLE", "secret_key": "s/e+cret"}
     files.write_atomically(settings.secrets / "mysql.json", json.dumps(database))
@@ -109,6 +125,74 @@ def test_env_prints_export_lines_that_a_shell_understands(
     assert variables["AWS_ENDPOINT_URL_ATHENA"] == settings.server_url
     assert variables["AIRFLOW_URL"] == f"http://127.0.0.1:{settings.airflow_port}"
     assert {"AWS_REGION", "LAKE_ENVIRONMENT", "LAKE_SUFFIX", "MYSQL_HOST", "MYSQL_SSL_CA"} <= set(variables)
+    lake = Lake(variables["LAKE_ENVIRONMENT"], variables["LAKE_SUFFIX"])
+    for zone in ("landing", "clean", "curated", "results", "artifacts"):
+        assert variables[f"LAKE_{zone.upper()}_BUCKET"] == lake.bucket(zone)
+    assert variables["LAKE_WORKGROUP"] == lake.workgroup
+    assert variables["LAKE_PORT"] == str(running.port)
+
+
+def test_a_lake_port_that_the_running_home_does_not_use_is_said(
+    running: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["status"]) == 0
+    assert capsys.readouterr().err == (
+        f"the home {running.home} runs on the ports from {running.port} on; "
+        f"LAKE_PORT={os.environ['LAKE_PORT']} will count when it is next started\n"
+    )
+
+
+@pytest.mark.parametrize("command", ["stream", "history", "redrive", "destroy", "plan", "deploy"])
+def test_what_needs_a_running_home_says_so(
+    settings: Settings, command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LAKE_ENVIRONMENT", raising=False)
+    assert cli.main([command]) == 1
+    assert capsys.readouterr().err == f"error: the home {settings.home} is not running: start it with make up\n"
+
+
+def test_half_the_name_of_a_lake_on_aws_is_an_error(
+    settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAKE_ENVIRONMENT", "prod")
+    monkeypatch.delenv("LAKE_SUFFIX", raising=False)
+    assert cli.main(["redrive"]) == 1
+    assert "error: LAKE_ENVIRONMENT is set and LAKE_SUFFIX is not" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("target", ["up", "demo"])
+def test_a_taken_port_is_told_before_set_up(settings: Settings, target: str) -> None:
+    """Not after the minutes that set-up may take: make stops at the first thing that it runs."""
+    with socket.create_server(("127.0.0.1", settings.trino_port)):
+        done = subprocess.run(["make", target], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    taken = f"error: port {settings.trino_port}, which trino needs, is taken by pid {os.getpid()}"
+    assert done.stderr.startswith(taken)
+    assert "startable] Error 1" in done.stderr
+    assert not settings.home.exists()
+
+
+def test_a_running_home_may_be_started_again(running: Settings) -> None:
+    with socket.create_server(("127.0.0.1", running.trino_port)):
+        assert cli.main(["startable"]) == 0
+
+
+def test_a_folder_that_cannot_be_a_home_is_an_error(
+    settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.home.touch()
+    assert cli.main(["startable"]) == 1
+    assert f"File exists: '{settings.home}'" in capsys.readouterr().err
+
+
+def test_without_python_make_says_which_one_is_needed(tmp_path: Path) -> None:
+    make = shutil.which("make")
+    assert make
+    done = subprocess.run(
+        [make, "status"], cwd=ROOT, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False
+    )
+    assert "Python 3.11 is needed: there is neither python3.11 nor python3 on the PATH" in done.stderr
 
 
 def test_a_home_too_deep_for_a_socket_is_refused(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from datetime import UTC, date, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -104,7 +103,7 @@ def test_laid_down_twice_it_is_the_same(emulator: Emulator, capsys: pytest.Captu
     assert len(set(in_objects)) == 800
 
 
-def test_a_home_that_is_down_is_told(
+def test_a_bucket_that_cannot_be_written_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = free_settings(tmp_path)
@@ -112,5 +111,6 @@ def test_a_home_that_is_down_is_told(
         history.lay_down(settings, 1, 1, lambda _: None)
     monkeypatch.setenv("LAKE_HOME", str(tmp_path))
     monkeypatch.setenv("LAKE_PORT", str(settings.port))
+    monkeypatch.setattr(history.control, "check_up", lambda _: None)
     assert cli.main(["history", "--months", "1", "--events", "1"]) == 1
-    assert re.search("cannot be written, is the home up", capsys.readouterr().err)
+    assert "the landing bucket cannot be written: Could not connect" in capsys.readouterr().err

@@ -32,7 +32,7 @@ def stream(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[s
 def test_a_home_that_was_never_started_is_told(tmp_path: Path) -> None:
     done = stream(free_settings(tmp_path))
     assert done.returncode == 1
-    assert done.stderr == f"the home {tmp_path} has never been started: run make up first\n"
+    assert done.stderr == f"error: the home {tmp_path} is not running: start it with make up\n"
 
 
 @pytest.mark.services

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,16 @@ def test_services_start_in_order_and_stop_in_reverse(fake: FakeHome) -> None:
     assert fake.ends() == ["second", "first"]
     assert fake.left() == []
     assert not control.stop(fake.settings), "a second stop finds nothing"
+
+
+def test_whoever_stops_a_home_waits_for_the_supervisor_itself(fake: FakeHome) -> None:
+    """``make clean`` removes the programs that it runs from; two may ask for the stop at once."""
+    fake.start("lingering")
+    assert fake.settle() == ""
+    assert fake.process
+    with ThreadPoolExecutor() as pool:
+        for _ in pool.map(control.stop, [fake.settings] * 2):
+            assert not processes.lives(fake.process.pid)
 
 
 def test_a_failing_start_says_why_and_what_waits_for_it(fake: FakeHome) -> None:
