@@ -1,4 +1,4 @@
-"""### Landed events --Glue crawler--> landing.streaming
+"""### Registers landed events in the catalog: objects → Glue crawler → landing.streaming
 
 Keeps the raw table for ad-hoc queries up to date: the crawler registers each month's folder as a partition, and shows
 when the fields of the partners' events have changed (drift). No other DAG depends on it: the enrichment reads the
@@ -29,13 +29,13 @@ from airflow.sdk import CronTriggerTimetable, chain, dag
 
 from lake_airflow import crawls
 from lake_airflow.assets import LANDED_EVENTS
-from lake_airflow.defaults import DAG_ARGS, LAKE, Tag, poll_seconds
+from lake_airflow.defaults import DAG_ARGS, LAKE, Tag, manual, poll_seconds
 
 
 @dag(
     schedule=CronTriggerTimetable("15 * * * *", timezone="UTC"),
     tags=[Tag.EVENTS, Tag.INGESTION],
-    doc_md=__doc__,
+    **manual(__doc__),
     **DAG_ARGS,
 )
 def crawl_streaming_events() -> None:

@@ -1,4 +1,4 @@
-"""### clean film + film_category + category --Glue--> curated.film_category
+"""### Makes the catalogue of films: sakila.film, film_category, category → Glue → curated.film_category
 
 One row for each film, with its category: the static data that events are joined with.
 
@@ -23,16 +23,18 @@ from airflow.sdk import chain, dag
 
 from lake_airflow import run_reports
 from lake_airflow.assets import CLEAN_TABLES, FILM_CATEGORY
-from lake_airflow.defaults import DAG_ARGS, GLUE_JOB, LAKE, SQL_PATH, Tag
+from lake_airflow.defaults import DAG_ARGS, GLUE_JOB, LAKE, SQL_PATH, Tag, manual
 from lake_airflow.operators.athena import SqlFileOperator
 from lake_airflow.operators.glue import GlueJobRunOperator
 
+SOURCES = [CLEAN_TABLES[name] for name in ("film", "film_category", "category")]
+
 
 @dag(
-    schedule=[CLEAN_TABLES[name] for name in ("film", "film_category", "category")],
+    schedule=SOURCES,
     tags=[Tag.SAKILA, Tag.CURATION],
     template_searchpath=SQL_PATH,
-    doc_md=__doc__,
+    **manual(__doc__),
     **DAG_ARGS,
 )
 def curate_film_category() -> None:
@@ -42,6 +44,7 @@ def curate_film_category() -> None:
         task_id="reconcile_films",
         python_callable=run_reports.reconcile_films,
         op_args=[run_job.output, count_films.output],
+        inlets=SOURCES,
         outlets=[FILM_CATEGORY],
     )
 

@@ -1,4 +1,4 @@
-"""### Landed events + curated.film_category --Glue--> curated.streaming_films, hourly, only what is new
+"""### Enriches what is new, every hour: landed events, curated.film_category → Glue → curated.streaming_films
 
 Every landed line that is not in the tables yet becomes one row: in `streaming_films` with its film's title and
 category, or in `streaming_events_quarantine` with the reason.
@@ -28,7 +28,7 @@ from airflow.providers.standard.operators.python import ShortCircuitOperator
 from airflow.sdk import CronTriggerTimetable, chain, dag
 
 from lake_airflow import new_events
-from lake_airflow.defaults import DAG_ARGS, SQL_PATH, Tag
+from lake_airflow.defaults import DAG_ARGS, SQL_PATH, Tag, manual
 from lake_airflow.enrichment_tasks import enrich_and_reconcile
 
 
@@ -38,7 +38,7 @@ from lake_airflow.enrichment_tasks import enrich_and_reconcile
     tags=[Tag.EVENTS, Tag.CURATION],
     params={"mode": new_events.MODE_PARAM},
     template_searchpath=SQL_PATH,
-    doc_md=__doc__,
+    **manual(__doc__),
     **DAG_ARGS,
 )
 def enrich_streaming_films() -> None:

@@ -1,4 +1,4 @@
-"""### SQL scripts --> MySQL, verified table by table
+"""### Loads the film company's database: SQL scripts → MySQL, verified table by table
 
 Loads the film company's database, Sakila, into MySQL: the schema first, then the data. Nothing is replicated before the
 load is verified, as a load that fails silently is the classic fault of this design.
@@ -30,13 +30,13 @@ from airflow.sdk import chain, dag
 
 from lake_airflow import mysql_tasks
 from lake_airflow.assets import MYSQL_SAKILA
-from lake_airflow.defaults import DAG_ARGS, LAKE, Tag, poll_seconds
+from lake_airflow.defaults import DAG_ARGS, LAKE, Tag, manual, poll_seconds
 
 
 @dag(
     schedule=None,
     tags=[Tag.SAKILA, Tag.INGESTION],
-    doc_md=__doc__,
+    **manual(__doc__),
     **DAG_ARGS,
 )
 def load_sakila() -> None:

@@ -1,4 +1,4 @@
-"""### The curated zone's Iceberg tables --Glue--> the same rows in fewer files, without old snapshots and orphans
+"""### Maintains the curated tables: Iceberg → Glue → the same rows in fewer files, without old snapshots and orphans
 
 Hourly commits leave small files and snapshots; killed jobs leave files that no table names (orphans).
 
@@ -28,7 +28,7 @@ from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import CronTriggerTimetable, chain, dag
 
 from datalake.names import STREAMING_FILMS_POOL
-from lake_airflow.defaults import DAG_ARGS, GLUE_JOB, LAKE, Tag
+from lake_airflow.defaults import DAG_ARGS, GLUE_JOB, LAKE, Tag, manual
 from lake_airflow.maintain_lake import check_row_counts, number_param
 from lake_airflow.operators.glue import GlueJobRunOperator
 
@@ -42,7 +42,7 @@ from lake_airflow.operators.glue import GlueJobRunOperator
         "keep_snapshots": number_param(10, "number of snapshots that are kept whatever their age"),
         "orphan_days": number_param(3, "days for which an object that no snapshot names is kept"),
     },
-    doc_md=__doc__,
+    **manual(__doc__),
     **DAG_ARGS,
 )
 def maintain_lake() -> None:

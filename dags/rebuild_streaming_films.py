@@ -1,4 +1,4 @@
-"""### One arrival month of events + curated.film_category --Glue--> that month of curated.streaming_films
+"""### Rebuilds one arrival month: its landed events, curated.film_category → Glue → curated.streaming_films
 
 Reads all objects of one month and replaces the month in both tables, in one commit each: for the monthly close, after
 changes of rules or films, and as **the DAG to backfill**. It gives the same rows as the hourly runs did.
@@ -19,7 +19,8 @@ It is created paused: unpause it when `curate_film_category` has succeeded. The 
 
 **When it fails**
 
-* `choose_month`: the run has neither key nor parameter, or it is not a month.
+* `choose_month`: the run has neither key nor parameter (the message names the months with events), or it is not a
+  month.
 * `run_job`: the Glue job failed; the message is Glue's. The month is as it was before.
 * `reconcile_lines`: the landed lines of an object are not enriched + quarantined + duplicates, or the tables hold other
   numbers than the job reported (all are given).
@@ -30,7 +31,7 @@ from __future__ import annotations
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import CronPartitionTimetable, chain, dag
 
-from lake_airflow.defaults import DAG_ARGS, SQL_PATH, Tag
+from lake_airflow.defaults import DAG_ARGS, SQL_PATH, Tag, manual
 from lake_airflow.enrichment_tasks import enrich_and_reconcile
 from lake_airflow.run_month import MONTH_PARAM, month_of_run
 
@@ -41,8 +42,8 @@ from lake_airflow.run_month import MONTH_PARAM, month_of_run
     tags=[Tag.EVENTS, Tag.CURATION],
     params={"month": MONTH_PARAM},
     template_searchpath=SQL_PATH,
-    doc_md=__doc__,
-    **DAG_ARGS,
+    **manual(__doc__),
+    **{**DAG_ARGS, "allowed_run_types": None},  # this one may be backfilled
 )
 def rebuild_streaming_films() -> None:
     choose_month = PythonOperator(task_id="choose_month", python_callable=month_of_run)

@@ -1,4 +1,4 @@
-"""### Repaired lines --> landing --Glue--> curated.streaming_films: quarantined lines are added exactly once
+"""### Adds repaired lines, each exactly once: repairs → landing → Glue → curated.streaming_films
 
 An operator repairs lines of the quarantine and uploads them. This DAG checks them, publishes the good ones beside the
 landed objects, and rebuilds their month. No later run undoes this, as every run reads the repairs.
@@ -14,7 +14,7 @@ already is not repaired again. If the rules have changed and not the lines, run 
 
 **When it fails**
 
-* `choose_month`: the run has neither key nor parameter, or it is not a month.
+* `choose_month`: the parameter is not a month. Airflow refuses a run without one.
 * `publish_repairs`: nothing was uploaded for the month, or no uploaded line is good (each is named).
 * `run_job`: the Glue job failed; the message is Glue's. The repairs are published; the next run takes them.
 * `reconcile_lines`: the landed lines of an object are not enriched + quarantined + duplicates, or the tables hold other
@@ -29,17 +29,17 @@ from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import chain, dag
 
 from lake_airflow import replay
-from lake_airflow.defaults import DAG_ARGS, SQL_PATH, Tag
+from lake_airflow.defaults import DAG_ARGS, SQL_PATH, Tag, manual
 from lake_airflow.enrichment_tasks import enrich_and_reconcile
-from lake_airflow.run_month import MONTH_PARAM, month_of_run
+from lake_airflow.run_month import REQUIRED_MONTH_PARAM, month_of_run
 
 
 @dag(
     schedule=None,
     tags=[Tag.EVENTS, Tag.CURATION],
-    params={"month": MONTH_PARAM, "reason": replay.REASON_PARAM},
+    params={"month": REQUIRED_MONTH_PARAM, "reason": replay.REASON_PARAM},
     template_searchpath=SQL_PATH,
-    doc_md=__doc__,
+    **manual(__doc__),
     **DAG_ARGS,
 )
 def replay_quarantine() -> None:

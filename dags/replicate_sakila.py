@@ -1,4 +1,4 @@
-"""### MySQL --DMS--> landing (CSV) --Lambda--> clean (Parquet), reconciled row by row
+"""### Replicates the film company's database: MySQL → DMS → landing (CSV) → Lambda → clean (Parquet), reconciled
 
 DMS loads every Sakila table in full into the landing bucket. For each CSV object S3 notifies the Lambda, which writes a
 Parquet object of the same name into the clean bucket and declares the table in the catalog. This DAG starts the load,
@@ -31,8 +31,8 @@ from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import chain, dag
 
 from lake_airflow import mysql_tasks, replication
-from lake_airflow.assets import CLEAN_TABLES, MYSQL_SAKILA
-from lake_airflow.defaults import DAG_ARGS, LAKE, SQL_PATH, Tag, poll_seconds
+from lake_airflow.assets import CLEAN_TABLES, LANDED_SAKILA, MYSQL_SAKILA
+from lake_airflow.defaults import DAG_ARGS, LAKE, SQL_PATH, Tag, manual, poll_seconds
 from lake_airflow.operators.athena import SqlFileOperator
 from lake_airflow.operators.dms import DmsFullLoadOperator
 from lake_airflow.operators.s3 import CsvConvertedSensor
@@ -44,13 +44,17 @@ LOAD_STARTED = "{{ ti.xcom_pull(task_ids='run_full_load')['started'] }}"
     schedule=[MYSQL_SAKILA],
     tags=[Tag.SAKILA, Tag.INGESTION],
     template_searchpath=SQL_PATH,
-    doc_md=__doc__,
+    **manual(__doc__),
     **DAG_ARGS,
 )
 def replicate_sakila() -> None:
     check_columns = PythonOperator(task_id="check_columns", python_callable=mysql_tasks.check_columns)
     run_full_load = DmsFullLoadOperator(
-        task_id="run_full_load", replication_task_id=LAKE.dms_task, poll_interval=poll_seconds(30)
+        task_id="run_full_load",
+        replication_task_id=LAKE.dms_task,
+        poll_interval=poll_seconds(30),
+        inlets=[MYSQL_SAKILA],
+        outlets=[LANDED_SAKILA],
     )
     put_headers_for_empty_tables = PythonOperator(
         task_id="put_headers_for_empty_tables",
@@ -73,6 +77,7 @@ def replicate_sakila() -> None:
         task_id="reconcile_rows",
         python_callable=replication.reconcile_rows,
         op_args=[run_full_load.output, count_clean_rows.output],
+        inlets=[LANDED_SAKILA],
         outlets=list(CLEAN_TABLES.values()),
     )
 

@@ -1,4 +1,4 @@
-"""### curated.streaming_films --Athena--> reports: which genres, where, and how each title did in the month
+"""### Reports which genres, where, and how each title did in the month: curated.streaming_films → Athena → reports
 
 Runs the two saved queries over all months and a query over the month that has changed, all in the analysts' workgroup,
 and publishes the results as CSV.
@@ -13,7 +13,8 @@ has changed; the month is the run's partition key. By hand: trigger it with a pa
 
 **When it fails**
 
-* `choose_month`: the run has neither key nor parameter, or it is not a month.
+* `choose_month`: the run has neither key nor parameter (the message names the months with events), or it is not a
+  month.
 * a query: the message is Athena's. A query over the workgroup's limit is CANCELLED with "Bytes scanned limit was
   exceeded" and not repeated, as each attempt is billed: narrow the query, or raise the limit in the template.
 """
@@ -28,8 +29,8 @@ from airflow.sdk import IdentityMapper, PartitionedAssetTimetable, chain, dag
 
 from datalake.months import Month
 from datalake.names import QUERY_RESULTS_PREFIX, REPORTS_PREFIX
-from lake_airflow.assets import STREAMING_FILMS
-from lake_airflow.defaults import DAG_ARGS, LAKE, SQL_PATH, Tag
+from lake_airflow.assets import STREAMING_FILMS, report_asset
+from lake_airflow.defaults import DAG_ARGS, LAKE, SQL_PATH, Tag, manual
 from lake_airflow.operators.athena import SqlFileOperator
 from lake_airflow.run_month import MONTH_PARAM, month_of_run
 
@@ -48,21 +49,24 @@ REPORTS = {
     params={"month": MONTH_PARAM},
     template_searchpath=SQL_PATH,
     user_defined_macros={"Month": Month},
-    doc_md=__doc__,
+    **manual(__doc__),
     **DAG_ARGS,
 )
 def report_film_popularity() -> None:
     choose_month = PythonOperator(task_id="choose_month", python_callable=month_of_run)
     for file, folder in REPORTS.items():
         name = Path(file).stem
+        report = name.removesuffix("_of_month")
         query = SqlFileOperator(task_id=f"query_{name}", query=file, values={"month": choose_month.output})
         publish = S3CopyObjectOperator(
             task_id=f"publish_{name}",
             source_bucket_name=LAKE.results_bucket,
             source_bucket_key=f"{QUERY_RESULTS_PREFIX}{query.output}.csv",
             dest_bucket_name=LAKE.results_bucket,
-            dest_bucket_key=f"{REPORTS_PREFIX}{folder}{name.removesuffix('_of_month')}.csv",
+            dest_bucket_key=f"{REPORTS_PREFIX}{folder}{report}.csv",
             acl_policy="no-acl",  # buckets of the lake have no ACLs
+            inlets=[STREAMING_FILMS],
+            outlets=[report_asset(report, "yyyy/MM/" if folder else "")],
         )
         chain(choose_month, query, publish)
 

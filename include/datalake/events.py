@@ -52,7 +52,16 @@ UTF8, BASE64, BASE64_START = "utf-8", "base64", "base64-start"
 
 _MAX_INT = 2**31 - 1
 _TEXT_FIELDS = ("distributor", "platform", "state")
-_KNOWN = frozenset({"timestamp", "eventtype", "film_id", "event_id", *_TEXT_FIELDS})
+_REQUIRED = ("timestamp", "eventtype", "film_id", *_TEXT_FIELDS)
+_KNOWN = frozenset({*_REQUIRED, "event_id"})
+# Every reason for which a landed line is bad and can be repaired. A line of an object whose name has no time cannot, as
+# the time of its repair would be unknown.
+REPAIRABLE = (
+    *(OVERLONG, NOT_UTF8, NOT_JSON, NOT_AN_OBJECT, DUPLICATE_KEY),
+    *(MISSING.format(field) for field in _REQUIRED),
+    *(IMPOSSIBLE.format(field) for field in (*_REQUIRED, "event_id")),
+    *(EARLY, LATE, CONFLICT),
+)
 _ISO_8601 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:?[0-5][0-9])"
 )

@@ -10,6 +10,7 @@ from typing import Any
 
 from airflow.sdk import RetryPolicy
 from airflow.sdk.definitions.retry_policy import RetryDecision
+from airflow.utils.types import DagRunType
 
 from datalake.names import Lake
 
@@ -52,8 +53,22 @@ DAG_ARGS: dict[str, Any] = {
     "start_date": START_DATE,
     "catchup": False,
     "max_active_runs": 1,
+    # Every kind of run but the backfill. Only a DAG whose runs differ by their month should be backfilled; three months
+    # of an hourly DAG would be 2,200 runs, of which the first takes all that is new.
+    "allowed_run_types": tuple(kind for kind in DagRunType if kind is not DagRunType.BACKFILL_JOB),
     "default_args": DEFAULT_ARGS,
 }
+
+
+def manual(docstring: str | None) -> dict[str, Any]:
+    """The arguments of a DAG that its file's docstring gives: the manual, and the manual's heading as description.
+
+    Raises ValueError unless the docstring begins with a heading, ``### What the DAG does``.
+    """
+    heading = (docstring or "").partition("\n")[0]
+    if not docstring or not heading.startswith("### "):
+        raise ValueError(f"The docstring of a DAG's file begins with '### What the DAG does', not with {heading!r}")
+    return {"doc_md": docstring, "description": heading.removeprefix("### ")}
 
 
 class Tag(StrEnum):

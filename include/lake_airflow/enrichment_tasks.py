@@ -9,7 +9,7 @@ from airflow.sdk import TaskGroup, chain
 
 from datalake.names import STREAMING_FILMS_POOL
 from lake_airflow import run_reports
-from lake_airflow.assets import STREAMING_FILMS
+from lake_airflow.assets import FILM_CATEGORY, LANDED_EVENTS, STREAMING_FILMS
 from lake_airflow.defaults import GLUE_JOB, LAKE
 from lake_airflow.operators.athena import SqlFileOperator
 from lake_airflow.operators.glue import GlueJobRunOperator
@@ -35,6 +35,7 @@ def enrich_and_reconcile(job_arguments: dict[str, Any]) -> TaskGroup:
             task_id="reconcile_lines",
             python_callable=run_reports.reconcile_lines,
             op_args=[run_job.output, count_lines.output],
+            inlets=[LANDED_EVENTS, FILM_CATEGORY],
             outlets=[STREAMING_FILMS],
         )
         chain(run_job, count_lines, reconcile_lines)

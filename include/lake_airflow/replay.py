@@ -12,7 +12,7 @@ from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.sdk import Param
 from airflow.sdk.exceptions import AirflowFailException
 
-from datalake.events import Supersedes
+from datalake.events import REPAIRABLE, Supersedes
 from datalake.months import Month
 from datalake.names import REPAIRS_PREFIX
 from lake_airflow import repairs
@@ -25,9 +25,9 @@ log = logging.getLogger(__name__)
 REASON_PARAM = Param(
     repairs.ALL_REASONS,
     type="string",
-    pattern=r"^[A-Za-z][A-Za-z0-9_: -]{0,99}$",
+    enum=[repairs.ALL_REASONS, *REPAIRABLE],
     title="Reason",
-    description="Repair only lines with this reason, spelled as in the quarantine; all: any reason.",
+    description="Repair only lines that are in quarantine for this reason; all: any reason.",
 )
 
 KEYS_IN_A_QUERY = 1000  # Athena takes statements of at most 256 KiB (Athena quotas)

@@ -13,7 +13,8 @@ TARGET = ROOT / "docs" / "DAGS.md"
 _HEAD = """# The DAGs
 
 Written by `make docs` from the files in `dags/`; not to be edited by hand.
-DAGs meet at assets, each named after the table that it stands for. A rounded box is a DAG, a square one an asset.
+DAGs meet at assets: tables, MySQL's schema, DMS's CSV files, reports. A rounded box is a DAG, a square one an asset. A
+thick arrow starts the DAG, a thin one only shows what it reads or writes. Airflow's UI shows the same under *Assets*.
 
 """
 
@@ -27,23 +28,41 @@ def render(dags: dict[str, Any]) -> str:
         name: sorted(key.name for key, _ in dag.timetable.asset_condition.iter_assets())
         for name, dag in scheduled.items()
     }
-    writes = {name: sorted({asset.name for task in dag.tasks for asset in task.outlets}) for name, dag in dags.items()}
-    lines = ["```mermaid", "flowchart LR"]
+    writes = {name: _assets(dag, "outlets") for name, dag in dags.items()}
+    lines = ["```mermaid", "flowchart LR", *_graph(dags, waits, writes), "```", ""]
+    lines += ["| DAG | runs | writes |", "|---|---|---|"]
     for name in sorted(dags):
-        lines.append(f"    {name}([{name}])")
-        # The other clean tables start nothing; drawn, they would hide the rest.
-        awaited = {asset for waited in waits.values() for asset in waited}
-        shown = [asset for asset in writes[name] if asset in awaited] or writes[name]
-        lines += [f"    {name} --> {_node(asset)}" for asset in shown]
-        lines += [f"    {_node(asset)} --> {name}" for asset in waits[name]]
-    lines += ["```", "", "| DAG | runs | writes |", "|---|---|---|"]
-    for name in sorted(dags):
-        runs = "after " + ", ".join(waits[name]) if waits[name] else _plain(scheduled[name].timetable.summary)
-        written = ", ".join(writes[name]) if len(writes[name]) < 4 else f"{len(writes[name])} tables of `sakila`"
-        lines.append(f"| [{name}](#{name}) | {runs} | {written or 'reports'} |")
+        tables = [asset for asset in writes[name] if asset.startswith("sakila.")]
+        written = [asset for asset in writes[name] if asset not in tables]
+        written += [f"{len(tables)} tables of `sakila`"] * bool(tables)
+        runs = _runs(scheduled[name].timetable.summary, waits[name])
+        lines.append(f"| [{name}](#{name}) | {runs} | {', '.join(written) or 'nothing new'} |")
     for name, dag in sorted(dags.items()):
         lines += ["", f"## {name}", "", *_facts(dag), "", *_manual(dag)]
     return _HEAD + "\n".join(lines) + "\n"
+
+
+def _assets(dag: Any, ports: str) -> list[str]:
+    """Names of the assets that the DAG's tasks have as their ``inlets`` or ``outlets``."""
+    return sorted({asset.name for task in dag.tasks for asset in getattr(task, ports)})
+
+
+def _graph(dags: dict[str, Any], waits: dict[str, list[str]], writes: dict[str, list[str]]) -> list[str]:
+    """The nodes and arrows of the chart."""
+    reads = {
+        name: [asset for asset in _assets(dag, "inlets") if asset not in waits[name]] for name, dag in dags.items()
+    }
+    # Clean tables that nobody reads would hide the rest.
+    read = {asset for names in (*reads.values(), *waits.values()) for asset in names}
+    lines = []
+    for name in sorted(dags):
+        lines.append(f"    {name}([{name}])")
+        shown = [asset for asset in writes[name] if asset in read or not asset.startswith("sakila.")]
+        lines += [f"    {name} --> {_node(asset)}" for asset in shown]
+        # What a DAG both writes and reads lies within it.
+        lines += [f"    {_node(asset)} --> {name}" for asset in reads[name] if asset not in writes[name]]
+        lines += [f"    {_node(asset)} ==> {name}" for asset in waits[name]]
+    return lines
 
 
 def _facts(dag: Any) -> list[str]:
@@ -63,8 +82,13 @@ def _node(asset: str) -> str:
     return f"{asset.replace('.', '_')}[{asset}]"
 
 
-def _plain(summary: str) -> str:
-    return "by hand" if summary == "None" else f"`{summary}` UTC"
+def _runs(summary: str, waits: list[str]) -> str:
+    """When the DAG runs, from its timetable's summary and the assets that it waits for."""
+    after = f"after {', '.join(waits)}"
+    cron = summary.removeprefix("Asset or ")
+    if not waits:
+        return "by hand" if summary == "None" else f"`{cron}` UTC"
+    return after if cron == summary else f"`{cron}` UTC and {after}"
 
 
 def main() -> None:

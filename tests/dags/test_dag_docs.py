@@ -14,4 +14,4 @@ def test_dags_md_shows_every_dag_task_and_asset(dagbag: DagBag) -> None:
     for name, dag in dagbag.dags.items():
         assert f"## {name}" in text
         assert all(f"`{task}`" in text for task in dag.task_ids)
-    assert "curated_streaming_films[curated.streaming_films] --> report_film_popularity" in text
+    assert "curated_streaming_films[curated.streaming_films] ==> report_film_popularity" in text

@@ -1,16 +1,22 @@
 from __future__ import annotations
 
 import ast
+import copy
 import json
 import os
+import re
 import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.providers.amazon.aws.operators.athena import AthenaOperator
 from airflow.sdk import DAG
+from airflow.sdk.exceptions import ParamValidationError
+from airflow.serialization.serialized_objects import DagSerialization
+from airflow.utils.types import DagRunType
 
 from datalake.names import STREAMING_FILMS_POOL
 from datalake.tables import SAKILA
@@ -84,6 +90,35 @@ def test_parameters_explain_themselves(dag: DAG) -> None:
         assert param.schema.get("pattern") or param.schema.get("enum"), name
 
 
+def test_a_description_is_the_manuals_heading_and_plain_text(dag: DAG) -> None:
+    assert dag.description
+    assert str(dag.doc_md).startswith(f"### {dag.description}\n")
+    assert not re.search("[*`<>#]|--", dag.description), "Markdown would change it"
+
+
+def test_only_the_monthly_dag_may_be_backfilled(dagbag: DagBag) -> None:
+    """Asked as Airflow's API asks it, which shows or hides the choice in the UI."""
+    offered = set()
+    for dag_id, dag in dagbag.dags.items():
+        known = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+        if known.allowed_run_types is None or DagRunType.BACKFILL_JOB in known.allowed_run_types:
+            offered.add(dag_id)
+    assert offered == {"rebuild_streaming_films"}
+
+
+def test_a_replay_names_its_month_and_chooses_its_reason(dagbag: DagBag) -> None:
+    params = dagbag.dags["replay_quarantine"].params
+    offered = params.get_param("reason").schema["enum"]
+    assert {"all", "not JSON", "missing field: film_id", "impossible value: event_id", "too late"} <= set(offered)
+    with pytest.raises(ParamValidationError, match="month"):
+        params.validate()
+    given = copy.deepcopy(params)
+    given.update({"month": "2026-11", "reason": "not JSON"})
+    assert given.validate() == {"month": "2026-11", "reason": "not JSON"}
+    with pytest.raises(ParamValidationError, match="reason"):
+        given.update({"month": "2026-11", "reason": "no JSON"})
+
+
 def test_what_writes_streaming_films_queues_in_one_pool(dagbag: DagBag) -> None:
     for dag_id in ("enrich_streaming_films", "rebuild_streaming_films", "replay_quarantine", "maintain_lake"):
         assert dagbag.dags[dag_id].task_dict["run_job"].pool == STREAMING_FILMS_POOL
@@ -94,10 +129,12 @@ def test_what_needs_film_category_is_created_paused(dagbag: DagBag) -> None:
     assert {"enrich_streaming_films", "rebuild_streaming_films", "maintain_lake"} <= paused
 
 
-def test_dags_meet_at_assets_named_after_tables(dagbag: DagBag) -> None:
-    known = {assets.MYSQL_SAKILA, assets.LANDED_EVENTS, assets.FILM_CATEGORY, assets.STREAMING_FILMS}
-    known |= set(assets.CLEAN_TABLES.values())
-    written = {asset for dag in dagbag.dags.values() for task in dag.tasks for asset in task.outlets}
+def test_assets_are_named_after_what_they_stand_for(dagbag: DagBag) -> None:
+    known = {asset.name for asset in (assets.LANDED_EVENTS, assets.FILM_CATEGORY, assets.STREAMING_FILMS)}
+    known |= {"mysql.sakila", "landing.sakila", *(table.full_name for table in SAKILA.values())}
+    reports = {"film_popularity", "overall_top_streaming_categories", "overall_top_streaming_states"}
+    known |= {f"reports.{name}" for name in reports}
+    written = {asset.name for dag in dagbag.dags.values() for task in dag.tasks for asset in task.outlets}
     assert written == known
     assert assets.STREAMING_FILMS.name == "curated.streaming_films"
     assert assets.STREAMING_FILMS.uri == f"s3://{LAKE.curated_bucket}/streaming_films"

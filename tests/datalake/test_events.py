@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datalake import events
-from datalake.events import Event, Rejection, Supersedes, parse_object, quarantine_text
+from datalake.events import OBJECT_NAME, REPAIRABLE, Event, Rejection, Supersedes, parse_object, quarantine_text
+from datalake.landing import parse_key
 
 NAME = "lake-events-1-2026-11-10-12-00-00-0f8fad5b-d9cb-469f-a165-70867728950e"
 KEY = f"streaming/2026/11/{NAME}"
@@ -253,5 +254,7 @@ def test_every_line_that_is_not_blank_ends_exactly_once(lines: list[bytes], key:
             "".join((outcome.distributor, outcome.platform, outcome.state, *outcome.unknown_fields)).encode()
         else:
             assert outcome.reason
+            if not parse_key(key).is_repair:
+                assert outcome.reason in {*REPAIRABLE, OBJECT_NAME}, "an operator cannot choose it"
         text, encoding = quarantine_text(line.raw)
         assert (text.encode() if encoding == "utf-8" else base64.b64decode(text)) == line.raw
