@@ -145,5 +145,5 @@ docs: setup  ## generate docs/DAGS.md, docs/iam.md, docs/cost.md and the tables 
 lock: setup  ## compile the requirements again (production's and the local ones together)
 	@for lock in local/requirements requirements local/aws/emulator/requirements tests/containers/requirements infrastructure/scanners/requirements; do \
 	  constraint=$$(test $$lock = requirements && echo "--constraint local/requirements.txt"); \
-	  $(TOOLS)/uv pip compile --quiet --no-header --generate-hashes --python-version 3.11 $$constraint \
+	  $(TOOLS)/uv pip compile --system-certs --quiet --no-header --generate-hashes --python-version 3.11 $$constraint \
 	    --output-file $$lock.txt $$lock.in || exit; done

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and that only their owner can read; and digests of files and folders.
+"""Files that are written whole or not at all, and that only their owner can read; digests of files; ends of logs.
 
 Standard library only.
 """
@@ -11,6 +11,8 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
+
+LAST_LINES = 12  # of a log, in an error message
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -50,6 +52,13 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def last_lines(log: Path) -> str:
+    """The last lines of a log for an error message, after its path; "" when there are none."""
+    text = log.read_text(errors="replace") if log.exists() else ""
+    lines = [line for line in text.splitlines() if line.strip()][-LAST_LINES:]
+    return "\n".join([f"the last lines of {log}:", *(f"    {line}" for line in lines)]) if lines else ""
 
 
 def digest(paths: Iterable[Path]) -> str:

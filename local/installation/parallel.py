@@ -9,9 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from local.engines.files import last_lines
 from local.installation.progress import Progress
-
-LAST_LINES = 12
 
 
 class SetupError(Exception):
@@ -49,8 +48,7 @@ def perform(wanted: list[Step], logs: Path) -> None:
                     step.run(log)
             except Exception as error:  # noqa: BLE001  reported below
                 step.failed = True
-                tail = "\n".join(f"    {line}" for line in log.read_text(errors="replace").splitlines()[-LAST_LINES:])
-                errors.append(f"{step.name}: {error}" + (f"\nthe last lines of {log}:\n{tail}" if tail else ""))
+                errors.append(f"{step.name}: {error}\n{last_lines(log)}".rstrip())
         step.done.set()
 
     with Progress() as progress:

@@ -74,14 +74,17 @@ def make_uv(log: Path) -> None:
 
 
 def make_environment(environment: str, log: Path) -> None:
-    """Make or bring up to date an environment from its lock, every file checked by its hash and compiled."""
+    """Make or bring up to date an environment from its lock, every file checked by its hash and compiled.
+
+    uv trusts the authorities that the system trusts, a company's own among them, as pip and Maven do.
+    """
     folder, uv = TOOLS / environment, str(TOOLS / "airflow" / "bin" / "uv")
     interpreter = folder / "bin" / "python"
     anew = moved(environment) or not interpreter.exists()
     (folder / "stamp").unlink(missing_ok=True)
     if anew:
         run([uv, "venv", "--clear", "--no-project", "--python", python(), str(folder)], log)
-    sync = [uv, "pip", "sync", "--require-hashes", "--compile-bytecode", "--python", str(interpreter)]
+    sync = [uv, "pip", "sync", "--system-certs", "--require-hashes", "--compile-bytecode", "--python", str(interpreter)]
     run([*sync, str(locked(environment))], log)
     (folder / "stamp").write_text(stamp(environment))
 

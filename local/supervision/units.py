@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from local.engines.files import last_lines
 from local.settings import ROOT, Settings
 from local.supervision import processes
 from local.supervision.reaper import children_of
@@ -21,7 +22,6 @@ from local.supervision.service import Service, environment_of
 REAPER = [sys.executable, "-I", "-S", str(Path(__file__).with_name("reaper.py"))]
 BACK_OFF = (0.5, 1, 2, 4, 8, 16)  # seconds before each restart; after as many failures in a row the service has failed
 STEADY_SECONDS = 60  # after a run of this length the count of failures restarts
-LAST_LINES = 12
 
 WAITING, STARTING, READY, RESTARTING = "waiting", "starting", "ready", "restarting"
 DONE, FAILED, BLOCKED, STOPPED = "done", "failed", "blocked", "stopped"
@@ -246,10 +246,7 @@ class Unit:
         self._changed()
 
     def _tail(self) -> str:
-        """The log's last lines, with its path."""
-        text = self._log.read_text(errors="replace") if self._log.exists() else ""
-        lines = "\n".join(f"    {line}" for line in text.splitlines()[-LAST_LINES:])
-        return f"the last lines of {self._log}:\n{lines or '    (empty)'}"
+        return last_lines(self._log) or f"its log {self._log} is empty"
 
 
 def taken(port: int, service: str, holder: str) -> str:

@@ -50,6 +50,8 @@ def mwaas_python() -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not made.exists() or made.read_text() != CONSTRAINTS.read_text():
             subprocess.run([uv, "venv", "-q", "--clear", "--no-project", "--python", python(), folder], check=True)
-            subprocess.run([uv, "pip", "install", "-q", "--python", interpreter, "-r", CONSTRAINTS], check=True)
+            subprocess.run(
+                [uv, "pip", "install", "--system-certs", "-q", "--python", interpreter, "-r", CONSTRAINTS], check=True
+            )
             made.write_text(CONSTRAINTS.read_text())
     return interpreter

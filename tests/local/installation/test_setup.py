@@ -93,6 +93,17 @@ def test_a_failed_step_shows_its_log_and_keeps_others_from_starting(
     assert "✓ scripts" in out
 
 
+@pytest.mark.parametrize("said", ["", "\n", " \n\n"])
+def test_a_failed_step_that_said_nothing_shows_no_lines(tmp_path: Path, said: str) -> None:
+    def fail(log: Path) -> None:
+        log.write_text(said)
+        raise SetupError("SAKILA_DIR=/nowhere lacks both scripts")
+
+    with pytest.raises(SetupError) as error:
+        perform([Step("sakila", lambda: True, fail)], tmp_path)
+    assert str(error.value) == "sakila: SAKILA_DIR=/nowhere lacks both scripts"
+
+
 def test_set_up_needs_the_standard_library_alone() -> None:
     """It runs before any environment exists, under the system's own Python."""
     names = ("local.installation.setup", "local.installation.sakila", "local.engines.trino", "local.commands.cli")

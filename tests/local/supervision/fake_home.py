@@ -65,6 +65,7 @@ def main() -> int:
             script("deploy", f"echo deployed >> {settings.home}/ends", "emulator"),
         ),
         "lingering": (script("first", "true"),),
+        "silent": (script("first", "echo; exit 3"),),
         "endless": (script("first", "sleep 1000"),),
         "repairable": (script("first", f"echo not yet; test -e {settings.home}/repaired"),),
     }

@@ -113,6 +113,11 @@ def test_a_failing_start_says_why_and_what_waits_for_it(fake: FakeHome) -> None:
     assert not answers(fake.settings.port + 1)
 
 
+def test_a_failing_start_that_says_nothing_is_told_as_such(fake: FakeHome) -> None:
+    fake.start("silent")
+    assert fake.settle() == f"first: ended with exit code 3; its log {fake.settings.logs}/first.log is empty"
+
+
 def test_a_taken_port_names_port_holder_and_setting(fake: FakeHome) -> None:
     with socket.create_server(("127.0.0.1", fake.settings.port + 1)):
         fake.start("pair")
