@@ -13,6 +13,7 @@ from typing import Any
 
 import pymysql
 from pymysql.connections import Connection
+from pymysql.constants import CLIENT, SERVER_STATUS
 
 from datalake.mysql_script import ScriptError, statements
 from datalake.names import SAKILA_SCHEMA
@@ -34,6 +35,7 @@ _COLUMNS = """
     WHERE c.table_schema = %s AND t.table_type = 'BASE TABLE'
     ORDER BY c.table_name, c.ordinal_position
 """
+_NO_ESCAPES = SERVER_STATUS.SERVER_STATUS_NO_BACKSLASH_ESCAPES
 NULL_TOKEN = "\\N"  # noqa: S105 - DMS writes NULL so into its CSV files
 
 
@@ -66,6 +68,7 @@ def connect(secret: Mapping[str, Any], ca: str | None, database: str | None) -> 
             init_command="SET time_zone = '+00:00'",  # a script's TIMESTAMP literals mean UTC on every server
             ssl=ssl.create_default_context(cafile=ca),
             connect_timeout=10,
+            client_flag=CLIENT.MULTI_STATEMENTS,  # as the mysql client: ``DROP ..; CREATE .. //`` is sent as one
         )
     except (pymysql.MySQLError, OSError) as error:
         raise ConnectionError(f"MySQL at {host}:{port} cannot be used: {error}") from error
@@ -74,13 +77,15 @@ def connect(secret: Mapping[str, Any], ca: str | None, database: str | None) -> 
 def run_script(connection: Connection[Any], data: bytes, progress: Callable[[int, int], None] | None = None) -> int:
     """Run a script written for the mysql client, commit, and return the number of statements.
 
-    ``progress`` is called after each statement with the bytes done and the bytes in all. The script may change the
-    session (Sakila 0.8 switches key checks off), so close the connection afterwards.
+    As in the client, a statement outside a transaction is committed at once. ``progress`` is called after each
+    statement with the bytes done and the bytes in all. The script may change the session (Sakila 0.8 switches key
+    checks off), so close the connection afterwards.
 
     Raises:
         ScriptError: a statement failed or cannot be read; names its line. Later statements are not run.
     """
     count = 0
+    connection.autocommit(True)
     with connection.cursor() as cursor:
         for statement in statements(data):
             try:
@@ -90,6 +95,12 @@ def run_script(connection: Connection[Any], data: bytes, progress: Callable[[int
             except pymysql.MySQLError as error:
                 beginning = statement.text[:80].decode("utf-8", "replace")
                 raise ScriptError(f"line {statement.line}: {error}; the statement begins: {beginning}") from error
+            # The type stubs lack server_status, the status that the server sent last
+            if connection.server_status & _NO_ESCAPES:  # type: ignore[attr-defined]
+                raise ScriptError(
+                    f"line {statement.line}: sql_mode NO_BACKSLASH_ESCAPES is not supported, as it changes where a "
+                    "quote ends: dump again without it, or take it out and double each backslash inside quotes"
+                )
             count += 1
             if progress:
                 progress(statement.end, len(data))

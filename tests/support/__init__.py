@@ -17,5 +17,6 @@
 | plain_compose | the services of docker-compose.yaml as plain processes | |
 | secret_search | a search for secrets in files, logs, PostgreSQL and command lines | |
 | kept_decisions | copies of IAM's decisions, for the option ``--calls`` | |
+| cases | the public-style cases of tests/cases as parameters of a test | |
 | ports | free ports | |
 """

@@ -1,0 +1,2 @@
+CREATE DATABASE cinema;
+/*!\C latin1 */ CREATE TABLE cinema.log (line TEXT);

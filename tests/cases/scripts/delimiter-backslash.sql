@@ -1,0 +1,3 @@
+CREATE DATABASE cinema;
+DELIMITER \\
+CREATE TABLE cinema.log (line TEXT)\\

@@ -1,0 +1,2 @@
+CREATE DATABASE cinema;
+\! echo loaded
