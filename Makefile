@@ -56,7 +56,7 @@ clean:  ## stop everything and remove .local: all installed tools and all stored
 stream: setup  ## send live events: RATE= a second (0: as fast as possible), for SECONDS=
 	@$(LAKE) stream --rate $(RATE) --seconds $(SECONDS)
 
-history: setup  ## write MONTHS= past months of EVENTS= synthetic events each
+history: setup  ## write MONTHS= past months of synthetic events: EVENTS= in the newest, a tenth less in each before
 	@$(LAKE) history --months $(MONTHS) --events $(EVENTS)
 
 redrive: setup  ## send CSV objects that could not be converted back to their queue, after the cause is fixed

@@ -25,7 +25,9 @@ def _status(parser: argparse.ArgumentParser) -> None:
 
 def _history(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--months", type=_positive, default=3, help="how many whole months before this one")
-    parser.add_argument("--events", type=_positive, default=20_000, help="how many a month")
+    parser.add_argument(
+        "--events", type=_positive, default=20_000, help="how many in the newest; a tenth less in each before"
+    )
     parser.add_argument("--seed", type=int, default=1, help="another seed gives other events")
 
 

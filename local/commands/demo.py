@@ -17,7 +17,7 @@ from pathlib import Path
 import boto3
 from rich.console import Console
 
-from local.commands import history
+from local.commands import audience, history
 from local.commands.airflow_api import AirflowApi, now
 from local.commands.demo_results import landed_lines, results
 from local.commands.lifecycle import client_environment, start, stopped_after
@@ -40,7 +40,7 @@ DAGS = {
 def start_stream(settings: Settings, progress: Progress) -> subprocess.Popen[bytes]:
     """A burst, as fast as the stream takes it; then live events at the partners' pace, in the background."""
     log = settings.logs / "stream.log"
-    command = [sys.executable, "-m", "local", "stream"]
+    command = [sys.executable, "-m", "local", "stream", "--template", str(audience.TEMPLATE)]
     with log.open("ab") as out, progress.step(f"a burst of {BURST:,} events") as tick:
         tick("as fast as the stream takes them")
         burst = [*command, "--rate", "0", "--events", str(BURST)]
@@ -122,7 +122,7 @@ def story(settings: Settings, api: AirflowApi, progress: Progress, stream: subpr
     with progress.step("replicate_sakila: MySQL -> DMS -> CSV -> Lambda -> Parquet, reconciled") as tick:
         api.wait_next_run("replicate_sakila", started, tick)
     with progress.step(f"history: {HISTORY_MONTHS} past months, synthetic") as tick:
-        months = history.lay_down(settings, HISTORY_MONTHS, HISTORY_EVENTS, tick)
+        months = list(history.lay_down(settings, HISTORY_MONTHS, HISTORY_EVENTS, tick))
     with progress.step("curate_film_category: Glue job -> curated.film_category") as tick:
         api.wait_next_run("curate_film_category", started, tick)
     rebuilt = now()

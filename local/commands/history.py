@@ -1,8 +1,9 @@
 """``make history``: past months of synthetic events, laid down as Firehose would have delivered them.
 
-A month's events come in twenty stretches of a minute each, spread over the month; a stretch is one object, or several
-where it exceeds 1 MB (the stream's buffering hints). Names, contents and event ids follow from seed, month and number
-of events alone, so a repeated run writes the same objects again, and another number of events adds others.
+The audience is the demo's (``audience``). Partners send what they have collected six hours long; Firehose names an
+object by its arrival, which is the time of its newest event, and begins another at 1 MB (the stream's buffer size).
+Names, contents and event ids follow from seed, month and the month's number of events alone, so a repeated run writes
+the same objects again, and another number of events adds others.
 
 Runs as root, as the home's deployment does: the producer's role may only put records into the stream, and no stream
 delivers into the past. Event ids go to <LAKE_HOME>/ledgers/history-<month>-<seed>-<events>.ids.
@@ -15,6 +16,7 @@ import sys
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import chain, groupby, islice
 from random import Random
 
 from botocore.config import Config
@@ -24,14 +26,14 @@ from datalake.months import Month
 from datalake.names import STREAMING_PREFIX, Lake
 from kdg.generator import Event, Generator
 from kdg.sender import Ledger
-from kdg.template import EVENTS, Template
+from kdg.template import Template
 from local.aws.root_clients import root_client
+from local.commands import audience
 from local.installation.progress import Progress, Tick
 from local.settings import ENVIRONMENT, SUFFIX, Settings
 from local.supervision import control
 
-STRETCHES = 20  # a month
-STRETCH_SECONDS = 60  # the stream's buffering interval
+COLLECTED_SECONDS = 6 * 3600  # partners send what they have collected in this time
 OBJECT_BYTES = 1024 * 1024  # the stream's buffer size
 STREAM_VERSION = 1
 SEED = 1
@@ -48,58 +50,48 @@ def past_months(count: int, today: datetime) -> list[str]:
     return months[::-1]
 
 
-def stretches(month: str, events: int, seed: int) -> Iterator[list[float]]:
-    """Times (epoch seconds) of a month's events, a list for each stretch, in order."""
-    start = datetime.strptime(month, "%Y-%m").replace(tzinfo=UTC)
-    end = (start + timedelta(days=31)).replace(day=1)
-    count = min(STRETCHES, events)
-    slot = (end - start).total_seconds() / count
-    chance = Random(f"{seed}/{month}")  # noqa: S311
-    for i in range(count):
-        begin = start.timestamp() + i * slot + chance.uniform(0, slot - STRETCH_SECONDS)
-        size = events * (i + 1) // count - events * i // count
-        yield [begin + STRETCH_SECONDS * n / size for n in range(size)]
-
-
-def objects(month: str, events: int, seed: int, stream: str) -> Iterator[list[tuple[str, list[Event]]]]:
-    """A month's objects (key, events), a list for each stretch."""
+def objects(month: str, events: int, seed: int, stream: str) -> Iterator[tuple[str, list[Event]]]:
+    """A month's objects in order: key, events."""
     run_id = uuid.uuid5(_NAMESPACE, f"{stream}/{seed}/{month}/{events}")
-    generator = Generator(Template.read(EVENTS, zone=UTC), seed=run_id.int, run_id=run_id)
+    chance = Random(run_id.int)  # noqa: S311
+    times = audience.times(month, events, chance)
+    sendings = [list(sending) for _, sending in groupby(times, lambda time: time // COLLECTED_SECONDS)]
+    generator = Generator(Template.read(audience.TEMPLATE, zone=audience.ZONE), seed=run_id.int, run_id=run_id)
+    made = audience.purchases_after_trailers(chain.from_iterable(map(generator.take, sendings)), chance)
     number = 0
-    for times in stretches(month, events, seed):
+    for sending in sendings:
+        name = f"{stream}-{STREAM_VERSION}-{datetime.fromtimestamp(sending[-1], UTC):%Y-%m-%d-%H-%M-%S}"
         written: list[tuple[str, list[Event]]] = []
         room = 0
-        for time, event in zip(times, generator.take(times), strict=True):
+        for event in islice(made, len(sending)):
             if room <= 0:
-                name = f"{stream}-{STREAM_VERSION}-{datetime.fromtimestamp(time, UTC):%Y-%m-%d-%H-%M-%S}"
                 key = f"{STREAMING_PREFIX}{Month.parse(month).folder}{name}-{uuid.uuid5(run_id, f'object {number}')}"
                 written.append((key, []))
                 number, room = number + 1, OBJECT_BYTES
             written[-1][1].append(event)
             room -= len(event.data)
-        yield written
+        yield from written
 
 
-def lay_down(settings: Settings, months: int, events: int, tick: Tick, *, seed: int = SEED) -> list[str]:
-    """Write ``events`` events for each of the last ``months`` months; returns the months, oldest first.
+def lay_down(settings: Settings, months: int, events: int, tick: Tick, *, seed: int = SEED) -> dict[str, int]:
+    """Write the last ``months`` months, the newest of them with ``events`` events; returns how many each has, in order.
 
-    ``tick`` is called after each stretch. Raises botocore's errors when the landing bucket cannot be written.
+    ``tick`` is called after each object. Raises botocore's errors when the landing bucket cannot be written.
     """
     lake = Lake(ENVIRONMENT, SUFFIX)
     retries = Config(retries={"mode": "standard", "total_max_attempts": 3})
     s3 = root_client(settings.emulator_url, "s3", config=retries)
-    chosen = past_months(months, datetime.now(UTC))
-    for month in chosen:
-        path = settings.home / "ledgers" / f"history-{month}-{seed}-{events}.ids"
+    chosen = dict(zip(past_months(months, datetime.now(UTC)), audience.sizes(events, months), strict=True))
+    for month, size in chosen.items():
+        path = settings.home / "ledgers" / f"history-{month}-{seed}-{size}.ids"
         path.unlink(missing_ok=True)
         done = 0
         with Ledger(path) as ledger:
-            for stretch in objects(month, events, seed, lake.delivery_stream):
-                for key, batch in stretch:
-                    s3.put_object(Bucket=lake.landing_bucket, Key=key, Body=b"".join([event.data for event in batch]))
-                    ledger.write([event.event_id for event in batch])
-                    done += len(batch)
-                tick(f"{month}: {done:,} of {events:,} synthetic events")
+            for key, batch in objects(month, size, seed, lake.delivery_stream):
+                s3.put_object(Bucket=lake.landing_bucket, Key=key, Body=b"".join([event.data for event in batch]))
+                ledger.write([event.event_id for event in batch])
+                done += len(batch)
+                tick(f"{month}: {done:,} of {size:,} synthetic events")
     return chosen
 
 
@@ -112,6 +104,6 @@ def main(settings: Settings, options: argparse.Namespace) -> int:
     except (BotoCoreError, ClientError) as error:
         print(f"the landing bucket cannot be written: {error}", file=sys.stderr)
         return 1
-    total = len(months) * options.events
-    print(f"{total:,} synthetic events in {months[0]} to {months[-1]}; event ids in {settings.home}/ledgers")
+    total = sum(months.values())
+    print(f"{total:,} synthetic events in {min(months)} to {max(months)}; event ids in {settings.home}/ledgers")
     return 0
