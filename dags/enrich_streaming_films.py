@@ -20,6 +20,10 @@ It is created paused: unpause it when `curate_film_category` has succeeded.
 * `run_job`: the Glue job failed; the message is Glue's. The next attempt or hour takes the same objects.
 * `reconcile_lines`: the landed lines of an object are not enriched + quarantined + duplicates, or the tables hold other
   numbers than the job reported (all are given). Rebuild the named months with `rebuild_streaming_films`.
+* `judge_lines`: too many lines are bad (share and reasons are given). The good ones are committed, reconciled and
+  reported: see *Too many bad lines* in `docs/operations.md`.
+
+A cleared run starts no second job if its first has succeeded: it reconciles, announces and judges what that one took.
 """
 
 from __future__ import annotations
@@ -43,7 +47,7 @@ from lake_airflow.enrichment_tasks import enrich_and_reconcile
 )
 def enrich_streaming_films() -> None:
     find_new_objects = ShortCircuitOperator(task_id="find_new_objects", python_callable=new_events.mode_of_new_objects)
-    enrich = enrich_and_reconcile({"--mode": find_new_objects.output})
+    enrich = enrich_and_reconcile({"--mode": find_new_objects.output}, rerun_when_cleared=False)
 
     chain(find_new_objects, enrich)
 

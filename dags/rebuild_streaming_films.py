@@ -24,6 +24,8 @@ It is created paused: unpause it when `curate_film_category` has succeeded. The 
 * `run_job`: the Glue job failed; the message is Glue's. The month is as it was before.
 * `reconcile_lines`: the landed lines of an object are not enriched + quarantined + duplicates, or the tables hold other
   numbers than the job reported (all are given).
+* `judge_lines`: too many lines are bad (share and reasons are given). The good ones are committed, reconciled and
+  reported: see *Too many bad lines* in `docs/operations.md`.
 """
 
 from __future__ import annotations

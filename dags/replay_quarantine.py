@@ -19,6 +19,8 @@ already is not repaired again. If the rules have changed and not the lines, run 
 * `run_job`: the Glue job failed; the message is Glue's. The repairs are published; the next run takes them.
 * `reconcile_lines`: the landed lines of an object are not enriched + quarantined + duplicates, or the tables hold other
   numbers than the job reported (all are given).
+* `judge_lines`: too many lines of the month are bad still (share and reasons are given). The good ones are committed,
+  reconciled and reported: see *Too many bad lines* in `docs/operations.md`.
 * `check_repairs`: some uploaded lines were refused; file, line and reason are given. All others are repaired. Correct
   or delete the upload, and run the DAG again.
 """
@@ -54,7 +56,8 @@ def replay_quarantine() -> None:
         op_args=[publish_repairs.output, choose_month.output],
     )
 
-    chain(choose_month, publish_repairs, enrich, check_repairs)
+    chain(choose_month, publish_repairs, enrich)
+    chain(enrich.children["reconcile_lines"], check_repairs)
 
 
 replay_quarantine()

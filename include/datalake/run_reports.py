@@ -48,6 +48,7 @@ class StreamingFilmsReport(RunReport, EnrichmentCounts):
     """A run of streaming_films."""
 
     mode: str  # hourly, sweep or rebuild
+    too_many_bad: str | None  # how many lines are bad, and why, if a person should look at the quarantine
 
 
 class TableSize(TypedDict):

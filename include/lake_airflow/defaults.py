@@ -28,7 +28,6 @@ class FailFast(RetryPolicy):
 
     FINAL = (
         "Bytes scanned limit was exceeded",  # Athena cancelled the query at the workgroup's limit; attempts are billed
-        "TooManyBadLines",  # the Glue job has committed; a person should look at the quarantine
     )
 
     def evaluate(self, exception: BaseException, *_: Any, **__: Any) -> RetryDecision:

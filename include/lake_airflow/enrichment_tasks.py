@@ -1,11 +1,14 @@
-"""The tasks that every DAG of ``curated.streaming_films`` ends with: run the job, and prove that no line was lost."""
+"""The tasks that every DAG of ``curated.streaming_films`` has: run the job, prove that no line is lost, judge them.
+
+They are judged last, so that a run with too many bad lines has done all its work before it fails.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from airflow.providers.standard.operators.python import PythonOperator
-from airflow.sdk import TaskGroup, chain
+from airflow.sdk import TaskGroup, TriggerRule, chain
 
 from datalake.names import STREAMING_FILMS_POOL
 from lake_airflow import run_reports
@@ -15,16 +18,18 @@ from lake_airflow.operators.athena import SqlFileOperator
 from lake_airflow.operators.glue import GlueJobRunOperator
 
 
-def enrich_and_reconcile(job_arguments: dict[str, Any]) -> TaskGroup:
-    """Make the task group ``run_job`` -> ``count_lines`` -> ``reconcile_lines``; task ids have no prefix.
+def enrich_and_reconcile(job_arguments: dict[str, Any], *, rerun_when_cleared: bool = True) -> TaskGroup:
+    """Make the tasks ``run_job`` -> ``count_lines`` -> ``reconcile_lines`` -> ``judge_lines``; ids have no prefix.
 
-    ``job_arguments`` are the arguments of the Glue job streaming_films, such as ``{"--mode": "hourly"}``.
+    ``job_arguments`` are the arguments of the Glue job streaming_films, such as ``{"--mode": "hourly"}``. For
+    ``rerun_when_cleared`` see GlueJobRunOperator.
     """
     with TaskGroup("enrich_and_reconcile", prefix_group_id=False) as group:
         run_job = GlueJobRunOperator(
             task_id="run_job",
             job_name=LAKE.streaming_films_job,
             script_args=job_arguments,
+            rerun_when_cleared=rerun_when_cleared,
             pool=STREAMING_FILMS_POOL,
             **GLUE_JOB,
         )
@@ -38,5 +43,11 @@ def enrich_and_reconcile(job_arguments: dict[str, Any]) -> TaskGroup:
             inlets=[LANDED_EVENTS, FILM_CATEGORY],
             outlets=[STREAMING_FILMS],
         )
-        chain(run_job, count_lines, reconcile_lines)
+        judge_lines = PythonOperator(
+            task_id="judge_lines",
+            python_callable=run_reports.judge_lines,
+            op_args=[run_job.output],
+            trigger_rule=TriggerRule.NONE_FAILED,  # reconcile_lines is skipped when no month was changed
+        )
+        chain(run_job, count_lines, reconcile_lines, judge_lines)
     return group

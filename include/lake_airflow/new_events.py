@@ -51,13 +51,14 @@ def table_exists(glue: GlueClient, table: Table) -> bool:
 def mode_of_new_objects(dag_run: Any, params: Any) -> str | None:
     """The mode in which the job should run now, or None if there is nothing new.
 
-    It is the mode of the run's parameters; only the scheduled run of SWEEP_HOUR always sweeps.
+    It is the mode of the run's parameters; only the scheduled run of SWEEP_HOUR always sweeps. A cleared run has
+    always something to do: what the tasks after the job have left undone.
     """
     is_daily = dag_run.run_type == "scheduled" and dag_run.run_after.hour == SWEEP_HOUR
     mode = SWEEP if is_daily else params["mode"]
     new = find_new_objects(S3Hook(), AthenaHook(), GlueCatalogHook().conn, everything=mode == SWEEP)
     log.info("%s: %d new objects: %s", mode, len(new), ", ".join(new[:10]) + (" ..." if len(new) > 10 else ""))
-    return mode if new else None
+    return mode if new or dag_run.clear_number else None
 
 
 def find_new_objects(s3: S3Hook, athena: AthenaHook, glue: GlueClient, *, everything: bool = False) -> list[str]:

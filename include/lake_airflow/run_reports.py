@@ -62,6 +62,21 @@ def reconcile_lines(job_run_id: str, count_query: str, ti: Any, outlet_events: A
     return sentence
 
 
+def judge_lines(job_run_id: str, ti: Any) -> str:
+    """Fail when the job found too many bad lines; returns a summary. The run's note says it, too.
+
+    Raises:
+        AirflowFailException: says how many lines are bad, and why. All lines are committed and reconciled.
+    """
+    report: StreamingFilmsReport = read_report("streaming_films", job_run_id)
+    verdict = report["too_many_bad"]
+    if not verdict:
+        return f"{report['quarantined']:,} of {report['landed']:,} lines are in quarantine: not too many"
+    sentence = f"Too many bad lines: {verdict}. They are in curated.streaming_events_quarantine"
+    give_note(ti, sentence)
+    raise AirflowFailException(f"{sentence}. All good lines of {', '.join(report['months'])} are committed")
+
+
 def films_agree(report: FilmCategoryReport, films: int) -> str:
     """Raise AirflowFailException unless film_category holds each film of the clean zone once; returns a summary."""
     if report["films"] != films or not films:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from airflow.dag_processing.dagbag import DagBag
+from airflow.models.asset import AssetEvent
 from airflow.models.dagrun import DagRun, DagRunNote
 from airflow.utils.session import create_session
 from sqlalchemy import select
@@ -34,6 +35,7 @@ REPORT: StreamingFilmsReport = {
     "stale_months": [],
     "film_category_snapshot": 7,
     "snapshot_id": 8,
+    "too_many_bad": None,
 }
 
 
@@ -94,6 +96,13 @@ def note(dag_run: DagRun) -> str | None:
     """The run's note, as the UI shows it."""
     with create_session() as session:
         return session.scalar(select(DagRunNote.content).where(DagRunNote.dag_run_id == dag_run.id))
+
+
+def announced(dag_run: DagRun) -> list[str | None]:
+    """The months for which the run has emitted an asset event."""
+    with create_session() as session:
+        of_run = AssetEvent.source_run_id == dag_run.run_id
+        return list(session.scalars(select(AssetEvent.partition_key).where(of_run).order_by(AssetEvent.partition_key)))
 
 
 def land(emulator: Emulator) -> None:

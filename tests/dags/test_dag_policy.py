@@ -57,7 +57,7 @@ def test_the_manual_names_every_task_that_can_fail(dag: DAG) -> None:
     judged = [
         task
         for task in dag.task_ids
-        if task.startswith(("choose", "find", "reconcile", "check", "verify", "run_", "wait"))
+        if task.startswith(("choose", "find", "reconcile", "check", "judge", "verify", "run_", "wait"))
     ]
     assert [task for task in judged if task not in failures] == []
 

@@ -21,7 +21,13 @@ class TestReplay:
     UPLOAD = "repairs/2026-11/mended.json"
 
     def replay(
-        self, dagbag: DagBag, aws_calls: dict[str, Handler], emulator: Emulator, *uploads: bytes, reason: str = "all"
+        self,
+        dagbag: DagBag,
+        aws_calls: dict[str, Handler],
+        emulator: Emulator,
+        *uploads: bytes,
+        reason: str = "all",
+        too_many_bad: str | None = None,
     ) -> tuple[DagRun, FakeGlue]:
         """A run over these uploaded lines; two lines of LANDED are in quarantine."""
         if uploads:
@@ -38,7 +44,7 @@ class TestReplay:
             return [list(counted), [str(value) for value in counted.values()]]
 
         FakeAthena(aws_calls, answer)
-        glue = FakeGlue(aws_calls, emulator, {**REPORT, "mode": "rebuild"})
+        glue = FakeGlue(aws_calls, emulator, {**REPORT, "mode": "rebuild", "too_many_bad": too_many_bad})
         return run(dagbag, "replay_quarantine", month="2026-11", reason=reason), glue
 
     @staticmethod
@@ -69,6 +75,13 @@ class TestReplay:
         assert str(note(ended)).endswith(
             "repaired: not JSON 1; left in quarantine: none; refused: 2 lines, see check_repairs"
         )
+
+    def test_what_is_left_is_noted_though_too_many_lines_of_the_month_are_still_bad(
+        self, dagbag: DagBag, aws_calls: dict[str, Handler], lake_services: Emulator
+    ) -> None:
+        ended, _ = self.replay(dagbag, aws_calls, lake_services, self.mended(1), too_many_bad="200 of 300 lines")
+        assert [task for task, state in states(ended).items() if state != "success"] == ["judge_lines"]
+        assert "repaired: not JSON 1; left in quarantine: too late 1" in str(note(ended))
 
     @pytest.mark.parametrize("uploads", [(), (b"{broken",)])
     def test_nothing_good_starts_no_job(

@@ -9,7 +9,7 @@ from airflow.dag_processing.dagbag import DagBag
 
 from lake_airflow import run_reports
 from lake_airflow.defaults import DEFAULT_ARGS, LAKE
-from tests.dags.runs import LANDED, REPORT, FakeGlue, committed, land, note, own_arguments, run, states
+from tests.dags.runs import LANDED, REPORT, FakeGlue, announced, committed, land, note, own_arguments, run, states
 from tests.support.aws_services import Emulator
 from tests.support.dag_services import FakeAthena, Handler
 
@@ -24,7 +24,7 @@ class TestEnrich:
         ended = run(dagbag, "enrich_streaming_films")
         assert ended.state == "success"
         assert states(ended).pop("find_new_objects") == "success"
-        assert [state for task, state in states(ended).items() if task != "find_new_objects"] == ["skipped"] * 3
+        assert [state for task, state in states(ended).items() if task != "find_new_objects"] == ["skipped"] * 4
         assert glue.runs == []
         assert note(ended) is None
 
@@ -64,14 +64,31 @@ class TestEnrich:
         assert run(dagbag, "enrich_streaming_films").state == "success"
         assert len(glue.runs) == 1
 
-    def test_a_job_that_asks_for_a_look_is_not_tried_again(
+    def test_too_many_bad_lines_fail_the_run_after_all_its_work(
         self, dagbag: DagBag, aws_calls: dict[str, Handler], lake_services: Emulator
     ) -> None:
         land(lake_services)
-        glue = FakeGlue(aws_calls, lake_services, REPORT)
-        glue.state, glue.message = "FAILED", "TooManyBadLines: 200 of 300 lines are bad"
-        assert states(run(dagbag, "enrich_streaming_films"))["run_job"] == "failed"
+        glue = FakeGlue(aws_calls, lake_services, {**REPORT, "too_many_bad": "200 of 300 lines are bad: 200 not JSON"})
+        committed(aws_calls)
+        ended = run(dagbag, "enrich_streaming_films")
+        assert ended.state == "failed"
+        assert [task for task, state in states(ended).items() if state != "success"] == ["judge_lines"]
+        assert announced(ended) == ["2026-11"]
         assert len(glue.runs) == 1
+        assert note(ended) == (
+            f"{run_reports.summary(REPORT)}\n\nToo many bad lines: 200 of 300 lines are bad: 200 not JSON. "
+            "They are in curated.streaming_events_quarantine"
+        )
+
+    def test_bad_lines_outside_every_month_are_judged_too(
+        self, dagbag: DagBag, aws_calls: dict[str, Handler], lake_services: Emulator
+    ) -> None:
+        """reconcile_lines is then skipped, as no month was changed."""
+        land(lake_services)
+        FakeGlue(aws_calls, lake_services, {**REPORT, "months": [], "too_many_bad": "200 of 300 lines are bad"})
+        committed(aws_calls)
+        ended = states(run(dagbag, "enrich_streaming_films"))
+        assert (ended["reconcile_lines"], ended["judge_lines"]) == ("skipped", "failed")
 
     def test_any_other_failure_is_tried_again(
         self, dagbag: DagBag, aws_calls: dict[str, Handler], lake_services: Emulator

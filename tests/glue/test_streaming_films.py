@@ -11,7 +11,7 @@ import pytest
 from datalake.months import Month
 from datalake_spark.report import Report
 from glue import streaming_films
-from glue.streaming_films import TooManyBadLines, check_bad_share, parse_arguments
+from glue.streaming_films import parse_arguments, too_many_bad
 from tests.glue.lake import TestLake, at, event, key, lines
 
 OWN = ["--landing_bucket", "l", "--curated_bucket", "c", "--JOB_RUN_ID", "jr_1"]
@@ -41,28 +41,28 @@ def test_wrong_arguments_are_refused(wrong: list[str]) -> None:
         parse_arguments([*OWN, *wrong])
 
 
-def test_bad_lines_fail_a_run_by_share_and_number() -> None:
-    def check(enriched: int, **reasons: int) -> None:
+def test_bad_lines_are_too_many_by_share_and_number() -> None:
+    def judged(enriched: int, **reasons: int) -> str | None:
         report = Report(film_category_snapshot=1, landed=enriched + sum(reasons.values()), reasons=Counter(reasons))
-        check_bad_share(report, 0.05)
+        return too_many_bad(report, 0.05)
 
-    check(0, broken=99)
-    check(1900, broken=100)
-    check(0, duplicate=5000, superseded=10, broken=50)
-    with pytest.raises(TooManyBadLines, match=r"120 of 2000 lines are bad, more than 5\.0%: 100 broken, 20 early"):
-        check(1880, broken=100, early=20)
+    assert judged(0, broken=99) is None
+    assert judged(1900, broken=100) is None
+    assert judged(0, duplicate=5000, superseded=10, broken=50) is None
+    assert judged(1880, broken=100, early=20) == "120 of 2,000 lines are bad, more than 5.0%: 100 broken, 20 early"
 
 
 @pytest.mark.spark
 @pytest.mark.services
-def test_a_run_of_too_many_bad_lines_fails_after_its_commit(lake: TestLake) -> None:
+def test_a_run_of_too_many_bad_lines_commits_and_reports_them(lake: TestLake) -> None:
     lake.put(key(NOON), lines(*[event(NOON)] * 1) + b"bad\n" * 100)
     places = ["--landing_bucket", lake.landing, "--curated_bucket", lake.curated]
-    with pytest.raises(TooManyBadLines, match="100 of 101"):
-        streaming_films.main([*places, "--JOB_RUN_ID", "jr_a", "--mode", "hourly"])
+    streaming_films.main([*places, "--JOB_RUN_ID", "jr_a", "--mode", "hourly"])
     assert (lake.films().count(), lake.quarantine().count()) == (1, 100)
     streaming_films.main([*places, "--JOB_RUN_ID", "jr_b", "--mode", "hourly"])
     assert [_report(lake, run)["landed"] for run in ("jr_a", "jr_b")] == [101, 0]
+    judged = [_report(lake, run)["too_many_bad"] for run in ("jr_a", "jr_b")]
+    assert judged == ["100 of 101 lines are bad, more than 5.0%: 100 not JSON", None]
     streaming_films.main(
         [*places, "--JOB_RUN_ID", "jr_c", "--mode", "rebuild", "--month", "2026-11", "--max_bad_share", "1"]
     )
@@ -78,6 +78,7 @@ def test_a_run_of_too_many_bad_lines_fails_after_its_commit(lake: TestLake) -> N
         "quarantined": 100,
         "duplicates": 0,
         "unknown_films": 0,
+        "too_many_bad": None,
     }
     assert report["snapshot_id"] != _report(lake, "jr_b")["snapshot_id"] == _report(lake, "jr_a")["snapshot_id"]
     summary = lake.snapshot_summary(report["snapshot_id"])

@@ -22,7 +22,6 @@ def test_attempts_last_as_long_as_a_task_may() -> None:
     ("message", "action"),
     [
         ("Final state of Athena job is CANCELLED. Error: Bytes scanned limit was exceeded", RetryAction.FAIL),
-        ("Run jr_1 of the-job: FAILED: TooManyBadLines: 200 of 300 lines are bad", RetryAction.FAIL),
         ("Final state of Athena job is CANCELLED. Error: Query cancelled by user", RetryAction.DEFAULT),
         ("Could not connect to the endpoint", RetryAction.DEFAULT),
     ],

@@ -187,8 +187,15 @@ def test_one_scheduled_run_a_day_sweeps(
 
 def test_nothing_new_is_false(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(new_events, "find_new_objects", lambda *_, **__: [])
-    run = SimpleNamespace(run_type="manual", run_after=datetime(2026, 11, 1, tzinfo=UTC))
+    run = SimpleNamespace(run_type="manual", run_after=datetime(2026, 11, 1, tzinfo=UTC), clear_number=0)
     assert not new_events.mode_of_new_objects(run, {"mode": "hourly"})
+
+
+def test_a_cleared_run_goes_on_with_nothing_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it took before is to be reconciled, announced and judged, or the run would become green without that."""
+    monkeypatch.setattr(new_events, "find_new_objects", lambda *_, **__: [])
+    run = SimpleNamespace(run_type="manual", run_after=datetime(2026, 11, 1, tzinfo=UTC), clear_number=1)
+    assert new_events.mode_of_new_objects(run, {"mode": "hourly"}) == "hourly"
 
 
 def test_pages_of_a_result_without_an_order_agree(aws_calls: dict[str, Handler]) -> None:

@@ -34,6 +34,7 @@ LINES: StreamingFilmsReport = {
     "stale_months": [],
     "film_category_snapshot": 7,
     "snapshot_id": 8,
+    "too_many_bad": None,
 }
 COUNTED: dict[str, str | None] = {
     **{name: str(LINES[name]) for name in run_reports.COUNTS},
@@ -136,6 +137,20 @@ def test_a_run_that_touched_nothing_announces_nothing(announce: Any) -> None:
     nothing: dict[str, Any] = dict.fromkeys(run_reports.COUNTS, 0)
     with pytest.raises(AirflowSkipException):
         announce({**COUNTED, **dict.fromkeys(nothing, "0")}, months=[], **nothing)
+
+
+def test_lines_that_are_not_too_bad_pass(monkeypatch: pytest.MonkeyPatch, task: Task) -> None:
+    monkeypatch.setattr(run_reports, "read_report", lambda *_: LINES)
+    assert run_reports.judge_lines("jr_1", task) == "6 of 100 lines are in quarantine: not too many"
+    assert task.pushed == {}
+
+
+def test_too_many_bad_lines_fail_with_their_reasons_and_months(monkeypatch: pytest.MonkeyPatch, task: Task) -> None:
+    verdict = "6 of 100 lines are bad, more than 5.0%: 6 not JSON"
+    monkeypatch.setattr(run_reports, "read_report", lambda *_: {**LINES, "too_many_bad": verdict})
+    with pytest.raises(AirflowFailException, match=f"{verdict}.* All good lines of 2026-10, 2026-11 are committed"):
+        run_reports.judge_lines("jr_1", task)
+    assert verdict in task.pushed[NOTE_KEY]
 
 
 def test_what_does_not_add_up_is_noted_and_not_announced(announce: Any, task: Task) -> None:

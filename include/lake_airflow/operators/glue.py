@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow.providers.amazon.aws.operators.glue import GlueJobOperator
@@ -12,8 +13,6 @@ from botocore.exceptions import ClientError
 if TYPE_CHECKING:
     from airflow.sdk import Context
     from mypy_boto3_glue import GlueClient
-
-RECENT_RUNS = 50  # among which a task's own run is looked for; Glue lists the newest first
 
 
 class GlueJobRunOperator(GlueJobOperator):
@@ -26,7 +25,9 @@ class GlueJobRunOperator(GlueJobOperator):
       worker that is killed in between, or a lost reply, would leave an unknown run. Therefore each run gets the name
       of its task as an argument, and a task looks for a run with its name before it starts one.
     * A cleared task runs the job again. The provider's operator would find the stored id of the run that succeeded, and
-      end at once. Therefore id and name belong to the attempts since the task was last cleared.
+      end at once. Therefore id and name belong to the attempts since the task was last cleared. With
+      ``rerun_when_cleared=False`` they belong to all attempts: a cleared task ends with the run that succeeded. This is
+      for jobs that take only what is new, as another run of theirs would leave the tasks after it nothing to check.
     * If the job may not run twice at a time and is running (``ConcurrentRunsExceededException``), the task waits, until
       its ``execution_timeout``. It does not wait for a run that is being stopped.
     * When the run fails, the error contains Glue's ErrorMessage.
@@ -35,13 +36,19 @@ class GlueJobRunOperator(GlueJobOperator):
     stopped or replaced: the next attempt waits for the same run. To end a run, stop it in Glue.
     """
 
+    def __init__(self, *, rerun_when_cleared: bool = True, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.rerun_when_cleared = rerun_when_cleared
+
     def execute(self, context: Context) -> str | None:
         """Start the job, or find the run that an earlier attempt has started, and wait for its end."""
         ti = context["ti"]
         # Clearing a task increases max_tries; a retry does not.
-        self.external_id_key = f"{GlueJobOperator.external_id_key}_{ti.max_tries}"
-        name = f"{ti.dag_id}:{ti.task_id}:{ti.run_id}:{ti.map_index}:{ti.max_tries}"
+        tries = str(ti.max_tries) if self.rerun_when_cleared else "all"
+        self.external_id_key = f"{GlueJobOperator.external_id_key}_{tries}"
+        name = f"{ti.dag_id}:{ti.task_id}:{ti.run_id}:{ti.map_index}:{tries}"
         self.script_args = {**self.script_args, self.TASK_UUID_ARG: name}
+        self.dag_run_began = context["dag_run"].run_after
         return super().execute(context)
 
     def submit_job(self, context: Context) -> str:
@@ -63,11 +70,14 @@ class GlueJobRunOperator(GlueJobOperator):
 
     def _own_run(self) -> str | None:
         """The run of this task's name that is in progress or has succeeded, if there is one."""
-        runs = cast("GlueClient", self.hook.conn).get_job_runs(JobName=self.job_name, MaxResults=RECENT_RUNS)["JobRuns"]
+        pages = cast("GlueClient", self.hook.conn).get_paginator("get_job_runs").paginate(JobName=self.job_name)
+        newest_first = (run for page in pages for run in page["JobRuns"])
         name = self.script_args[self.TASK_UUID_ARG]
-        own = [run for run in runs if run.get("Arguments", {}).get(self.TASK_UUID_ARG) == name]
-        good = (run for run in own if self.is_job_active(run["JobRunState"]) or run["JobRunState"] == "SUCCEEDED")
-        return next((str(run["Id"]) for run in good), None)
+        for run in takewhile(lambda run: run["StartedOn"] >= self.dag_run_began, newest_first):
+            good = self.is_job_active(run["JobRunState"]) or run["JobRunState"] == "SUCCEEDED"
+            if good and run.get("Arguments", {}).get(self.TASK_UUID_ARG) == name:
+                return str(run["Id"])
+        return None
 
     def is_job_active(self, status: str) -> bool:
         """Whether a run may still succeed; one that is being stopped cannot."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,7 @@ from lake_airflow.operators.glue import GlueJobRunOperator
 from tests.support.dag_services import Handler, client_error
 
 NAME = "d:t:r:-1:2"  # of the task below, in its first tries
+PAGE_RUNS = 200  # of GetJobRuns
 ENDS = {"RUNNING": "SUCCEEDED", "STOPPING": "STOPPED"}  # what becomes of a run that has not ended yet
 
 
@@ -35,6 +37,7 @@ class Glue:
         self.arguments: dict[str, dict[str, str]] = {}
         self.lost_worker: list[BaseException] = []
         self.lost_reply: list[BaseException] = []
+        self.began = datetime.now(UTC)
         aws_calls["glue.GetJob"] = lambda _: {"Job": {"Name": "the-job"}}
         aws_calls["glue.StartJobRun"] = self._start
         aws_calls["glue.GetJobRun"] = self._get
@@ -55,10 +58,15 @@ class Glue:
             raise self.lost_reply.pop()
         return {"JobRunId": run_id}
 
-    def _list(self, _: dict[str, Any]) -> dict[str, Any]:
-        """Newest first."""
-        listed = [{"Id": r, "JobRunState": state, "Arguments": self.arguments[r]} for r, state in self.runs.items()]
-        return {"JobRuns": listed[::-1]}
+    def _list(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Newest first, in pages."""
+        listed = [
+            {"Id": r, "JobRunState": state, "Arguments": self.arguments[r], "StartedOn": self.began}
+            for r, state in self.runs.items()
+        ]
+        start = int(request.get("NextToken", 0))
+        page = {"JobRuns": listed[::-1][start : start + PAGE_RUNS]}
+        return page | ({"NextToken": str(start + PAGE_RUNS)} if start + PAGE_RUNS < len(listed) else {})
 
     def _end(self, run_id: str) -> None:
         self.runs[run_id] = ENDS.get(self.runs[run_id], self.runs[run_id])
@@ -90,7 +98,8 @@ def context() -> dict[str, Any]:
         try_number=1,
         max_tries=2,
     )
-    return {"ti": ti, "task_instance": ti, "task_state_store": Store()}
+    dag_run = SimpleNamespace(run_after=datetime.now(UTC) - timedelta(days=10))
+    return {"ti": ti, "task_instance": ti, "task_state_store": Store(), "dag_run": dag_run}
 
 
 def clear(context: Any) -> None:
@@ -99,8 +108,8 @@ def clear(context: Any) -> None:
     ti.max_tries, ti.try_number = ti.try_number + 2, ti.try_number + 1
 
 
-def execute(context: Any) -> str | None:
-    return GlueJobRunOperator(task_id="run", job_name="the-job", job_poll_interval=0).execute(context)
+def execute(context: Any, **options: Any) -> str | None:
+    return GlueJobRunOperator(task_id="run", job_name="the-job", job_poll_interval=0, **options).execute(context)
 
 
 def test_a_run_is_started_and_its_id_returned(glue: Glue, context: Any) -> None:
@@ -112,6 +121,37 @@ def test_a_cleared_task_runs_the_job_again(glue: Glue, context: Any) -> None:
     for expected in ("jr_1", "jr_2", "jr_3"):
         assert execute(context) == expected
         clear(context)
+
+
+@pytest.mark.parametrize("is_stored", [True, False])
+def test_a_cleared_task_of_a_job_that_takes_what_is_new_keeps_its_run(
+    glue: Glue, context: Any, is_stored: bool
+) -> None:
+    """Another run would take nothing, and what its first took would be neither reconciled nor judged."""
+    assert execute(context, rerun_when_cleared=False) == "jr_1"
+    for hour in range(300):  # runs of later hours, more than a page of Glue's
+        glue.run("SUCCEEDED", {"--airflow_task_uuid": f"d:t:{hour}:-1:all"})
+    clear(context)
+    if not is_stored:
+        context["task_state_store"].clear()  # it was deferred
+    assert execute(context, rerun_when_cleared=False) == "jr_1"
+    assert len(glue.runs) == 301
+
+
+def test_a_cleared_task_of_a_job_that_failed_runs_it_again(glue: Glue, context: Any) -> None:
+    glue.state = "FAILED"
+    with pytest.raises(AirflowException):
+        execute(context, rerun_when_cleared=False)
+    clear(context)
+    glue.state = "SUCCEEDED"
+    assert execute(context, rerun_when_cleared=False) == "jr_2"
+
+
+def test_runs_from_before_the_dag_run_are_not_looked_through(glue: Glue, context: Any) -> None:
+    """Glue keeps 90 days of them."""
+    glue.run("SUCCEEDED", {"--airflow_task_uuid": NAME})
+    glue.began = context["dag_run"].run_after - timedelta(seconds=1)
+    assert execute(context) == "jr_2"
 
 
 def test_a_try_whose_success_was_never_reported_is_not_run_again(glue: Glue, context: Any) -> None:
