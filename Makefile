@@ -23,8 +23,8 @@ KILLS ?= 200
 SEED ?= 1
 SEEDS ?= 20
 
-.PHONY: tools deploy destroy plan help setup setup-tests startable demo up down status clean stream history redrive verify env \
-  test test-shuffled $(PARTS) ruff mypy sqlfluff cfn-lint vulture faults kill-loop mutants format docs lock
+.PHONY: tools deploy destroy plan help setup setup-tests startable demo up down status clean stream history redrive \
+  verify sql airflow env test test-shuffled $(PARTS) ruff mypy sqlfluff cfn-lint vulture faults kill-loop mutants format docs lock
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 15
@@ -78,6 +78,16 @@ tools:  # what a deployment needs, without the local home
 verify: setup  ## recount MONTH= (yyyy-MM; default: all months) from what landed; LEDGER= file or folder of event ids
 	@exports=$$(test -n "$$LAKE_SUFFIX" || $(PYTHON) -B -m local env) && eval "$$exports" && \
 	  $(TOOLS)/python -m oracle $(if $(MONTH),--month $(MONTH)) $(if $(LEDGER),--ledger $(LEDGER))
+
+# Q and ARGS reach their programs as they were typed: make would read their dollars, and a shell their quotes.
+unexport Q ARGS
+sql: export LAKE_SQL := $(value Q)
+sql: setup  ## run a statement in Athena: Q="select ...", or make sql < file.sql
+	@$(LAKE) sql
+
+airflow: export AIRFLOW_ARGS := $(value ARGS)
+airflow: setup  ## run a command of the home's Airflow: ARGS="dags list"
+	@$(LAKE) airflow
 
 env:  ## print export lines for clients: eval "$(make -s env)"
 	@$(PYTHON) -B -m local env

@@ -6,6 +6,7 @@ Exit status 0: every event was acknowledged; 1: some were not; 2: wrong argument
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import uuid
 from pathlib import Path
@@ -40,8 +41,9 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     faults.add_argument("--malformed", type=float, default=0, help="not JSON: the closing brace is missing")
     faults.add_argument("--unknown-film", type=float, default=0, help="film_id that Sakila does not have")
     given = parser.parse_args(argv)
-    if given.rate < 0 or given.seconds <= 0 or (given.events is not None and given.events <= 0):
-        parser.error("--rate must not be negative, --seconds and --events must be positive")
+    timed = 0 <= given.rate < math.inf and 0 < given.seconds < math.inf  # which no NaN is
+    if not timed or (given.events is not None and given.events <= 0):
+        parser.error("--rate must be a number from 0 on, --seconds and --events must be above 0")
     return given
 
 

@@ -31,16 +31,19 @@ def _history(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=1, help="another seed gives other events")
 
 
+def _sql(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("statement", nargs="?", help="default: the variable LAKE_SQL, or the standard input")
+
+
 def _run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("service", help="a service of local/home.py")
     parser.add_argument("--ready", action="store_true", help="only tell by the exit code whether it works")
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+    return int(text)
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,8 @@ COMMANDS = {
     "env": Command("print export lines that point AWS clients at the home", "lifecycle", "env"),
     "stream": Command("send live events; the options are those of python -m kdg", "stream", takes_the_rest=True),
     "history": Command("lay down past months of synthetic events", "history", "main", _history),
+    "sql": Command("run one statement in Athena, print its rows and what it costs on AWS", "sql", "main", _sql),
+    "airflow": Command("Airflow's own command line, for the home's Airflow", "airflow_command", takes_the_rest=True),
     "redrive": Command("send the CSV objects that could not be converted back to their queue", "redrive"),
     "startable": Command("check, before anything is installed, that the home could start", "lifecycle", "startable"),
     "prepare-trino": Command("make what Trino needs before it starts", "provision"),

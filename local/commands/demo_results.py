@@ -3,67 +3,24 @@
 from __future__ import annotations
 
 import json
-import re
-import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 
 import boto3
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
-from datalake.names import CURATED_DATABASE, RUNS_PREFIX, STREAMING_PREFIX, Lake
+from datalake.names import RUNS_PREFIX, STREAMING_PREFIX, Lake
+from local.commands.analyst import Analyst, Rows, dollars, scanned, seconds, show
 from local.settings import ENVIRONMENT, SUFFIX
 from local.supervision.control import HomeError
 
-DOLLARS_PER_TERABYTE, BILLED_AT_LEAST = 5.0, 10_000_000  # Athena bills at least 10 MB a query
 LAKE = Lake(ENVIRONMENT, SUFFIX)
 FIVE_ROWS = (
     "select event_time, eventtype, title, category_name, state, platform"
     " from streaming_films order by event_time desc, event_id limit 5"
 )
-
-
-class Analyst:
-    """Athena as an analyst uses it: named queries, the workgroup, nothing else."""
-
-    def __init__(self, session: boto3.Session) -> None:
-        self.athena = session.client("athena")
-        self.queries: list[dict[str, Any]] = []  # name, bytes, seconds of every query run
-
-    def named(self, name: str) -> str:
-        """SQL of a saved query of the workgroup."""
-        pages = self.athena.get_paginator("list_named_queries").paginate(WorkGroup=LAKE.workgroup)
-        ids = [i for page in pages for i in page["NamedQueryIds"]]
-        found = self.athena.batch_get_named_query(NamedQueryIds=ids)["NamedQueries"] if ids else []
-        for query in found:
-            if query["Name"] == name:
-                return str(query["QueryString"])
-        raise HomeError(f"the workgroup {LAKE.workgroup} has no saved query {name}: {[q['Name'] for q in found]}")
-
-    def run(self, name: str, sql: str) -> tuple[list[str], list[list[str | None]]]:
-        """Column names and rows (text) of a statement; raises HomeError with Athena's own reason."""
-        started = self.athena.start_query_execution(
-            QueryString=sql, WorkGroup=LAKE.workgroup, QueryExecutionContext={"Database": CURATED_DATABASE}
-        )["QueryExecutionId"]
-        while True:
-            execution = self.athena.get_query_execution(QueryExecutionId=started)["QueryExecution"]
-            state = execution["Status"]["State"]
-            if state in ("SUCCEEDED", "FAILED", "CANCELLED"):
-                break
-            time.sleep(0.1)
-        if state != "SUCCEEDED":
-            raise HomeError(f"{name}: {state}: {execution['Status'].get('StateChangeReason')}")
-        statistics = execution["Statistics"]
-        seconds = statistics["TotalExecutionTimeInMillis"] / 1000
-        self.queries.append({"name": name, "bytes": statistics["DataScannedInBytes"], "seconds": seconds})
-        rows = []
-        for page in self.athena.get_paginator("get_query_results").paginate(QueryExecutionId=started):
-            rows += [[cell.get("VarCharValue") for cell in row["Data"]] for row in page["ResultSet"]["Rows"]]
-        return [str(c) for c in rows[0]], rows[1:]
 
 
 def run_reports(session: boto3.Session, since: datetime) -> list[dict[str, Any]]:
@@ -73,52 +30,43 @@ def run_reports(session: boto3.Session, since: datetime) -> list[dict[str, Any]]
     return sorted(reports, key=lambda r: (r["mode"], r["months"]))
 
 
-def show(console: Console, title: str, columns: list[str], rows: list[list[str | None]]) -> None:
-    """One result table; numbers stand to the right."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for index, column in enumerate(columns):
-        numeric = bool(rows) and all(re.fullmatch(r"[\d.,]+", row[index] or "") for row in rows)
-        table.add_column(column, justify="right" if numeric else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*["" if cell is None else cell for cell in row])
-    console.print(f"\n[bold]{title}[/]", table, sep="\n", highlight=False)
-
-
 def results(console: Console, session: boto3.Session, since: datetime) -> dict[str, Any]:
     """Ask the lake, print the answers, and return them; raises HomeError when the counts do not add up."""
-    analyst = Analyst(session)
+    analyst = Analyst(session, LAKE)
     found: dict[str, Any] = {}
+    executed: dict[str, dict[str, Any]] = {}
+
+    def run(name: str, sql: str) -> tuple[list[str], Rows]:
+        try:
+            executed[name] = analyst.execute(sql)
+        except HomeError as error:
+            raise HomeError(f"{name}: {error}") from error
+        return analyst.answer(executed[name])
+
     for what in ("Categories", "States"):
         name = f"Overall-Top-Streaming-{what}"
-        columns, found[name] = analyst.run(name, analyst.named(name))
+        columns, found[name] = run(name, analyst.named(name))
         show(console, f"Top {what.lower()} (saved query {name})", columns, found[name][:5])
-    show(console, "Five rows of curated.streaming_films", *analyst.run("Five rows of streaming_films", FIVE_ROWS))
-    columns, counts = analyst.run("Streaming-Reconciliation", analyst.named("Streaming-Reconciliation"))
+    show(console, "Five rows of curated.streaming_films", *run("Five rows of streaming_films", FIVE_ROWS))
+    columns, counts = run("Streaming-Reconciliation", analyst.named("Streaming-Reconciliation"))
     found["months"] = [dict(zip(columns, row, strict=True)) for row in counts]
     found["landed"] = landed_lines(session)
     title = "Reconciled: landed = enriched + quarantined + duplicates (saved query Streaming-Reconciliation)"
     shown = ["month", "landed", "enriched", "quarantined", "duplicates"]
     show(console, title, shown, [[month[name] for name in shown] for month in found["months"]])
     check(found["months"], found["landed"])
-    _, films = analyst.run("Films", "select count(*) from film_category")
+    _, films = run("Films", "select count(*) from film_category")
     found["films"] = int(films[0][0] or 0)
     found["runs"] = run_reports(session, since)
     console.print(
         f"Films in curated.film_category: [bold]{found['films']}[/]; job runs reconciled: {len(found['runs'])}"
     )
-    found["queries"] = analyst.queries
-    costs = [
-        [one["name"], f"{one['bytes']:,}", f"{one['seconds']:.1f}", f"{dollars(one['bytes']):.5f}"]
-        for one in analyst.queries
+    costs: Rows = [
+        [name, f"{scanned(one):,}", f"{seconds(one):.1f}", f"{dollars(one):.5f}"] for name, one in executed.items()
     ]
     title = "What the queries cost on AWS ($5 a terabyte, 10 MB at least)"
     show(console, title, ["query", "bytes scanned", "seconds", "dollars"], costs)
     return found
-
-
-def dollars(scanned: int) -> float:
-    """What Athena bills for a query that has read so many bytes."""
-    return max(scanned, BILLED_AT_LEAST) / 1e12 * DOLLARS_PER_TERABYTE
 
 
 def check(months: list[dict[str, Any]], landed: dict[str, int]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 
@@ -70,8 +71,15 @@ def problems(arguments: list[str]) -> Iterator[str]:
         if option not in allowed | CLI_GLOBAL:
             yield f"aws {service} {command} takes no --{option}"
     yield from (f"aws {service} {command} needs --{one}" for one in sorted(required - options.keys()))
+    if (service, command) == ("mwaa", "invoke-rest-api"):
+        yield from _airflow_request(*(arguments[options[one] + 1] for one in ("method", "path", "body")))
     if "query" in options:
         yield from _query(arguments[options["query"] + 1], output)
+
+
+def _airflow_request(method: str, path: str, body: str) -> Iterator[str]:
+    """Check a request to Airflow's API: path, method and body must be as its description says."""
+    yield from (f"{method} {path}: {one}" for one in known.airflow_refuses(f"/api/v2{path}", method, json.loads(body)))
 
 
 def _waits(service: str, waiter: str, options: dict[str, int]) -> Iterator[str]:

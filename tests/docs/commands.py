@@ -104,6 +104,9 @@ def _make(arguments: list[str]) -> Iterator[str]:
     for name in assignments([one for one in arguments if "=" in one])[0]:
         if name not in allowed:
             yield f"{' '.join(targets)} reads no {name}"
+    for one in arguments:
+        if one.startswith("ARGS="):
+            yield from _airflow(shlex.split(one.removeprefix("ARGS=")))
     if unknown := [one for one in arguments if one.startswith("-") and one not in ("-s", "-n")]:
         yield f"unknown option {unknown[0]}"
 

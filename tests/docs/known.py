@@ -13,6 +13,7 @@ import botocore.session
 import yaml
 from botocore import xform_name
 from botocore.model import OperationModel, ServiceModel, Shape
+from jsonschema import Draft202012Validator
 
 from datalake import names
 from datalake.names import Lake
@@ -204,22 +205,38 @@ def makefile() -> dict[str, frozenset[str]]:
     text = (ROOT / "Makefile").read_text().replace("\\\n", " ")
     found: dict[str, frozenset[str]] = {}
     defined = dict(re.findall(r"^([A-Z_]+) *[:?]?= *(.*)$", text, re.MULTILINE))
-    for target, body in re.findall(r"^([a-z][a-z-]*):[^\n]*\n((?:\t.*\n?)*)", text, re.MULTILINE):
+    for target, rule in re.findall(r"^([a-z][a-z-]*):([^\n]*\n(?:\t.*\n?)*)", text, re.MULTILINE):
         read: set[str] = set()
-        waiting = [body]
+        waiting = [rule]
         while waiting:
-            names_read = set(re.findall(r"\$\((?:call )?([A-Z][A-Z_]*)", waiting.pop())) - read
+            names_read = set(re.findall(r"\$\((?:call |value )?([A-Z][A-Z_]*)", waiting.pop())) - read
             read |= names_read
             waiting += [defined[name] for name in names_read if name in defined]
-        found[target] = frozenset(read)
+        found[target] = found.get(target, frozenset()) | read
     return found
 
 
 @cache
-def airflow_routes() -> dict[str, frozenset[str]]:
-    """Paths of Airflow's REST API with their methods, from the description that is installed with it."""
+def airflow_api() -> dict[str, Any]:
+    """The description of Airflow's REST API that is installed with it."""
     import airflow
 
     found = Path(airflow.__file__).parent.glob("api_fastapi/core_api/openapi/v2*.yaml")
-    paths = yaml.load(next(found).read_text(), Loader=yaml.CSafeLoader)["paths"]
+    described: dict[str, Any] = yaml.load(next(found).read_text(), Loader=yaml.CSafeLoader)
+    return described
+
+
+def airflow_routes() -> dict[str, frozenset[str]]:
+    """Paths of Airflow's REST API with their methods."""
+    paths = airflow_api()["paths"]
     return {path: frozenset(method.upper() for method in methods) for path, methods in paths.items()}
+
+
+def airflow_refuses(path: str, method: str, body: Any) -> list[str]:
+    """Why Airflow's API would refuse a request, by its description; nothing when it would take it."""
+    operation = airflow_api()["paths"].get(path, {}).get(method.lower())
+    if not operation:
+        return ["there is no such request"]
+    schema = operation["requestBody"]["content"]["application/json"]["schema"]
+    whole = {**schema, "components": airflow_api()["components"]}
+    return [error.message for error in Draft202012Validator(whole).iter_errors(body)]

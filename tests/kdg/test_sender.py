@@ -272,5 +272,13 @@ class TestCommand:
         bad.write_text('{"a": "{{name.firstName}}"}')
         assert main(["--stream", "s", "--ledger", str(ledger), "--template", str(bad)]) == 2
         assert "line 1: unknown helper 'name.firstName'" in " ".join(capfd.readouterr().err.split())
+
+    @pytest.mark.parametrize(
+        "wrong", ["--rate=-1", "--rate=nan", "--rate=inf", "--seconds=nan", "--seconds=0", "--events=0"]
+    )
+    def test_numbers_that_mean_nothing_are_refused(
+        self, ledger: Path, wrong: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         with pytest.raises(SystemExit):
-            main(["--stream", "s", "--ledger", str(ledger), "--rate", "-1"])
+            main(["--stream", "s", "--ledger", str(ledger), wrong])
+        assert "--rate must be a number from 0 on, --seconds and --events must be above 0" in capsys.readouterr().err

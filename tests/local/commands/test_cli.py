@@ -62,11 +62,12 @@ def test_an_unknown_option_is_an_error(arguments: list[str], capsys: pytest.Capt
 
 
 @pytest.mark.parametrize("option", ["--months", "--events"])
-def test_history_wants_positive_numbers(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("value", ["0", "-1", "1.5", "x", ""])
+def test_history_wants_positive_numbers(option: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        cli.main(["history", option, "0"])
+        cli.main(["history", f"{option}={value}"])
     assert ended.value.code == 2
-    assert f"argument {option}: 0 is not a positive number" in capsys.readouterr().err
+    assert f"argument {option}: {value!r} is not a whole number from 1 on" in capsys.readouterr().err
 
 
 def test_a_wrong_port_is_an_error_not_a_traceback(
