@@ -1,6 +1,6 @@
 """``make history``: past months of synthetic events, laid down as Firehose would have delivered them.
 
-The audience is the demo's (``audience``). Partners send what they have collected six hours long; Firehose names an
+The audience is the demo's (``audience``). Partners send once a day (UTC) what they have collected; Firehose names an
 object by its arrival, which is the time of its newest event, and begins another at 1 MB (the stream's buffer size).
 Names, contents and event ids follow from seed, month and the month's number of events alone, so a repeated run writes
 the same objects again, and another number of events adds others.
@@ -33,7 +33,7 @@ from local.installation.progress import Progress, Tick
 from local.settings import ENVIRONMENT, SUFFIX, Settings
 from local.supervision import control
 
-COLLECTED_SECONDS = 6 * 3600  # partners send what they have collected in this time
+DAY = 24 * 3600  # partners send what they have collected in this time
 OBJECT_BYTES = 1024 * 1024  # the stream's buffer size
 STREAM_VERSION = 1
 SEED = 1
@@ -55,7 +55,7 @@ def objects(month: str, events: int, seed: int, stream: str) -> Iterator[tuple[s
     run_id = uuid.uuid5(_NAMESPACE, f"{stream}/{seed}/{month}/{events}")
     chance = Random(run_id.int)  # noqa: S311
     times = audience.times(month, events, chance)
-    sendings = [list(sending) for _, sending in groupby(times, lambda time: time // COLLECTED_SECONDS)]
+    sendings = [list(sending) for _, sending in groupby(times, lambda time: time // DAY)]
     generator = Generator(Template.read(audience.TEMPLATE, zone=audience.ZONE), seed=run_id.int, run_id=run_id)
     made = audience.purchases_after_trailers(chain.from_iterable(map(generator.take, sendings)), chance)
     number = 0
