@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
         faults = Faults(given.late, given.duplicate, given.malformed, given.unknown_film)
         generator = Generator(Template.read(given.template), seed=given.seed, run_id=run_id, faults=faults)
     except (TemplateError, ValueError, OSError) as error:
-        console.print(f"kdg: {error}", style="red", markup=False)
+        console.print(f"kdg: {error}", style="red", markup=False, soft_wrap=True)
         return 2
     status = 0
     summary = Summary()
@@ -75,7 +75,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         status = 130
     except (GaveUp, ClientError, BotoCoreError, OSError) as error:
-        console.print(f"kdg: {error}", style="red", markup=False)
+        console.print(f"kdg: {error}", style="red", markup=False, soft_wrap=True)
         status = 1
     console.print(
         f"{summary.sent:,} events sent, {summary.acknowledged:,} acknowledged, {summary.failed_attempts:,} failed "

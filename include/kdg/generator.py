@@ -10,11 +10,11 @@ from random import Random
 from typing import NamedTuple
 from uuid import UUID
 
+from kdg.helpers import VARIANTS
 from kdg.template import Template
 
 UNKNOWN_FILMS = range(1001, 10_000)  # Sakila's films are 1 to 1000
 LATE = (3600, 35 * 86_400)  # seconds by which a late event's timestamp is too early: an hour to 35 days
-_VARIANTS = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 
 class Event(NamedTuple):
@@ -53,7 +53,7 @@ def event_ids(run_id: UUID, first: int, count: int) -> list[str]:
         digest = base.copy()
         digest.update(b"%d" % n)
         h = digest.hexdigest()
-        ids.append(f"{h[:8]}-{h[8:12]}-5{h[13:16]}-{_VARIANTS[h[16]]}{h[17:20]}-{h[20:32]}")
+        ids.append(f"{h[:8]}-{h[8:12]}-5{h[13:16]}-{VARIANTS[h[16]]}{h[17:20]}-{h[20:32]}")
     return ids
 
 

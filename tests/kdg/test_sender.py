@@ -269,9 +269,9 @@ class TestCommand:
     def test_an_endpoint_that_refuses_is_told_in_a_line(self, ledger: Path, capfd: pytest.CaptureFixture[str]) -> None:
         bad = ledger.parent / "template.json"
         bad.parent.mkdir(parents=True)
-        bad.write_text('{"a": "{{name.firstName}}"}')
+        bad.write_text('{"a": "{{name.fullName}}"}')
         assert main(["--stream", "s", "--ledger", str(ledger), "--template", str(bad)]) == 2
-        assert "line 1: unknown helper 'name.firstName'" in " ".join(capfd.readouterr().err.split())
+        assert f"kdg: {bad}, line 1, column 8: unknown helper 'name.fullName'" in capfd.readouterr().err
 
     @pytest.mark.parametrize(
         "wrong", ["--rate=-1", "--rate=nan", "--rate=inf", "--seconds=nan", "--seconds=0", "--events=0"]
