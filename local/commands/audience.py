@@ -7,7 +7,6 @@ generator decide everything, so that each machine draws the same.
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
@@ -48,14 +47,14 @@ def purchases_after_trailers(events: Iterable[Event], chance: Random) -> Iterato
 
     Each trailer leads to one purchase at most. Shares do not change, as a purchase takes everything from its trailer.
     """
-    seen: deque[dict[str, object]] = deque(maxlen=TRAILERS_IN_MIND)
+    seen: deque[bytes] = deque(maxlen=TRAILERS_IN_MIND)
     for event in events:
-        fields = json.loads(event.data)
-        if fields["eventType"] == "trailer":
-            seen.append(fields)
+        # the template writes timestamp and eventType first, and the generator the event's id last
+        time, kind, rest = event.data.split(b",", 2)
+        viewing, own_id = rest.rsplit(b",", 1)
+        if kind == b'"eventType":"trailer"':
+            seen.append(viewing)
         elif seen:
-            own = {name: fields[name] for name in ("timestamp", "eventType", "event_id")}
             seen.rotate(chance.randrange(len(seen)))
-            trailer = seen.pop()
-            event = Event(event.event_id, json.dumps(trailer | own, separators=(",", ":")).encode() + b"\n")  # noqa: PLW2901
+            event = Event(event.event_id, b",".join((time, kind, seen.pop(), own_id)))  # noqa: PLW2901
         yield event
