@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from urllib.parse import unquote_plus
 
 import pytest
@@ -40,23 +40,22 @@ def keys(emulator: Emulator, bucket: str) -> list[str]:
 def _next_second(emulator: Emulator) -> str:
     """A moment by S3's own clock, which shows whole seconds, later than all that is there."""
     put_csv(emulator, "film/clock.txt")
-    before = _modified(emulator)
+    before = _modified(emulator, "film/clock.txt")
 
     def passed() -> bool:
         put_csv(emulator, "film/clock.txt")
-        return _modified(emulator) > before
+        return _modified(emulator, "film/clock.txt") > before
 
     wait_until(passed, 60, "the second did not pass")
-    now = _modified(emulator)
+    now = _modified(emulator, "film/clock.txt")
     emulator.client("s3").delete_object(Bucket=LAKE.landing_bucket, Key="dms/sakila/film/clock.txt")
     return now.isoformat()
 
 
-def _modified(emulator: Emulator) -> datetime:
-    found: datetime = emulator.client("s3").head_object(Bucket=LAKE.landing_bucket, Key="dms/sakila/film/clock.txt")[
-        "LastModified"
-    ]
-    return found
+def _modified(emulator: Emulator, key: str) -> datetime:
+    found = emulator.client("s3").head_object(Bucket=LAKE.landing_bucket, Key=f"dms/sakila/{key}")
+    modified: datetime = found["LastModified"]
+    return modified
 
 
 @pytest.mark.services
@@ -70,8 +69,9 @@ class TestFiles:
 
     def test_what_an_earlier_load_wrote_is_not_fresh(self, lake_services: Emulator) -> None:
         put_csv(lake_services, "film/LOAD00000001.csv")
-        assert replication.fresh_csvs(S3Hook(), datetime.now(UTC).isoformat())  # S3 keeps whole seconds only
-        assert not replication.fresh_csvs(S3Hook(), (datetime.now(UTC) + timedelta(minutes=1)).isoformat())
+        written = _modified(lake_services, "film/LOAD00000001.csv")  # S3 keeps whole seconds only
+        assert replication.fresh_csvs(S3Hook(), written.replace(microsecond=999_999).isoformat())
+        assert not replication.fresh_csvs(S3Hook(), (written + timedelta(seconds=1)).isoformat())
 
     def test_the_parquet_is_the_one_that_the_lambda_writes(self, lake_services: Emulator) -> None:
         put_csv(lake_services, "film_category/LOAD0000001F.csv")
