@@ -16,7 +16,7 @@ from kdg.generator import Event
 from kdg.template import EVENTS
 
 TEMPLATE = EVENTS.with_name("demo.template.json")
-# Hours and weekdays are those of US Eastern Standard Time, all year: the zone in which most Americans live.
+# Hours and weekdays are those of US Eastern Standard Time, all year: no other zone has as many people.
 ZONE = timezone(timedelta(hours=-5))
 BY_HOUR = (6, 3, 2, 1, 1, 1, 2, 3, 4, 4, 5, 6, 7, 7, 7, 8, 9, 11, 14, 18, 20, 19, 15, 10)
 BY_WEEKDAY = (8, 8, 8, 9, 12, 15, 14)  # Monday to Sunday
