@@ -34,6 +34,7 @@ from airflow.sdk import CronTriggerTimetable, chain, dag
 from lake_airflow import new_events
 from lake_airflow.defaults import DAG_ARGS, SQL_PATH, Tag, manual
 from lake_airflow.enrichment_tasks import enrich_and_reconcile
+from lake_airflow.notices import FRESHNESS
 
 
 @dag(
@@ -41,6 +42,7 @@ from lake_airflow.enrichment_tasks import enrich_and_reconcile
     is_paused_upon_creation=True,
     tags=[Tag.EVENTS, Tag.CURATION],
     params={"mode": new_events.MODE_PARAM},
+    deadline=FRESHNESS,
     template_searchpath=SQL_PATH,
     **manual(__doc__),
     **DAG_ARGS,

@@ -33,6 +33,7 @@ from airflow.sdk import chain, dag
 from lake_airflow import mysql_tasks, replication
 from lake_airflow.assets import CLEAN_TABLES, LANDED_SAKILA, MYSQL_SAKILA
 from lake_airflow.defaults import DAG_ARGS, LAKE, SQL_PATH, Tag, manual, poll_seconds
+from lake_airflow.notices import FRESHNESS
 from lake_airflow.operators.athena import SqlFileOperator
 from lake_airflow.operators.dms import DmsFullLoadOperator
 from lake_airflow.operators.s3 import CsvConvertedSensor
@@ -43,6 +44,7 @@ LOAD_STARTED = "{{ ti.xcom_pull(task_ids='run_full_load')['started'] }}"
 @dag(
     schedule=[MYSQL_SAKILA],
     tags=[Tag.SAKILA, Tag.INGESTION],
+    deadline=FRESHNESS,
     template_searchpath=SQL_PATH,
     **manual(__doc__),
     **DAG_ARGS,

@@ -11,6 +11,7 @@ from jinja2 import StrictUndefined, Template
 
 from datalake.names import CURATED_DATABASE
 from lake_airflow.defaults import LAKE, SQL_PATH, poll_attempts, poll_seconds
+from lake_airflow.notices import tell_failure
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -34,7 +35,7 @@ ATHENA: dict[str, Any] = {
     "database": CURATED_DATABASE,
     "sleep_time": _POLL,
     "max_polling_attempts": poll_attempts(_POLL),
-    "on_failure_callback": log_scanned,
+    "on_failure_callback": [log_scanned, tell_failure],
 }
 
 

@@ -13,6 +13,7 @@ from airflow.sdk.definitions.retry_policy import RetryDecision
 from airflow.utils.types import DagRunType
 
 from datalake.names import Lake
+from lake_airflow.notices import tell_failure, tell_killed
 
 LAKE = Lake.from_environment()
 
@@ -45,6 +46,7 @@ DEFAULT_ARGS: dict[str, Any] = {
     "max_retry_delay": timedelta(minutes=1),
     "retry_policy": FailFast(),
     "execution_timeout": timedelta(hours=1),
+    "on_failure_callback": tell_failure,
 }
 
 # Arguments of every DAG
@@ -56,6 +58,7 @@ DAG_ARGS: dict[str, Any] = {
     # of an hourly DAG would be 2,200 runs, of which the first takes all that is new.
     "allowed_run_types": tuple(kind for kind in DagRunType if kind is not DagRunType.BACKFILL_JOB),
     "default_args": DEFAULT_ARGS,
+    "on_failure_callback": tell_killed,
 }
 
 

@@ -96,8 +96,18 @@ class TestEnrich:
         land(lake_services)
         glue = FakeGlue(aws_calls, lake_services, REPORT)
         glue.state, glue.message = "FAILED", "An executor was lost"
+        told: list[str] = []
+
+        def publish(request: dict[str, Any]) -> dict[str, Any]:
+            told.append(request["Message"])
+            return {"MessageId": "1"}
+
+        aws_calls["sns.Publish"] = publish
         assert states(run(dagbag, "enrich_streaming_films"))["run_job"] == "failed"
         assert len(glue.runs) == 1 + DEFAULT_ARGS["retries"]
+        assert len(told) == 1, "people hear of a task that has given up, not of its tries, nor of the tasks after it"
+        assert "Task: run_job, try 3" in told[0]
+        assert "An executor was lost" in told[0]
 
 
 class TestRebuild:

@@ -64,6 +64,13 @@ class Fault(Enum):
         "the job that runs is found again, not started twice",
     )
     ODD_OBJECT = 35, "an odd object under the crawled prefix", "no second table, the raw table keeps its rows"
+    TASK_GIVES_UP = 36, "a task fails its last try, or is killed in it", "one notice: run, task, reason, what to do"
+    TOO_MANY_BAD_LINES = (
+        37,
+        "most lines of a run are bad",
+        "committed, reconciled, reported; then the run fails, also when it is cleared",
+    )
+    LATE_RUN = 38, "a run has not succeeded by its deadline", "one notice; the run goes on"
 
     def __init__(self, number: int, what: str, expected: str) -> None:
         self.number, self.what, self.expected = number, what, expected

@@ -1,178 +1,22 @@
-"""Airflow's processes are killed while it waits for a Glue job: the job is found again and never started twice."""
+"""Airflow's processes are killed while it waits for a Glue job; tasks give up, runs are late, and people are told."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from random import Random
-from typing import Any
 
 import boto3
-import httpx
 import pytest
 
-from datalake.names import Lake
-from local.commands.airflow_api import FINISHED, AirflowApi, now
+from glue.streaming_films import MIN_BAD_LINES
+from local.commands.airflow_api import now
 from local.engines.waiting import wait_until
-from local.settings import ENVIRONMENT, HOST, SUFFIX
-from oracle.model import Verdict
-from oracle.recount import verdict
-from tests.faults import worlds
+from tests.faults.airflow_home import HOURLY, REBUILD, Airflow
 from tests.faults.catalogue import Fault, fault
-from tests.kill_loop.targets import Targets
-from tests.support.aws_services import root_client
-from tests.support.own_home import Home, own_home
+from tests.support.own_home import own_home
 
 pytestmark = pytest.mark.journey
-
-LAKE = Lake(ENVIRONMENT, SUFFIX)
-HOURLY, REBUILD = "enrich_streaming_films", "rebuild_streaming_films"
-RUN_SECONDS = 400  # a run with its kills and tries, on a machine that does other work, too
-
-
-class Airflow:
-    """The Airflow of a home whose catalogue is curated. Tests use its API and kill its processes."""
-
-    def __init__(self, home: Home, session: boto3.Session) -> None:
-        self.settings, self.session = home.settings, session
-        self.api = AirflowApi(f"http://{HOST}:{home.settings.airflow_port}")
-        self.s3 = root_client(home.settings.emulator_url, "s3")
-        self.glue = root_client(home.settings.server_url, "glue")
-        self.targets = Targets(home.settings)
-        self.is_deferring = False
-
-    def curate(self) -> None:
-        """Load Sakila and wait for curated.film_category."""
-        began = now()
-        self.api.wait_run("load_sakila", self.api.trigger("load_sakila"), lambda _: None)
-        self.api.wait_next_run("replicate_sakila", began, lambda _: None)
-        self.api.wait_next_run("curate_film_category", began, lambda _: None)
-        began = now()
-        for dag_id in (HOURLY, REBUILD):  # their schedules start a run immediately, for which nothing has landed
-            self.api.unpause(dag_id)
-        wait_until(lambda: bool(self.api.runs(REBUILD, began)), 60, "no rebuild was scheduled")
-        (rebuild,) = self.api.runs(REBUILD, began)
-        ended = {"state": "success"}
-        self.api.client.patch(f"/api/v2/dags/{REBUILD}/dagRuns/{rebuild['dag_run_id']}", json=ended).raise_for_status()
-        self.api.wait_next_run(HOURLY, began, lambda _: None)
-
-    def defer(self, deferring: bool) -> None:
-        """Let tasks wait in the triggerer, as on AWS, or in their worker; the scheduler reads this when it starts."""
-        if deferring != self.is_deferring:
-            file = self.settings.data / "airflow" / "airflow.cfg"
-            setting = "default_deferrable = {}"
-            before, after = (setting.format(one) for one in (self.is_deferring, deferring))
-            replace_line(file, before, after)
-            self.kill("scheduler")
-            self.is_deferring = deferring
-
-    def land(self, rng: Random) -> None:
-        """When Airflow is idle, land an object of good and bad lines, and one that repeats some of them."""
-        wait_until(self.is_idle, RUN_SECONDS, "Airflow did not become idle", 0.3)
-        time_of_name = datetime.now(UTC)
-        lines = [*worlds.events(rng, time_of_name, rng.randint(5, 50)), worlds.spoiled(rng, time_of_name)[0]]
-        for some in (lines, rng.sample(lines, 3)):
-            key = worlds.key(rng, time_of_name, stream=f"{LAKE.delivery_stream}-1-")
-            self.s3.put_object(Bucket=LAKE.landing_bucket, Key=key, Body=worlds.body(some))
-
-    def is_idle(self) -> bool:
-        """Whether no run is queued or running that could process what lands next."""
-        return all(run["state"] in FINISHED for dag_id in (HOURLY, REBUILD) for run in self.api.runs(dag_id))
-
-    def job_at_work(self, dag_id: str, **conf: str) -> dict[str, Any]:
-        """Start a run and wait until its job's task is at work; a scheduled run may be the one that finds something."""
-        began = now() - timedelta(seconds=10)
-        found: list[dict[str, Any]] = []
-        self.api.trigger(dag_id, conf=conf)
-
-        def is_at_work() -> bool:
-            found[:] = [
-                run
-                for run in self.api.runs(dag_id, began)
-                if run["state"] == "running" and self.api.task_state(run, "run_job") in ("running", "deferred")
-            ]
-            return bool(found)
-
-        wait_until(is_at_work, 120, f"run_job of {dag_id} did not start", 0.2)
-        return found[0]
-
-    def finished_hourly_run(self, rng: Random) -> dict[str, Any]:
-        """An hourly run that processed something; it may exist already."""
-        for run in self.api.runs(HOURLY):
-            if run["state"] == "success" and self.job_runs(run):
-                return run
-        self.land(rng)
-        return self.ended(self.job_at_work(HOURLY))
-
-    def kill(self, target: str, run: dict[str, Any] | None = None, rng: Random | None = None) -> None:
-        """SIGKILL of scheduler, API server or triggerer; or of the run's task or its worker, if one is still there."""
-        if run and rng and target == "task":
-            task = self.task(run)
-            victims = [victim for victim in self.targets.at_work("task") if task["id"] in victim.doing]
-            if victims:
-                self.targets.kill(rng.choice(victims))
-        else:
-            wait_until(lambda: bool(self.targets.at_work(target)), 60, f"no {target} was at work")
-            self.targets.kill(self.targets.at_work(target)[0])
-
-    def task(self, run: dict[str, Any]) -> dict[str, Any]:
-        """The task instance of the run's job."""
-        path = f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}/taskInstances/run_job"
-        found: list[dict[str, Any]] = []
-
-        def asked() -> bool:
-            with suppress(httpx.HTTPError):  # the API server may have been killed
-                found.append(self.api.get(path))
-            return bool(found)
-
-        wait_until(asked, 60, "the API did not answer", 0.2)
-        return found[0]
-
-    def ended(self, run: dict[str, Any]) -> dict[str, Any]:
-        """The run, when it has ended."""
-        found: dict[str, Any] = {}
-
-        def has_ended() -> bool:
-            with suppress(httpx.HTTPError):
-                found.update(self.api.get(f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}"))
-            return found.get("state") in FINISHED
-
-        wait_until(has_ended, RUN_SECONDS, f"{run['dag_run_id']} did not end", 0.3)
-        return found
-
-    def job_runs(self, run: dict[str, Any]) -> dict[str, str]:
-        """The Glue runs that a DAG run has started, with their states."""
-        started = self.glue.get_job_runs(JobName=LAKE.streaming_films_job)["JobRuns"]
-        name = f"{run['dag_id']}:run_job:{run['dag_run_id']}:"
-        return {
-            one["Id"]: one["JobRunState"]
-            for one in started
-            if one["Arguments"].get("--airflow_task_uuid", "").startswith(name)
-        }
-
-    def clear(self, run: dict[str, Any]) -> None:
-        """Clear a run's job and what follows it."""
-        options = {"include_downstream": True, "only_failed": False, "reset_dag_runs": True, "dry_run": False}
-        body = {"dag_run_id": run["dag_run_id"], "task_ids": ["run_job"], **options}
-        reply = self.api.client.post(f"/api/v2/dags/{run['dag_id']}/clearTaskInstances", json=body)
-        reply.raise_for_status()
-
-    def exact(self) -> Verdict:
-        """The oracle finds nothing wrong."""
-        found = verdict(self.session, LAKE.landing_bucket)
-        assert found.ok, str(found)
-        return found
-
-
-def replace_line(file: Path, before: str, after: str) -> None:
-    lines = file.read_text().splitlines()
-    places = [number for number, line in enumerate(lines) if line.lower() == before.lower()]
-    assert len(places) == 1, f"{before!r} is in lines {places} of {file}"
-    lines[places[0]] = after
-    file.write_text("\n".join(lines) + "\n")
 
 
 @pytest.fixture(scope="module")
@@ -222,3 +66,56 @@ def test_a_rebuild_whose_triggerer_is_killed_runs_once_and_no_hourly_run_undoes_
     assert airflow.ended(hourly)["state"] == "success"
     assert airflow.job_runs(hourly) == before
     assert airflow.exact().hash == rebuilt
+
+
+@fault(Fault.TASK_GIVES_UP, kills_spark=True)
+def test_a_task_that_gives_up_is_told_of_once_also_if_it_cannot_tell_itself(airflow: Airflow, seed: int) -> None:
+    listener = airflow.listen()
+    failed = {"dag_id": REBUILD, "dag_run_id": airflow.api.trigger(REBUILD)}  # without a month
+    assert airflow.ended(failed)["state"] == "failed"
+    assert sorted(airflow.states(failed).values()) == ["failed", *["upstream_failed"] * 4]
+    airflow.pause(HOURLY)
+    lost = {"dag_id": HOURLY, "dag_run_id": airflow.api.trigger(HOURLY)}
+    path = f"/api/v2/dags/{HOURLY}/dagRuns/{lost['dag_run_id']}/taskInstances/find_new_objects"
+    airflow.api.client.patch(path, json={"new_state": "failed"}).raise_for_status()  # as when its process is killed
+    airflow.api.unpause(HOURLY)
+    assert airflow.ended(lost)["state"] == "failed"
+    told, lost_task = (notice["Message"] for notice in listener.hear(2))
+    for text in (f"Run: {failed['dag_run_id']}\nTask: choose_month, try 1\nReason: Which month?", "docs/operations.md"):
+        assert text in told
+    assert f"Run: {lost['dag_run_id']}\nTask: find_new_objects, try " in lost_task
+    assert "Reason: the task ended without a word" in lost_task
+
+
+@fault(Fault.TOO_MANY_BAD_LINES, kills_spark=True)
+def test_too_many_bad_lines_are_committed_reported_and_told_and_judged_again_when_cleared(
+    airflow: Airflow, seed: int
+) -> None:
+    rng, listener, began = Random(f"bad {seed}"), airflow.listen(), now()
+    airflow.land(rng, bad=MIN_BAD_LINES)
+    run = airflow.job_at_work(HOURLY)
+    ended = airflow.ended(run)
+    assert ended["state"] == "failed"
+    assert "Too many bad lines: " in ended["note"]
+    assert [task for task, state in airflow.states(run).items() if state != "success"] == ["judge_lines"]
+    month = f"{began:%Y-%m}"
+    airflow.api.wait_next_run("report_film_popularity", began, lambda _: None, partition_key=month)
+    assert "Task: judge_lines, try 1\nReason: Too many bad lines: " in listener.hear(1)[0]["Message"]
+    before, cleared = airflow.job_runs(run), rng.choice(("find_new_objects", "run_job", "count_lines", "judge_lines"))
+    airflow.clear(run, cleared)
+    assert airflow.ended(run)["state"] == "failed"
+    assert [task for task, state in airflow.states(run).items() if state != "success"] == ["judge_lines"]
+    assert airflow.job_runs(run) == before
+    assert len(listener.hear(2)) == 2
+    airflow.exact()
+
+
+@fault(Fault.LATE_RUN, kills_spark=True)
+def test_a_run_that_has_not_succeeded_by_its_deadline_is_told_of(airflow: Airflow, seed: int) -> None:
+    listener = airflow.listen()
+    airflow.pause(HOURLY)
+    late = {"dag_id": HOURLY, "dag_run_id": airflow.api.trigger(HOURLY)}  # it waits, as the DAG is paused
+    airflow.pass_deadlines()
+    assert f"DAG: {HOURLY}\nRun: {late['dag_run_id']}\nReason: it is still queued" in listener.hear(1)[0]["Message"]
+    airflow.api.unpause(HOURLY)
+    assert airflow.ended(late)["state"] == "success"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pymysql
@@ -19,7 +19,7 @@ from infrastructure.package import render_template
 from local.commands import redrive
 from local.engines import mysql, waiting
 from local.settings import ACCOUNT
-from tests.support.lake_home import LAKE, LakeHome
+from tests.support.lake_home import LAKE, LakeHome, without
 
 pytestmark = [pytest.mark.services, pytest.mark.in_order]
 CSV = b"category_id,name,last_update\n1,Action,2006-02-15 04:46:27\n2,Animation,2006-02-15 04:46:27\n"
@@ -215,23 +215,6 @@ def test_no_component_was_denied_anything(home: LakeHome, outputs: dict[str, str
     components = {"lambda", "firehose", "dms", "crawler", "producer"}
     assert components <= {call.role for call in made}
     assert [call for call in sorted(made) if call.role in components and not call.allowed] == []
-
-
-@contextmanager
-def without(home: LakeHome, component: str, action: str) -> Iterator[None]:
-    """Remove an action from the role's inline policy during the block."""
-    iam, named = home.clients("iam"), {"RoleName": LAKE.role(component), "PolicyName": component}
-    policy = iam.get_role_policy(**named)["PolicyDocument"]
-    left = []
-    for statement in policy["Statement"]:
-        actions = [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
-        if kept := [one for one in actions if one != action]:
-            left.append({**statement, "Action": kept})
-    iam.put_role_policy(**named, PolicyDocument=json.dumps({**policy, "Statement": left}))
-    try:
-        yield
-    finally:
-        iam.put_role_policy(**named, PolicyDocument=json.dumps(policy))
 
 
 def test_without_put_object_firehose_lands_nothing_and_says_so(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -47,6 +48,23 @@ class LakeHome:
         ca = mysql.ca_path(self.settings).read_text()
         given = {**parameters_of(ENVIRONMENT), "MySqlCa": ca, **parameters}
         return deploy(self.lake, given, self.sakila, self.clients, lambda _: None)
+
+
+@contextmanager
+def without(home: LakeHome, component: str, action: str) -> Iterator[None]:
+    """Remove an action from the role's inline policy during the block."""
+    iam, named = home.clients("iam"), {"RoleName": home.lake.role(component), "PolicyName": component}
+    policy = iam.get_role_policy(**named)["PolicyDocument"]
+    left = []
+    for statement in policy["Statement"]:
+        actions = [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
+        if kept := [one for one in actions if one != action]:
+            left.append({**statement, "Action": kept})
+    iam.put_role_policy(**named, PolicyDocument=json.dumps({**policy, "Statement": left}))
+    try:
+        yield
+    finally:
+        iam.put_role_policy(**named, PolicyDocument=json.dumps(policy))
 
 
 @contextmanager
