@@ -14,7 +14,8 @@ an asset event for the month, which starts `report_film_popularity`.
 It is created paused: unpause it when `curate_film_category` has succeeded. The month is the run's partition key:
 
 * backfill: `airflow backfill create --dag-id rebuild_streaming_films --from-date 2026-08-01 --to-date 2026-10-31`
-  makes 2026-08, 2026-09 and 2026-10; add `--reprocess-behavior completed` for months that had a run before;
+  makes 2026-08, 2026-09 and 2026-10: every month with a day in the range, the first and the last day included, but no
+  month of the future; add `--reprocess-behavior completed` for months that had a run before;
 * by hand: trigger it with a partition key, or with the parameter `month`.
 
 **When it fails**
@@ -31,15 +32,16 @@ It is created paused: unpause it when `curate_film_category` has succeeded. The 
 from __future__ import annotations
 
 from airflow.providers.standard.operators.python import PythonOperator
-from airflow.sdk import CronPartitionTimetable, chain, dag
+from airflow.sdk import chain, dag
 
 from lake_airflow.defaults import DAG_ARGS, SQL_PATH, Tag, manual
 from lake_airflow.enrichment_tasks import enrich_and_reconcile
+from lake_airflow.month_timetable import MonthTimetable
 from lake_airflow.run_month import MONTH_PARAM, month_of_run
 
 
 @dag(
-    schedule=CronPartitionTimetable("0 2 2 * *", timezone="UTC", run_offset=-1, key_format="%Y-%m"),
+    schedule=MonthTimetable("0 2 2 * *", timezone="UTC", key_format="%Y-%m"),
     is_paused_upon_creation=True,
     tags=[Tag.EVENTS, Tag.CURATION],
     params={"month": MONTH_PARAM},

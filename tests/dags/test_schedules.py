@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 from airflow.timetables.base import TimeRestriction
 from pendulum import DateTime, instance
 
-from lake_airflow import assets
+from lake_airflow import assets, month_timetable
 
 
 def scheduled(dagbag: DagBag, dag_id: str) -> Any:
@@ -21,6 +21,18 @@ def scheduled(dagbag: DagBag, dag_id: str) -> Any:
 
 def at(year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> DateTime:
     return instance(datetime(year, month, day, hour, minute, tzinfo=UTC))
+
+
+@pytest.fixture
+def last_day_of_november(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The present, for the timetable of months."""
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            return datetime(2026, 11, 30, 18, 0, tzinfo=tz)
+
+    monkeypatch.setattr(month_timetable, "datetime", Clock)
 
 
 def runs(dagbag: DagBag, dag_id: str, since: DateTime, count: int) -> list[Any]:
@@ -54,13 +66,27 @@ def test_a_scheduled_rebuild_works_on_the_month_before(
         (at(2026, 8, 1), at(2026, 10, 31), ["2026-08", "2026-09", "2026-10"]),
         (at(2025, 12, 1), at(2026, 1, 31), ["2025-12", "2026-01"]),
         (at(2026, 2, 1), at(2026, 2, 28), ["2026-02"]),
+        # A day of a month is enough, be it the first or the last.
+        (at(2026, 8, 5), at(2026, 10, 1), ["2026-08", "2026-09", "2026-10"]),
+        (at(2026, 8, 31), at(2026, 8, 31), ["2026-08"]),
+        # The future has no events.
+        (at(2026, 9, 30), at(2027, 3, 1), ["2026-09", "2026-10", "2026-11"]),
+        (at(2026, 12, 1), at(2026, 12, 31), []),
     ],
 )
-def test_a_backfill_works_on_the_months_of_its_window(
+@pytest.mark.usefixtures("last_day_of_november")
+def test_a_backfill_works_on_every_month_that_its_dates_touch(
     dagbag: DagBag, first: DateTime, last: DateTime, months: list[str]
 ) -> None:
-    made = scheduled(dagbag, "rebuild_streaming_films").iter_dagrun_infos_between(first, last)
+    made = list(scheduled(dagbag, "rebuild_streaming_films").iter_dagrun_infos_between(first, last))
     assert [run.partition_key for run in made] == months
+    assert [f"{run.partition_date:%Y-%m-%dT%H:%M%z}" for run in made] == [f"{key}-01T00:00+0000" for key in months]
+
+
+@pytest.mark.usefixtures("last_day_of_november")
+def test_the_month_that_has_just_ended_is_scheduled_once_events_can_no_longer_arrive_late(dagbag: DagBag) -> None:
+    [made] = runs(dagbag, "rebuild_streaming_films", at(2026, 11, 30), 1)
+    assert (made.run_after, made.partition_date) == (at(2026, 12, 2, 2), at(2026, 11, 1))
 
 
 def test_a_key_given_by_hand_means_its_month(dagbag: DagBag) -> None:

@@ -93,7 +93,7 @@ def test_every_dag_loads_from_the_unpacked_archives(airflow_home: Path, interpre
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["import_errors"] == {}
     assert sorted(found["dags"]) == DAG_IDS
-    assert (found["plugins"], found["plugin_errors"]) == (["run_note"], {})
+    assert (found["plugins"], found["plugin_errors"]) == (["month_timetable", "pages", "run_note"], {})
     plugins = airflow_home / "plugins"
     assert [file for file in found["modules"].values() if not Path(file).is_relative_to(plugins)] == []
     assert {path for paths in found["dags"].values() for path in paths or ()} == {str(plugins / "sql" / "athena")}
@@ -117,7 +117,8 @@ def test_the_archive_holds_what_dags_import_and_nothing_else() -> None:
     plugins = zipfile.ZipFile(io.BytesIO(build()[0].body))
     wheels = {path.name for path in (MWAA / "wheels").iterdir()}
     assert {name.split("/")[0] for name in plugins.namelist()} == wheels | {
-        ".airflowignore", "datalake", "lake_airflow", "run_note_plugin.py", "sql",
+        ".airflowignore", "datalake", "lake_airflow", "month_timetable_plugin.py", "pages_plugin.py",
+        "run_note_plugin.py", "sql",
     }  # fmt: skip
 
 
