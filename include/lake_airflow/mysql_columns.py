@@ -55,6 +55,8 @@ def holds(column: Column, mysql_type: str) -> bool:
         return given is not None and _fits((int(given[1]), int(given[2])), (int(wanted[1]), int(wanted[2])))
     if words[0] == "bigint" and "unsigned" in words:
         return False
+    if column.type == "boolean":  # as which DMS loads BIT(1); it loads a longer BIT as bytes
+        return mysql_type.lower() == "bit(1)"
     return words[0] in _FITTING[column.type]
 
 

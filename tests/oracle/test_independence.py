@@ -12,8 +12,8 @@ import pytest
 from local.settings import ROOT
 
 LAKE = {
-    "csv_to_parquet", "dags", "datalake", "datalake_spark", "glue", "infrastructure", "kdg", "lake_airflow",
-    "lake_airflow.operators", "local", "plugins", "tests", "typed_csv",
+    "csv_faults", "csv_to_parquet", "dags", "datalake", "datalake_spark", "glue", "infrastructure", "kdg",
+    "lake_airflow", "lake_airflow.operators", "local", "plugins", "tests", "typed_csv",
 }  # fmt: skip
 MODULE = re.compile(r"[a-z_]+(\.[a-z_]+)+")
 ENGINES = {"pyspark", "trino", "awswrangler"}

@@ -11,6 +11,7 @@
 | spark_session | Spark on the emulator's S3 and catalog, and an empty lake for it | spark, lake |
 | dag_services | the lake's buckets, queue and databases; fakes of AWS calls, and of Athena | lake_services, aws_calls |
 | own_home | a whole home with Airflow, started by ``python -m local up`` or ``demo`` | |
+| alarm_listener | the messages that the alarm topic sends, through a queue that subscribes to it | |
 | mariadb | a MariaDB server that takes TLS connections only | |
 | faulty_proxy | a proxy that lets requests to a service fail as a test plans it | |
 | compose_file | docker-compose.yaml and the Dockerfile as data | |

@@ -3,12 +3,17 @@ r"""Reads DMS's CSV of a declared table exactly, in bounded memory, and names th
 It uses Python's csv module on one request for the whole object. ``awswrangler.s3.read_csv`` is not suitable: pandas
 completes a truncated row instead of refusing it, gives no line numbers for values that do not parse, and reads an
 object in several requests, which may see different versions of it.
+
+Two values are read as DMS documents them for MySQL (DMS user guide, "Using a MySQL-compatible database as a source",
+"Source data types for MySQL"): BIT(1) is a BOOLEAN, whose text AWS does not tell, so true, false, 1 and 0 are taken; a
+"zero" date is NULL, as on each target that has no such date.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import itertools
 import re
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
@@ -16,27 +21,32 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from csv_faults import (
+    DECIMAL,
+    FIELD_CHARACTERS,
+    CsvError,
+    header_fault,
+    object_fault,
+    row_fault,
+    value_fault,
+    width_fault,
+)
 from datalake.schemas import Column, Table
 
 NULL_TOKEN = "\\N"  # noqa: S105 - CsvNullValue of DMS's target endpoint; '' is the empty text
 BATCH_ROWS = 50_000
 BATCH_BYTES = 16 * 1024 * 1024
-# DMS truncates LOBs at 1,024 KiB (LobMaxSize), which are two hexadecimal digits a byte. A longer field is a quote that
-# was never closed, which must not fill the memory.
-_FIELD_CHARACTERS = 4 * 1024 * 1024
-_DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_ZERO_DATE = r"^0000-00-00 00:00:00(\.0+)?$"
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 # By declared type: Arrow's type, and a pattern of the values where its cast accepts more spellings than MySQL writes
 _TYPES = {
     "bigint": (pa.int64(), r"^-?\d{1,19}$"),
     "string": (pa.string(), None),
     "timestamp": (pa.timestamp("us"), r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}(\.\d{1,6})?$"),
+    "boolean": (pa.bool_(), r"^(true|false|1|0)$"),
     "binary": (pa.binary(), r"^([0-9A-Fa-f]{2})*$"),
 }
-
-
-class CsvError(ValueError):
-    """The file does not match its table's declaration; the message says where, how, and what to do."""
 
 
 def arrow_schema(table: Table) -> pa.Schema:
@@ -48,19 +58,23 @@ def read_batches(stream: BinaryIO, table: Table, file: str) -> Iterator[pa.Recor
     """Yield the rows of a CSV with a header row as batches of the declared columns, in their declared order.
 
     Args:
-        stream: UTF-8, RFC 4180 (rows end with a newline), NULL as ``NULL_TOKEN``, binary columns in hexadecimal.
+        stream: UTF-8 with or without a byte order mark, RFC 4180 (rows end with a newline), NULL as ``NULL_TOKEN``,
+            binary columns in hexadecimal.
         table: what the file must hold; the header may name the columns in any order.
         file: name for messages.
 
     Raises:
         CsvError: naming file, line (of the row's beginning, 1-based), column and value.
     """
-    csv.field_size_limit(_FIELD_CHARACTERS)
+    csv.field_size_limit(FIELD_CHARACTERS)
     schema = arrow_schema(table)
-    lines = _Lines(stream)
+    lines = _Lines(stream, file)
     rows = csv.reader(lines, strict=True)
-    order = _header(_next_row(rows, lines, file, 1), table, file)
-    names = tuple(order)
+    header = _next_row(rows, lines, file, 1)
+    if fault := header_fault(header, table):
+        raise CsvError(f"{file}: line 1: table {table.full_name}: {fault}")
+    names = tuple(header or ())
+    order = {name: position for position, name in enumerate(names)}
     width = len(order)
     columns: list[list[str | None]] = [[] for _ in order]
     starts: list[int] = []
@@ -71,7 +85,7 @@ def read_batches(stream: BinaryIO, table: Table, file: str) -> Iterator[pa.Recor
             if not row and width == 1:
                 row = [""]  # a row with one empty text is an empty line
             if len(row) != width:
-                raise CsvError(f"{file}: line {line}: {len(row)} values, but the header names {width} columns")
+                raise CsvError(f"{file}: line {line}: {width_fault(row, names)}")
             for column, value in zip(columns, row, strict=True):
                 column.append(None if value == NULL_TOKEN else value)
             starts.append(line)
@@ -92,8 +106,8 @@ class _Lines:
     Bytes that are not UTF-8 become lone surrogates, and are refused later, when their column is known.
     """
 
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
+    def __init__(self, stream: BinaryIO, file: str) -> None:
+        self._stream = _text(stream, file)
         self.bytes_read = 0
         self.row: list[str] = []
 
@@ -104,6 +118,15 @@ class _Lines:
             yield self.row[-1]
 
 
+def _text(stream: BinaryIO, file: str) -> Iterator[bytes]:
+    """The lines of a stream of text, without its byte order mark."""
+    lines = iter(stream)
+    first = next(lines, b"")
+    if fault := object_fault(first):
+        raise CsvError(f"{file}: line 1: {fault}")
+    return itertools.chain([first.removeprefix(_BYTE_ORDER_MARK)] if first else [], lines)
+
+
 def _next_row(
     rows: Iterator[list[str]], lines: _Lines, file: str, line: int, names: tuple[str, ...] = ()
 ) -> list[str] | None:
@@ -111,63 +134,14 @@ def _next_row(
     lines.row = []
     try:
         return next(rows, None)
-    except csv.Error as error:
-        field = _unclean_field("".join(lines.row))
-        where = f"column {names[field]!r}: " if field < len(names) else ""
-        raise CsvError(f"{file}: line {line}: {where}not CSV according to RFC 4180: {error}") from None
-
-
-def _unclean_field(row: str) -> int:
-    """The field of a row, from 0, that violates RFC 4180: with unpaired quotes, or with an unquoted line break."""
-    field, quoted, begins = 0, False, True
-    position = 0
-    while position < len(row):
-        this, following = row[position], row[position + 1 : position + 2]
-        if quoted and this == '"':
-            if following == '"':
-                position += 1
-            elif following in ("", ",", "\r", "\n"):
-                quoted = False
-            else:
-                return field
-        elif not quoted:
-            if this == "\r" and following not in ("", "\n"):
-                return field
-            quoted = this == '"' and begins
-            field += this == ","
-        begins = this == "," and not quoted
-        position += 1
-    return field
-
-
-def _header(names: list[str] | None, table: Table, file: str) -> dict[str, int]:
-    """The position of each declared column in the file."""
-    where = f"{file}: line 1: table {table.full_name}"
-    if names is None:
-        raise CsvError(f"{where}: the file is empty; even an empty table has a header row (DMS: AddColumnName=true)")
-    unknown = [name for name in names if name not in table.column_names]
-    missing = [name for name in table.column_names if name not in names]
-    if len(unknown) == len(names):
-        raise CsvError(
-            f"{where}: the first row {names!r} names no declared column; set AddColumnName=true on DMS's target"
-        )
-    if unknown:
-        raise CsvError(
-            f"{where}: column {unknown[0]!r} is not declared; declare it in datalake/tables.py, "
-            "or drop it by a remove-column rule in DMS's table mappings"
-        )
-    if missing:
-        raise CsvError(
-            f"{where}: column {missing[0]!r} is missing; give it back to the source, "
-            "or take it out of datalake/tables.py"
-        )
-    if len(names) != len(table.columns):
-        raise CsvError(f"{where}: a column is named twice in {names!r}")
-    return {name: position for position, name in enumerate(names)}
+    except csv.Error:
+        field, fault = row_fault("".join(lines.row))
+        column = repr(names[field]) if field < len(names) else field + 1
+        raise CsvError(f"{file}: line {line}: column {column}: not CSV according to RFC 4180: {fault}") from None
 
 
 def _type(column: Column) -> tuple[pa.DataType, str | None]:
-    if decimal := _DECIMAL.fullmatch(column.type):
+    if decimal := DECIMAL.fullmatch(column.type):
         return pa.decimal128(int(decimal[1]), int(decimal[2])), rf"^-?\d+(\.\d{{1,{decimal[2]}}})?$"
     if column.type not in _TYPES:
         raise ValueError(f"column {column.name}: no CSV is read into the type {column.type}")
@@ -181,7 +155,7 @@ def _convert(values: list[str | None], column: Column, lines: list[int], file: s
     except UnicodeEncodeError:
         bad = next(index for index, value in enumerate(values) if value is not None and _SURROGATE.search(value))
         found = str(values[bad]).encode("utf-8", "surrogateescape")
-        raise CsvError(f"{file}: line {lines[bad]}: column {column.name!r}: {_shown(found)} is not UTF-8") from None
+        raise CsvError(f"{file}: line {lines[bad]}: {value_fault(found, column)}") from None
     kind, pattern = _type(column)
     if pattern is None:
         return texts
@@ -191,10 +165,12 @@ def _convert(values: list[str | None], column: Column, lines: list[int], file: s
         try:
             return cast(texts)
         except pa.ArrowInvalid:  # the spelling is right, but there is no such number or date
+            texts = pc.if_else(pc.match_substring_regex(texts, _ZERO_DATE), None, texts)
+        try:
+            return cast(texts)
+        except pa.ArrowInvalid:
             bad = next(index for index in range(len(texts)) if not _fits(cast, texts.slice(index, 1)))
-    raise CsvError(
-        f"{file}: line {lines[bad]}: column {column.name!r}: {_shown(values[bad])} is not of type {column.type}"
-    )
+    raise CsvError(f"{file}: line {lines[bad]}: {value_fault(values[bad], column)}")
 
 
 def _cast(target: pa.DataType) -> Callable[[pa.Array], pa.Array]:
@@ -211,12 +187,6 @@ def _fits(cast: Callable[[pa.Array], pa.Array], text: pa.Array) -> bool:
     except pa.ArrowInvalid:
         return False
     return True
-
-
-def _shown(value: str | bytes | None) -> str:
-    """A value for a message, shortened, as a BLOB's text would fill pages."""
-    kept = value if isinstance(value, bytes) else str(value)
-    return repr(kept) if len(kept) <= 100 else f"{kept[:100]!r}..."
 
 
 def buffered(stream: Any) -> BinaryIO:

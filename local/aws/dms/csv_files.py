@@ -2,8 +2,8 @@
 
 Rules (DMS user guide, "Using Amazon S3 as a target"): the counter has eight hexadecimal digits; there is a header row
 only with AddColumnName; NULL is written as CsvNullValue; with Rfc4180, a field that contains the delimiter, a quote or
-a line break is quoted, and quotes inside it are doubled. AWS does not document how it writes binary columns; here they
-are hexadecimal.
+a line break is quoted, and quotes inside it are doubled. AWS does not document how it writes binary columns and
+truth values; here they are hexadecimal, and ``true`` or ``false``.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -34,6 +35,9 @@ _LOBS = {"mediumblob", "longblob", "mediumtext", "longtext", "json", "geometry",
 _LOBS |= {"multipoint", "multilinestring", "multipolygon", "geometrycollection", "geomcollection"}
 _NUMBERS = {"tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "float", "double", "year"}
 _DATES = {"date", "datetime", "timestamp"}
+_BOOLEAN = "boolean"  # BIT(1); a longer BIT is BYTES (DMS user guide, "Source data types for MySQL")
+# "Zero" dates are recorded as null on a target that has none (the same page, its note)
+_ZERO_DATE = re.compile(r"0000-00-00( 00:00:00(\.0+)?)?")
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -181,7 +185,7 @@ class FullLoad:
         """The name and MySQL type of each column that is loaded."""
         found = _query(
             connection,
-            "SELECT column_name, data_type FROM information_schema.columns "
+            "SELECT column_name, IF(column_type = 'bit(1)', 'boolean', data_type) FROM information_schema.columns "
             "WHERE table_schema = %s AND table_name = %s ORDER BY ordinal_position",
             (table.schema, table.name),
         )
@@ -199,7 +203,7 @@ class FullLoad:
         self, connection: Connection[Any], table: TableLoad, columns: list[tuple[str, str]], files: TableFiles
     ) -> None:
         names = ", ".join(_identifier(name) for name, _ in columns)
-        checks = [(index, name, kind) for index, (name, kind) in enumerate(columns) if kind in _LOBS | _DATES]
+        checks = [(at, name, kind) for at, (name, kind) in enumerate(columns) if kind in _LOBS | _DATES | {_BOOLEAN}]
         with connection.cursor() as cursor:  # closing it reads the rest of the result
             cursor.execute(f"SELECT {names} FROM {_identifier(table.schema)}.{_identifier(table.name)}")  # noqa: S608
             while rows := cursor.fetchmany(FETCH_ROWS):
@@ -236,20 +240,23 @@ class FullLoad:
     ) -> tuple[str, str, Sequence[Value] | None]:
         """A row's fault (empty: none), the policy that applies, and the row that LOG_ERROR writes (None: no row)."""
         settings = self.plan.settings
-        kept: list[Value] | None = None
+        kept, truncated = list(row), False
         for index, name, kind in checks:
             value = row[index]
             if value is None:
                 continue
-            if kind in _DATES:
-                if isinstance(value, str) and (value[:4] == "0000" or value[5:7] == "00" or value[8:10] == "00"):
+            if kind == _BOOLEAN:
+                kept[index] = "true" if value == b"\1" else "false"
+            elif kind in _DATES:
+                if isinstance(value, str) and _ZERO_DATE.fullmatch(value):
+                    kept[index] = None
+                elif isinstance(value, str) and (value[:4] == "0000" or value[5:7] == "00" or value[8:10] == "00"):
                     return f"column {name}: {value!r} is not a date", settings.data_error, None
             elif settings.lob_bytes is not None and _size(value) > settings.lob_bytes:
-                kept = kept or list(row)
-                kept[index] = _truncated(value, settings.lob_bytes)
-        if kept:
+                kept[index], truncated = _truncated(value, settings.lob_bytes), True
+        if truncated:
             return f"a value is longer than LobMaxSize, {settings.lob_bytes} bytes", settings.truncation, kept
-        return "", LOG_ERROR, row
+        return "", LOG_ERROR, kept
 
 
 def _query(connection: Connection[Any], statement: str, arguments: tuple[str, ...] = ()) -> list[tuple[Any, ...]]:

@@ -86,6 +86,29 @@ def test_aws_defaults_no_header_null_as_text(make: Maker, objects: Callable[[str
     assert lines[0].startswith('1,plain,0.99,2006,s,"red,dark blue",00ff,000000000101000000000000000000f03f')
 
 
+def test_truth_values_and_zero_dates_are_written_as_dms_documents_them(
+    make: Maker, mysql: MariaDb, objects: Callable[[str], dict[str, bytes]]
+) -> None:
+    """DMS user guide, "Source data types for MySQL": BIT is BOOLEAN, BIT(64) is BYTES(8); zero dates become null."""
+    script = rb"""DROP SCHEMA IF EXISTS old; CREATE SCHEMA old; USE old; SET sql_mode = '';
+    CREATE TABLE hall (id INT, is_open BIT(1), flags BIT(16), day DATE, built DATETIME(6), seen TIMESTAMP NULL);
+    INSERT INTO hall VALUES (1, b'1', b'101', '2005-01-02', '2005-01-02 03:04:05.000006', '2005-01-02 03:04:05'),
+      (2, b'0', b'0', '0000-00-00', '0000-00-00', '0000-00-00'), (3, NULL, NULL, NULL, NULL, NULL);"""
+    with mysql.connect() as connection:
+        run_script(connection, script)
+    task = make.task(rules=[rule(1, "include", "%", schema="old")])
+    assert make.run(task)["Status"] == "stopped"
+    assert objects(make.folder(task))["old/hall/LOAD00000001.csv"].decode().splitlines() == [
+        "id,is_open,flags,day,built,seen",
+        "1,true,0005,2005-01-02,2005-01-02 03:04:05.000006,2005-01-02 03:04:05",
+        r"2,false,0000,\N,\N,\N",
+        r"3,\N,\N,\N,\N,\N",
+    ]
+    assert make.statistics(task)["hall"]["FullLoadErrorRows"] == 0
+    with mysql.connect() as connection:
+        run_script(connection, b"DROP SCHEMA old;")
+
+
 def test_delimiters_and_no_quoting(make: Maker, objects: Callable[[str], dict[str, bytes]]) -> None:
     target = make.target(CsvDelimiter="\\t", CsvRowDelimiter="\\r\\n", Rfc4180=False)
     task = make.task(target=target, rules=[SELECT_SHOP, NO_PLACE])
