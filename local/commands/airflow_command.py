@@ -31,4 +31,5 @@ def main(settings: Settings, options: argparse.Namespace) -> int:
     control.check_up(settings)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(OF_OTHERS)}
     program = Path(sys.executable).with_name("airflow")
-    os.execve(program, [str(program), *arguments], {**kept, **airflow_environment(settings)})  # noqa: S606
+    quiet = {"PYTHONWARNINGS": "ignore"}  # of Airflow's own libraries, in the middle of what is printed
+    os.execve(program, [str(program), *arguments], {**kept, **airflow_environment(settings), **quiet})  # noqa: S606

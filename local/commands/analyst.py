@@ -59,7 +59,7 @@ class Analyst:
             self._athena.stop_query_execution(QueryExecutionId=started)
             raise
         if state != "SUCCEEDED":
-            raise HomeError(f"{state}: {execution['Status'].get('StateChangeReason')}")
+            raise HomeError(execution["Status"].get("StateChangeReason") or f"the statement ended {state}")
         return execution
 
     def answer(self, execution: dict[str, Any], at_most: int | None = None) -> tuple[list[str], Rows]:
@@ -95,9 +95,18 @@ def dollars(execution: dict[str, Any]) -> float:
 def show(console: Console, title: str, columns: list[str], rows: Rows) -> None:
     """One result table; numbers stand to the right."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    rows = [_divided(row, len(columns)) for row in rows]
     for index, column in enumerate(columns):
         numeric = bool(rows) and all(re.fullmatch(r"[\d.,]+", row[index] or "") for row in rows)
         table.add_column(Text(column), justify="right" if numeric else "left", no_wrap=True)
     for row in rows:
         table.add_row(*[Text(cell or "") for cell in row])
     console.print(f"\n[bold]{title}[/]" if title else "", table, sep="\n", highlight=False)
+
+
+def _divided(row: list[str | None], columns: int) -> list[str | None]:
+    """A row with a cell for each column: DESCRIBE and its like have the fields of a row in one cell, between tabs."""
+    if len(row) == columns:
+        return row
+    fields: list[str | None] = [field.strip() for field in (row[0] or "").split("\t")]
+    return [*fields, *[""] * columns][:columns]

@@ -17,9 +17,10 @@ from pathlib import Path
 import boto3
 from rich.console import Console
 
+from datalake.names import REPORTS_PREFIX
 from local.commands import audience, history
 from local.commands.airflow_api import AirflowApi, now
-from local.commands.demo_results import landed_lines, results
+from local.commands.demo_results import LAKE, landed_lines, results
 from local.commands.lifecycle import client_environment, start, stopped_after
 from local.engines.airflow import airflow_environment
 from local.engines.waiting import wait_until
@@ -104,6 +105,8 @@ def main(settings: Settings, _: argparse.Namespace) -> int:
     console.print(
         f"\n[bold green]The lake is up[/] after {time.monotonic() - began:.0f} s.\n"
         f"  Airflow   {api.url}  (no password: this machine only)\n"
+        f"  Reports   s3://{LAKE.results_bucket}/{REPORTS_PREFIX}\n"
+        '  Tables    make sql Q="show tables"\n'
         '  Clients   eval "$(make -s env)", then boto3, awswrangler or the aws CLI\n'
         "  More      make stream RATE=1000 SECONDS=60 | make status\n"
         "  Stop      make down  (make clean removes everything)",

@@ -97,6 +97,18 @@ def test_what_is_no_query_costs_nothing_and_has_no_header(capsys: pytest.Capture
 
 @pytest.mark.trino
 @pytest.mark.usefixtures("lake")
+def test_a_description_is_a_table_too(trino_home: AthenaHome, capsys: pytest.CaptureFixture[str]) -> None:
+    """DESCRIBE has the fields of a row in one cell, between tabs."""
+    storage = {"Columns": [{"Name": "film_id", "Type": "bigint"}, {"Name": "title", "Type": "string"}]}
+    described = {"Name": "described", "TableType": "EXTERNAL_TABLE", "StorageDescriptor": storage}
+    trino_home.root("glue").create_table(DatabaseName=CURATED_DATABASE, TableInput=described)
+    head, _, *rows = (line.split() for line in printed("describe described", capsys))
+    assert head == ["col_name", "data_type", "comment"]
+    assert rows[:2] == [["film_id", "bigint"], ["title", "string"]]
+
+
+@pytest.mark.trino
+@pytest.mark.usefixtures("lake")
 @pytest.mark.parametrize(
     ("statement", "error"),
     [
