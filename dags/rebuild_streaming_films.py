@@ -15,7 +15,8 @@ It is created paused: unpause it when `curate_film_category` has succeeded. The 
 
 * backfill: `airflow backfill create --dag-id rebuild_streaming_films --from-date 2026-08-01 --to-date 2026-10-31`
   makes 2026-08, 2026-09 and 2026-10: every month with a day in the range, the first and the last day included, but no
-  month of the future; add `--reprocess-behavior completed` for months that had a run before;
+  month of the future; add `--reprocess-behavior completed` for months that had a run before. On one machine, type
+  `make airflow` instead, with what follows `airflow` in quotes as its `ARGS`;
 * by hand: trigger it with a partition key, or with the parameter `month`.
 
 **When it fails**
