@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as fn
 
 from datalake.landing import LandedObject, find_new, landed_months, month_objects, neighbours, parse_key
@@ -28,6 +28,7 @@ from datalake.tables import FILM_CATEGORY, QUARANTINE, RECONCILIATION, STREAMING
 from datalake_spark import iceberg, table_rows
 from datalake_spark.caching import Cache, caching
 from datalake_spark.committed_tables import CommittedTables, in_month, of_objects
+from datalake_spark.job_log import Stopwatch
 from datalake_spark.landed_lines import landed_counts, lines_of, read_objects, read_raw
 from datalake_spark.reconciliation import Unreconciled, count_rows, reconcile, record
 from datalake_spark.redelivery import COPY, WINDOW_SECONDS, judge, shared_copies
@@ -77,6 +78,7 @@ class Enrichment:
         self.report = Report(film_category_snapshot=snapshot)
         self.run_id, self._mode = run_id, ""
         self._properties = {"run-id": run_id, "film-category-snapshot-id": str(snapshot)}
+        self._watch = Stopwatch(_log)
         self._contested: set[Month] = set()  # months that a concurrent run changed without Iceberg noticing
 
     def take_new(self, everything: bool = False) -> None:
@@ -107,6 +109,7 @@ class Enrichment:
         listed = find_new(self._s3, self._bucket, (), newest, datetime.now(UTC))
         done = committed.done(listed)
         new = sorted((o for o in listed if o.key not in done), key=lambda landed: landed.month)
+        self._watch.lap(f"{len(new)} of {len(listed)} objects listed are new")
         fresh = {landed.key for landed in new}
         # A repair has the month and time of the object that it repairs.
         repaired = {(landed.month, landed.time) for landed in listed if landed.is_repair}
@@ -148,6 +151,7 @@ class Enrichment:
             # Compare also with what this run has committed by now; the commit is validated against ``committed``.
             copies = (CommittedTables(self._spark) if self.report.months else committed).copies(objects, WINDOW)
             settled, displaced = self._judge_copies(lines_of(landed), copies, cache)
+            self._watch.lap(f"{month}: {len(objects)} objects read and judged")
             if month in displaced:
                 return False
             # This comes before the older copies are committed: if the run is interrupted here, the next one finds
@@ -181,6 +185,7 @@ class Enrichment:
             landed = cache(read_objects(self._spark, self._bucket, objects, fresh))
             lines = _repaired(objects, landed)
             settled, displaced = self._judge_copies(lines, self._neighbour_copies(month, objects, fresh), cache)
+            self._watch.lap(f"{month}: {len(objects)} objects read and judged")
             displaced.discard(month)
             if rewritten is None:
                 self.report.stale_months |= {other.key for other in displaced}
@@ -245,6 +250,7 @@ class Enrichment:
             for table, rows in ((QUARANTINE, quarantine), (STREAMING_FILMS, enriched)):
                 condition, snapshot = conditions[table.name], committed.snapshots[table.name]
                 snapshots[table.name] = iceberg.replace_rows(rows, table, condition, snapshot, properties)
+                self._watch.lap(f"{month}: {table.name} committed")
             self.report.snapshot_id = snapshots[STREAMING_FILMS.name]
         committed_at = datetime.now(UTC)
         # Count the quarantine as it is now: a concurrent run may have put lines there that are good for this step.
@@ -258,9 +264,7 @@ class Enrichment:
             self._contested.add(month)
             raise iceberg.Conflict(f"another run committed the same objects: {unreconciled}") from unreconciled
         record(self._spark, objects, tallies, self.run_id, self._mode, committed_at, properties)
-        self._count(month, tallies.values())
-        self.report.events += fields.events
-        self.report.with_event_id += fields.with_event_id
+        self._count(month, tallies.values(), fields)
         if fields.with_unknown_fields:
             for row in table_rows.count_unknown_fields(lines).collect():
                 self.report.unknown_fields[row.field] += row["count"]
@@ -275,8 +279,11 @@ class Enrichment:
             bad = bad.union(table_rows.with_raw(late, landed))
         return table_rows.quarantine(bad, month)
 
-    def _count(self, month: Month, tallies: Collection[Tally]) -> None:
+    def _count(self, month: Month, tallies: Collection[Tally], fields: Row) -> None:
         self.report.add(tallies)
+        self.report.events += fields.events
+        self.report.with_event_id += fields.with_event_id
+        self._watch.lap(f"{month}: {sum(tally.landed for tally in tallies):,} landed lines reconciled with their rows")
         if tallies and month != UNKNOWN_MONTH:
             self.report.months.add(month.key)
 

@@ -20,7 +20,7 @@ from pyspark.sql import functions as fn
 
 from datalake.run_reports import FilmCategoryReport, write_report
 from datalake.tables import FILM_CATEGORY, SAKILA
-from datalake_spark import iceberg
+from datalake_spark import iceberg, job_log
 
 JOB = "film_category"
 _log = logging.getLogger(JOB)
@@ -63,9 +63,12 @@ def run(spark: SparkSession, clean_bucket: str, curated_bucket: str, run_id: str
     )
     films = denormalise(film, film_category, category).coalesce(1).persist()
     try:
+        watch = job_log.Stopwatch(_log)
         film_count, category_count = check(films)
+        watch.lap(f"{film_count} films of {category_count} categories read and checked")
         iceberg.create_table(spark, FILM_CATEGORY, curated_bucket)
         snapshot = iceberg.retried(lambda: _replace(films, run_id))
+        watch.lap(f"{FILM_CATEGORY.full_name} committed")
     finally:
         films.unpersist()
     return {"job": JOB, "run_id": run_id, "films": film_count, "categories": category_count, "snapshot_id": snapshot}
@@ -78,8 +81,7 @@ def _replace(films: DataFrame, run_id: str) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the job as Glue does."""
-    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
-    _log.setLevel(logging.INFO)
+    job_log.begin(JOB)
     parser = argparse.ArgumentParser(allow_abbrev=False)
     for name in ("--clean_bucket", "--curated_bucket", "--JOB_RUN_ID"):
         parser.add_argument(name, required=True)
@@ -87,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     spark = SparkSession.builder.getOrCreate()
     report = run(spark, args.clean_bucket, args.curated_bucket, args.JOB_RUN_ID)
     write_report(boto3.client("s3"), args.curated_bucket, report)
-    _log.info("%s", report)
+    job_log.write(_log, report)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from pyspark.sql import SparkSession
 
 from datalake.run_reports import MaintainLakeReport, write_report
 from datalake.tables import FILM_CATEGORY, QUARANTINE, RECONCILIATION, STREAMING_FILMS
+from datalake_spark import job_log
 from datalake_spark.iceberg import identifier
 from datalake_spark.table_maintenance import Retention, compact_before, maintain
 
@@ -45,11 +46,10 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the job as Glue does."""
-    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
-    for name in (JOB, "datalake_spark"):
-        logging.getLogger(name).setLevel(logging.INFO)
+    job_log.begin(JOB, "datalake_spark")
     args = parse_arguments(arguments)
     spark, s3 = SparkSession.builder.getOrCreate(), boto3.client("s3")
+    watch = job_log.Stopwatch(_log)
     keep = Retention(timedelta(days=args.snapshot_days), args.keep_snapshots, timedelta(days=args.orphan_days))
     tables = [
         table
@@ -57,10 +57,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if spark.catalog.tableExists(identifier(table))
     ]
     before = compact_before(spark, datetime.now(UTC)) if RECONCILIATION in tables else None
-    done = [maintain(spark, s3, table, before, keep) for table in tables]
+    done = []
+    for table in tables:
+        done.append(maintain(spark, s3, table, before, keep))
+        watch.lap(table.full_name)
     report: MaintainLakeReport = {"job": JOB, "run_id": args.JOB_RUN_ID, "tables": done}
     write_report(s3, args.curated_bucket, report)
-    _log.info("%s", report)
+    job_log.write(_log, report)
 
 
 if __name__ == "__main__":

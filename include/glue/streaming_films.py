@@ -22,6 +22,7 @@ from pyspark.sql import SparkSession
 
 from datalake.months import Month
 from datalake.run_reports import StreamingFilmsReport, write_report
+from datalake_spark import job_log
 from datalake_spark.enrichment import Enrichment, Report
 
 JOB = "streaming_films"
@@ -62,9 +63,7 @@ def too_many_bad(report: Report, max_bad_share: float) -> str | None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the job as Glue does."""
-    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
-    for name in (JOB, "datalake_spark"):
-        logging.getLogger(name).setLevel(logging.INFO)
+    job_log.begin(JOB, "datalake_spark")
     args = parse_arguments(arguments)
     s3 = boto3.client("s3")
     enrichment = Enrichment(
@@ -83,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "too_many_bad": too_many_bad(report, args.max_bad_share),
     }
     write_report(s3, args.curated_bucket, summary)
-    _log.info("%s", summary)
+    job_log.write(_log, summary)
 
 
 if __name__ == "__main__":

@@ -167,6 +167,24 @@ def test_the_operator_reads_alarms_metrics_and_logs(home: LakeHome, outputs: dic
         assert any(said in message for message in messages), (group, messages)
 
 
+def test_airflow_reads_the_logs_of_jobs_and_no_other(home: LakeHome, outputs: dict[str, str], client: Clients) -> None:
+    written, logs = home.clients("logs"), client("airflow", "logs")
+    for group in ("/aws-glue/jobs/output", "/aws-glue/jobs/error", "/aws-glue/jobs-of-others/output"):
+        written.create_log_group(logGroupName=group)
+        written.create_log_stream(logGroupName=group, logStreamName="jr_1")
+        event = {"timestamp": int(time.time() * 1000), "message": group}
+        written.put_log_events(logGroupName=group, logStreamName="jr_1", logEvents=[event])
+
+    def last(group: str) -> list[str]:
+        return [event["message"] for event in logs.get_log_events(logGroupName=group, logStreamName="jr_1")["events"]]
+
+    for group in ("/aws-glue/jobs/output", "/aws-glue/jobs/error"):
+        assert last(group) == [group]
+    for group in ("/aws-glue/jobs-of-others/output", "/aws-glue/crawlers"):
+        with pytest.raises(ClientError, match="not authorized to perform: logs:GetLogEvents"):
+            last(group)
+
+
 def test_the_operator_looks_at_stack_stream_function_and_topic(
     home: LakeHome, outputs: dict[str, str], client: Clients
 ) -> None:
@@ -222,7 +240,7 @@ def test_without_put_object_firehose_lands_nothing_and_says_so(
 ) -> None:
     before, logs = keys(home, LAKE.landing_bucket, "streaming/"), home.clients("logs")
     group = f"/aws/kinesisfirehose/{LAKE.delivery_stream}"
-    with without(home, "firehose", "s3:PutObject"):
+    with home.without("firehose", "s3:PutObject"):
         records = [{"Data": EVENT * EVENTS}] * 2
         client("producer", "firehose").put_record_batch(DeliveryStreamName=LAKE.delivery_stream, Records=records)
         wait_until(lambda: bool(logs.filter_log_events(logGroupName=group)["events"]), "Firehose logged nothing")
@@ -232,7 +250,7 @@ def test_without_put_object_firehose_lands_nothing_and_says_so(
 
 def test_without_put_object_dms_fails(home: LakeHome, outputs: dict[str, str]) -> None:
     dms, task = home.clients("dms"), outputs["DmsTask"]
-    with without(home, "dms", "s3:PutObject"):
+    with home.without("dms", "s3:PutObject"):
         dms.start_replication_task(ReplicationTaskArn=task, StartReplicationTaskType="reload-target")
         tasks = dms.describe_replication_tasks
         ended = ("failed", "stopped")
@@ -249,7 +267,7 @@ def test_without_put_object_the_function_converts_nothing(home: LakeHome, output
         said = [event["message"] for page in pages for event in page["events"]]
         return any("AccessDenied" in line and "PutObject" in line for line in said)
 
-    with without(home, "lambda", "s3:PutObject"):
+    with home.without("lambda", "s3:PutObject"):
         # A file that is given up for another reason, as on a busy machine, comes back after 12 minutes: land others.
         for number in (n for n in range(2, 8) if not is_denied()):
             key = f"dms/sakila/category/LOAD{number:08X}.csv"
@@ -262,7 +280,7 @@ def test_without_put_object_the_function_converts_nothing(home: LakeHome, output
 
 def test_without_get_object_the_crawl_fails(home: LakeHome, outputs: dict[str, str]) -> None:
     glue = home.clients("glue")
-    with without(home, "crawler", "s3:GetObject"):
+    with home.without("crawler", "s3:GetObject"):
         glue.start_crawler(Name=LAKE.crawler)
         wait_until(lambda: glue.get_crawler(Name=LAKE.crawler)["Crawler"]["State"] == "READY", "the crawl did not end")
     assert glue.get_crawler(Name=LAKE.crawler)["Crawler"]["LastCrawl"]["Status"] == "FAILED"
@@ -278,5 +296,5 @@ def test_without_its_right_the_producer_sends_nothing(home: LakeHome, outputs: d
             return "not authorized to perform: firehose:PutRecord" in str(error)
         return False
 
-    with without(home, "producer", "firehose:PutRecord"):
+    with home.without("producer", "firehose:PutRecord"):
         wait_until(is_denied, "IAM did not decide anew")

@@ -49,6 +49,22 @@ class LakeHome:
         given = {**parameters_of(ENVIRONMENT), "MySqlCa": ca, **parameters}
         return deploy(self.lake, given, self.sakila, self.clients, lambda _: None)
 
+    @contextmanager
+    def without(self, component: str, action: str) -> Iterator[None]:
+        """Remove an action from the role's inline policy during the block."""
+        iam, named = self.clients("iam"), {"RoleName": self.lake.role(component), "PolicyName": component}
+        policy = iam.get_role_policy(**named)["PolicyDocument"]
+        left = []
+        for statement in policy["Statement"]:
+            actions = [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
+            if kept := [one for one in actions if one != action]:
+                left.append({**statement, "Action": kept})
+        iam.put_role_policy(**named, PolicyDocument=json.dumps({**policy, "Statement": left}))
+        try:
+            yield
+        finally:
+            iam.put_role_policy(**named, PolicyDocument=json.dumps(policy))
+
 
 @contextmanager
 def without(home: LakeHome, component: str, action: str) -> Iterator[None]:
