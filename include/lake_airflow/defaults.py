@@ -94,9 +94,8 @@ def poll_attempts(seconds_between: int) -> int:
     return max(1, int(timeout.total_seconds()) // seconds_between)
 
 
-# Arguments of every GlueJobRunOperator. The provider uses the first when it blocks, the others when it defers.
+# Arguments of every GlueJobRunOperator
 GLUE_JOB: dict[str, Any] = {
-    "job_poll_interval": poll_seconds(6),
     "waiter_delay": poll_seconds(60),
     "waiter_max_attempts": poll_attempts(poll_seconds(60)),
 }

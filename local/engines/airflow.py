@@ -56,6 +56,7 @@ def _settings(settings: Settings) -> dict[str, str]:
         "LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(settings.logs / "airflow" / "dag_processor"),
         "LOGGING__WORKER_LOG_SERVER_PORT": str(settings.airflow_port + 1),
         "LOGGING__TRIGGER_LOG_SERVER_PORT": str(settings.airflow_port + 1),
+        "OPERATORS__DEFAULT_DEFERRABLE": "True",  # as on AWS: who waits, waits in the triggerer
         "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.3",
         "SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
         # A task whose worker or scheduler was killed is tried again after a minute; Airflow's defaults are 5 and 10.

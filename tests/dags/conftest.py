@@ -46,6 +46,6 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch, dagbag: DagBag) -> None:
         for task in dag.tasks:
             monkeypatch.setattr(task, "retry_delay", timedelta(0))
             monkeypatch.setattr(task, "retry_exponential_backoff", 0)
-            for interval in ("job_poll_interval", "sleep_time", "poke_interval", "poll_interval"):
+            for interval in ("waiter_delay", "sleep_time", "poke_interval", "poll_interval"):
                 if hasattr(task, interval):
                     monkeypatch.setattr(task, interval, 0)

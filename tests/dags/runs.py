@@ -53,6 +53,7 @@ class FakeGlue:
         aws_calls["glue.StartJobRun"] = self._start
         aws_calls["glue.GetJobRun"] = self._get
         aws_calls["glue.GetJobRuns"] = lambda _: {"JobRuns": []}  # of those in progress, here none
+        aws_calls["logs.GetLogEvents"] = lambda _: {"events": [{"message": "INFO done"}], "nextBackwardToken": "b/0"}
 
     def _start(self, request: dict[str, Any]) -> dict[str, Any]:
         if self.refusals:
@@ -68,7 +69,7 @@ class FakeGlue:
 
     def _get(self, request: dict[str, Any]) -> dict[str, Any]:
         run = {"Id": request["RunId"], "JobRunState": self.state, "ErrorMessage": self.message}
-        return {"JobRun": run}
+        return {"JobRun": {**run, "LogGroupName": "/aws-glue/jobs"}}
 
 
 def own_arguments(start: dict[str, Any]) -> dict[str, str]:

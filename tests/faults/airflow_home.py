@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -39,7 +38,6 @@ class Airflow:
         self.s3 = root_client(home.settings.emulator_url, "s3")
         self.glue = root_client(home.settings.server_url, "glue")
         self.targets = Targets(home.settings)
-        self.is_deferring = False
 
     def curate(self) -> None:
         """Load Sakila and wait for curated.film_category."""
@@ -55,16 +53,6 @@ class Airflow:
         ended = {"state": "success"}
         self.api.client.patch(f"/api/v2/dags/{REBUILD}/dagRuns/{rebuild['dag_run_id']}", json=ended).raise_for_status()
         self.api.wait_next_run(HOURLY, began, lambda _: None)
-
-    def defer(self, deferring: bool) -> None:
-        """Let tasks wait in the triggerer, as on AWS, or in their worker; the scheduler reads this when it starts."""
-        if deferring != self.is_deferring:
-            file = self.settings.data / "airflow" / "airflow.cfg"
-            setting = "default_deferrable = {}"
-            before, after = (setting.format(one) for one in (self.is_deferring, deferring))
-            replace_line(file, before, after)
-            self.kill("scheduler")
-            self.is_deferring = deferring
 
     def land(self, rng: Random, bad: int = 1) -> None:
         """When Airflow is idle, land an object of good and bad lines, and one that repeats some of them."""
@@ -185,11 +173,3 @@ class Airflow:
         found = verdict(self.session, LAKE.landing_bucket)
         assert found.ok, str(found)
         return found
-
-
-def replace_line(file: Path, before: str, after: str) -> None:
-    lines = file.read_text().splitlines()
-    places = [number for number, line in enumerate(lines) if line.lower() == before.lower()]
-    assert len(places) == 1, f"{before!r} is in lines {places} of {file}"
-    lines[places[0]] = after
-    file.write_text("\n".join(lines) + "\n")

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from lake_airflow.operators.s3 import CsvConvertedSensor
+from tests.support.dag_services import a_try, run_task
 
 ALL_CONVERTED: dict[str, Any] = {"batchItemFailures": []}
 
@@ -22,4 +23,5 @@ def sqs_batch(*bodies: dict[str, Any] | str) -> dict[str, Any]:
 
 def sweep(began: str) -> None:
     """Do what the task ``wait_for_parquet`` of replicate_sakila does, with short intervals."""
-    CsvConvertedSensor(task_id="sweep", started=began, poke_interval=0.1, resend_after=1, timeout=60).execute({})
+    sensor = CsvConvertedSensor(task_id="sweep", started=began, poke_interval=0.1, resend_after=1, timeout=60)
+    run_task(sensor, a_try())

@@ -16,6 +16,7 @@ from lake_airflow.operators.dms import DmsFullLoadOperator
 from local.settings import TOOLS
 from tests.faults.conversion import sweep
 from tests.support.clean_zone import LAKE, Deployed, Zone
+from tests.support.dag_services import a_try, run_task
 
 SCRIPTS = Path(os.environ.get("SAKILA_DIR") or TOOLS / "sakila")
 
@@ -42,7 +43,7 @@ def replicate(deployed: Deployed) -> dict[str, int]:
     mysql_tasks.check_columns()
     load = DmsFullLoadOperator(task_id="load", replication_task_id=LAKE.dms_task)
     load.poll_interval = 0.1
-    loaded = load.execute({"dag_run": SimpleNamespace(start_date=datetime.now(UTC))})
+    loaded = run_task(load, a_try(dag_run=SimpleNamespace(start_date=datetime.now(UTC))))
     replication.put_headers_for_empty_tables(loaded["started"])
     sweep(loaded["started"])
     replication.remove_superseded(loaded["started"])

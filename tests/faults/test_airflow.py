@@ -30,14 +30,15 @@ def airflow() -> Iterator[Airflow]:
 
 
 @fault(Fault.WORKER_KILLED, kills_spark=True)
-def test_killed_task_scheduler_and_api_server_find_the_job_that_runs_and_start_no_other(
+def test_killed_task_scheduler_api_server_and_triggerer_find_the_job_that_runs_and_start_no_other(
     airflow: Airflow, seed: int
 ) -> None:
+    """The task has a process only until it is deferred, and again when its job has ended: it is killed at once."""
     rng = Random(seed)
-    airflow.defer(False)
     airflow.land(rng)
     run = airflow.job_at_work(HOURLY)
-    for target in rng.sample(("task", "scheduler", "api-server"), 3):
+    airflow.kill("task", run, rng)
+    for target in rng.sample(("scheduler", "api-server", "triggerer"), 3):
         time.sleep(rng.uniform(0, 3))
         airflow.kill(target, run, rng)
     ended = airflow.ended(run)
@@ -51,7 +52,6 @@ def test_killed_task_scheduler_and_api_server_find_the_job_that_runs_and_start_n
 def test_a_rebuild_whose_triggerer_is_killed_runs_once_and_no_hourly_run_undoes_it(airflow: Airflow, seed: int) -> None:
     """The hourly run is one that had ended and is cleared: it takes nothing again."""
     rng = Random(f"rebuild {seed}")
-    airflow.defer(True)
     hourly = airflow.finished_hourly_run(rng)
     airflow.land(rng)
     rebuild = airflow.job_at_work(REBUILD, month=f"{now():%Y-%m}")

@@ -25,6 +25,7 @@ from tests.faults.catalogue import Fault, fault
 from tests.faults.disk import full_disk
 from tests.local.aws.dms.maker import BUCKET, SETTINGS, Maker, rule
 from tests.support.aws_services import Emulator, ServerProcess, make_role, running_emulator, server_process
+from tests.support.dag_services import a_try, run_task
 from tests.support.mariadb import MariaDb, mariadb
 
 pytestmark = pytest.mark.services
@@ -49,7 +50,7 @@ class Home:
         """One attempt of the DAG's task, in the DAG run that started at ``since``."""
         name = self.make.described(task)["ReplicationTaskIdentifier"]
         operator = DmsFullLoadOperator(task_id="load", replication_task_id=name, poll_interval=0.1)
-        loaded: dict[str, Any] = operator.execute({"dag_run": SimpleNamespace(start_date=since)})
+        loaded: dict[str, Any] = run_task(operator, a_try(dag_run=SimpleNamespace(start_date=since)))
         return loaded
 
     def progress(self, task: str) -> int:

@@ -19,7 +19,7 @@ from infrastructure.package import render_template
 from local.commands import redrive
 from local.engines import mysql, waiting
 from local.settings import ACCOUNT
-from tests.support.lake_home import LAKE, LakeHome, without
+from tests.support.lake_home import LAKE, LakeHome
 
 pytestmark = [pytest.mark.services, pytest.mark.in_order]
 CSV = b"category_id,name,last_update\n1,Action,2006-02-15 04:46:27\n2,Animation,2006-02-15 04:46:27\n"

@@ -43,9 +43,9 @@ MUTANTS = [
     ),
     Mutant(
         "a load is DMS's fresh end, not yesterday's",
-        "include/lake_airflow/operators/dms.py",
-        'if task["Status"] in ENDED and _is_fresh(task, since) and _fresh_start(task) != before:',
-        'if task["Status"] in ENDED:',
+        "include/lake_airflow/triggers/dms.py",
+        "status in ENDED and is_fresh(task, datetime.fromisoformat(since)) and not is_of_the_load_before",
+        "status in ENDED",
         "tests/lake_airflow/operators/test_dms.py::test_yesterdays_end_is_no_end",
     ),
     Mutant(
@@ -128,8 +128,8 @@ MUTANTS = [
     Mutant(
         "a retry after a lost worker finds its Glue run",
         "include/lake_airflow/operators/glue.py",
-        "            if run_id := self._own_run():\n",
-        '            if run_id := "":\n',
+        'self._own_run(name, context["dag_run"].run_after) or self._start(name, context)',
+        "self._start(name, context)",
         "tests/lake_airflow/operators/test_glue.py::test_a_run_whose_start_nobody_could_note_is_found_by_its_tasks_name",
     ),
     Mutant(

@@ -5,16 +5,27 @@ Faked are the services that the emulator does not really do: Athena and Glue job
 
 from __future__ import annotations
 
+import asyncio
+import copy
 from collections.abc import Callable, Iterator
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiobotocore.client import AioBaseClient
+from airflow.sdk.exceptions import TaskDeferred
+from airflow.sdk.module_loading import import_string
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 from lake_airflow.defaults import LAKE
 from local.settings import ROOT_ACCESS_KEY
 from tests.support.aws_services import Emulator
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator
+    from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 
 @pytest.fixture
@@ -47,19 +58,54 @@ Handler = Callable[[dict[str, Any]], dict[str, Any]]
 def aws_calls(monkeypatch: pytest.MonkeyPatch) -> dict[str, Handler]:
     """Answers to API calls by ``service.Operation``; a test adds those it needs. All other calls go to the emulator."""
     handlers: dict[str, Handler] = {}
-    real = BaseClient._make_api_call  # type: ignore[attr-defined]  # its stubs leave it out
+    # their stubs leave it out
+    real = BaseClient._make_api_call  # type: ignore[attr-defined]
+    real_async = AioBaseClient._make_api_call
 
-    def call(client: Any, operation: str, request: dict[str, Any]) -> Any:
-        handler = handlers.get(f"{client.meta.service_model.service_name}.{operation}")
-        if handler is None:
-            return real(client, operation, request)
+    def handler_of(client: Any, operation: str) -> Handler | None:
+        return handlers.get(f"{client.meta.service_model.service_name}.{operation}")
+
+    def answer(client: Any, operation: str, request: dict[str, Any], handler: Handler) -> Any:
         try:
             return handler(request)
         except ClientError as error:  # as the service's own exception class, which callers may catch
             raise client.exceptions.from_code(error.response["Error"]["Code"])(error.response, operation) from None
 
+    def call(client: Any, operation: str, request: dict[str, Any]) -> Any:
+        handler = handler_of(client, operation)
+        return answer(client, operation, request, handler) if handler else real(client, operation, request)
+
+    async def async_call(client: Any, operation: str, request: dict[str, Any]) -> Any:
+        handler = handler_of(client, operation)
+        return answer(client, operation, request, handler) if handler else await real_async(client, operation, request)
+
     monkeypatch.setattr(BaseClient, "_make_api_call", call)
+    monkeypatch.setattr(AioBaseClient, "_make_api_call", async_call)  # of the triggerer
     return handlers
+
+
+def a_try(began: datetime | None = None, **more: Any) -> dict[str, Any]:
+    """The context of a task's try that began then, or now."""
+    ti = SimpleNamespace(start_date=began or datetime.now(UTC))
+    return {"ti": ti, "task": SimpleNamespace(execution_timeout=timedelta(hours=1)), **more}
+
+
+def run_task(operator: BaseOperator, context: Any) -> Any:
+    """Run a task to its end as Airflow does: each time it defers, its trigger is made anew, and later the task."""
+    step: Callable[..., Any] = copy.copy(operator).execute
+    arguments: dict[str, Any] = {}
+    while True:
+        try:
+            return step(context, **arguments)
+        except TaskDeferred as deferred:
+            classpath, stored = deferred.trigger.serialize()
+            event = asyncio.run(_first_event(import_string(classpath)(**stored)))
+            step = getattr(copy.copy(operator), deferred.method_name)
+            arguments = {**(deferred.kwargs or {}), "event": event.payload}
+
+
+async def _first_event(trigger: BaseTrigger) -> TriggerEvent:
+    return await anext(aiter(trigger.run()))
 
 
 def client_error(code: str, operation: str) -> ClientError:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from airflow.providers.amazon.aws.hooks.dms import DmsHook
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.sdk.exceptions import AirflowException
 
+from lake_airflow.operators.time_left import time_left
+from lake_airflow.triggers.dms import IN_FLIGHT, DmsLoadTrigger, describe, fresh_start, is_fresh
+
 if TYPE_CHECKING:
     from airflow.sdk import Context
     from mypy_boto3_dms import DatabaseMigrationServiceClient
     from mypy_boto3_dms.type_defs import TableStatisticsTypeDef
-
-IN_FLIGHT = ("starting", "running")
-ENDED = ("stopped", "failed")
 
 
 class DmsFullLoadOperator(AwsBaseOperator[DmsHook]):
@@ -34,6 +32,8 @@ class DmsFullLoadOperator(AwsBaseOperator[DmsHook]):
     A retry waits for a load that is in progress if it began after this DAG run did. Otherwise the task is started again
     when that load has ended, as it may have read data that the upstream task has replaced since.
 
+    While it waits it is deferred and holds no worker's slot.
+
     ``replication_task_id`` is the task's identifier (not its ARN), ``poll_interval`` the seconds between two polls.
     """
 
@@ -45,17 +45,26 @@ class DmsFullLoadOperator(AwsBaseOperator[DmsHook]):
         self.replication_task_id = replication_task_id
         self.poll_interval = poll_interval
 
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Load, and return start and rows; raises AirflowException with the task or the tables that failed."""
+    def execute(self, context: Context, event: str | None = None) -> None:  # noqa: ARG002
+        """Start the load, unless this run has one in progress, and defer until it ends.
+
+        ``event`` is given when the load of another run, which was in progress, has ended.
+        """
         since = context["dag_run"].start_date
         if since is None:
             raise AirflowException("The DAG run has no start date to compare the load's start with")
         task, before = self._describe(), None
-        if not (task["Status"] in IN_FLIGHT and _is_fresh(task, since)):
-            task = self._wait_while_in_flight(task)
-            before = _fresh_start(task)
+        is_in_flight = task["Status"] in IN_FLIGHT
+        if is_in_flight and not is_fresh(task, since):
+            self._defer(context, "execute")
+        if not is_in_flight:
+            before = fresh_start(task)
             self._start(task)
-        task = self._wait_for_fresh_end(since, before)
+        self._defer(context, "check", since=since.isoformat(), before=before.isoformat() if before else None)
+
+    def check(self, context: Context, event: str) -> dict[str, Any]:  # noqa: ARG002
+        """Return the load's start and rows; raises AirflowException with the task or the tables that failed."""
+        task = self._describe()
         dms = cast("DatabaseMigrationServiceClient", self.hook.conn)
         pages = dms.get_paginator("describe_table_statistics").paginate(ReplicationTaskArn=task["ReplicationTaskArn"])
         statistics = [table for page in pages for table in page["TableStatistics"]]
@@ -64,24 +73,13 @@ class DmsFullLoadOperator(AwsBaseOperator[DmsHook]):
             tables = "; ".join(_incomplete(statistics)) or "none"
             raise AirflowException(f"DMS task {self.replication_task_id} failed: {reason} Tables not loaded: {tables}")
         rows = loaded_rows(statistics)
-        started = _fresh_start(task)
+        started = fresh_start(task)
         self.log.info("Loaded %d rows of %d tables since %s", sum(rows.values()), len(rows), started)
         return {"started": started.isoformat() if started else None, "rows": rows}
 
     def _describe(self) -> dict[str, Any]:
-        _, tasks = self.hook.describe_replication_tasks(
-            Filters=[{"Name": "replication-task-id", "Values": [self.replication_task_id]}], WithoutSettings=True
-        )
-        if len(tasks) != 1:
-            raise AirflowException(f"DMS task {self.replication_task_id}: {len(tasks)} of that identifier, expected 1")
-        task: dict[str, Any] = tasks[0]
+        task = describe(self.hook, self.replication_task_id)
         self.log.info("DMS task %s is %s", self.replication_task_id, task["Status"])
-        return task
-
-    def _wait_while_in_flight(self, task: dict[str, Any]) -> dict[str, Any]:
-        while task["Status"] in IN_FLIGHT:
-            time.sleep(self.poll_interval)
-            task = self._describe()
         return task
 
     def _start(self, task: dict[str, Any]) -> None:
@@ -91,27 +89,9 @@ class DmsFullLoadOperator(AwsBaseOperator[DmsHook]):
             replication_task_arn=task["ReplicationTaskArn"], start_replication_task_type=kind
         )
 
-    def _wait_for_fresh_end(self, since: datetime, before: datetime | None) -> dict[str, Any]:
-        # Just after a start AWS may still show the state and the dates of the load ``before``: of an earlier run, or
-        # of this run's earlier try.
-        while True:
-            task = self._describe()
-            if task["Status"] in ENDED and _is_fresh(task, since) and _fresh_start(task) != before:
-                return task
-            time.sleep(self.poll_interval)
-
-
-def _fresh_start(task: dict[str, Any]) -> datetime | None:
-    """When the task's last fresh start or reload began (ReplicationTaskStats.FreshStartDate), if it ever did."""
-    stats = task.get("ReplicationTaskStats") or {}
-    started: datetime | None = stats.get("FreshStartDate") or task.get("ReplicationTaskStartDate")
-    return started
-
-
-def _is_fresh(task: dict[str, Any], since: datetime) -> bool:
-    """Whether the last load began at or after ``since``; to the second, as AWS may give whole seconds."""
-    started = _fresh_start(task)
-    return started is not None and started.replace(microsecond=0) >= since.replace(microsecond=0)
+    def _defer(self, context: Context, then: str, **question: str | None) -> NoReturn:
+        trigger = DmsLoadTrigger(self.poll_interval, replication_task_id=self.replication_task_id, **question)
+        self.defer(trigger=trigger, method_name=then, timeout=time_left(context))
 
 
 def loaded_rows(statistics: Sequence[TableStatisticsTypeDef]) -> dict[str, int]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
@@ -14,6 +14,8 @@ from airflow.sdk.exceptions import AirflowSensorTimeout
 
 from lake_airflow import replication
 from lake_airflow.defaults import LAKE
+from lake_airflow.operators.time_left import time_left
+from lake_airflow.triggers.s3 import CsvConvertedTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -28,44 +30,43 @@ class CsvConvertedSensor(AwsBaseSensor[S3Hook]):
     one twice, as it then writes the same object again.
 
     ``started`` is the load's start (ISO-8601). After ``timeout`` the error names the objects that are not converted.
+    While it waits it is deferred and holds no worker's slot.
     """
 
     aws_hook_class = S3Hook
     template_fields: Sequence[str] = aws_template_fields("started")
 
     def __init__(self, *, started: str, resend_after: int = 120, **kwargs: Any) -> None:
-        super().__init__(mode="poke", **kwargs)
+        super().__init__(**kwargs)
         self.started = started
         self.resend_after = resend_after
-        self._sent = time.monotonic()
-        self._missing: list[replication.LandedCsv] = []
 
-    def execute(self, context: Context) -> Any:
-        """Wait; raises AirflowSensorTimeout with the CSV objects that were not converted in time."""
-        self._sent = time.monotonic()
-        try:
-            return super().execute(context)
-        except AirflowSensorTimeout as error:
-            keys = ", ".join(csv.key for csv in self._missing)
-            raise AirflowSensorTimeout(
-                f"Not converted within {self.timeout:.0f} s: {keys}. "
-                f"The queue {LAKE.csv_dead_letter_queue} and the log of {LAKE.csv_function} say why."
-            ) from error
+    def execute(self, context: Context, event: str | None = None) -> None:
+        """Defer until all is converted; raises AirflowSensorTimeout with the CSV objects that were not in time.
 
-    def poke(self, context: Context) -> bool:  # noqa: ARG002 - the signature of sensors
-        """Compare each Parquet's source ETag with that of its CSV; send notifications again if it takes too long."""
+        ``event`` is given when the task is taken up again: all is converted, or it is time to send notifications again.
+        """
         csvs = replication.fresh_csvs(self.hook, self.started)
-        self._missing = replication.unconverted(self.hook, csvs)
-        self.log.info("%d of %d CSV objects are converted", len(csvs) - len(self._missing), len(csvs))
-        if self._missing and time.monotonic() - self._sent > self.resend_after:
-            self._send_again()
-        return not self._missing
+        missing = replication.unconverted(self.hook, csvs)
+        self.log.info("%d of %d CSV objects are converted", len(csvs) - len(missing), len(csvs))
+        if not missing:
+            return
+        left = time_left(context, timedelta(seconds=self.timeout))
+        if not left:
+            raise AirflowSensorTimeout(
+                f"Not converted within {self.timeout:.0f} s: {', '.join(csv.key for csv in missing)}. "
+                f"The queue {LAKE.csv_dead_letter_queue} and the log of {LAKE.csv_function} say why."
+            )
+        if event is not None:
+            self._send_again(missing)
+        until = datetime.now(UTC) + min(left, timedelta(seconds=self.resend_after))
+        trigger = CsvConvertedTrigger(self.poke_interval, started=self.started, until=until.isoformat())
+        self.defer(trigger=trigger, method_name="execute", timeout=time_left(context))
 
-    def _send_again(self) -> None:
+    def _send_again(self, missing: list[replication.LandedCsv]) -> None:
         sqs = SqsHook(aws_conn_id=self.aws_conn_id, region_name=self.region_name)
         queue_url = cast("SQSClient", sqs.conn).get_queue_url(QueueName=LAKE.csv_queue)["QueueUrl"]
-        for csv in self._missing:
+        for csv in missing:
             self.log.warning("Sending the notification of %s again", csv.key)
             message = replication.object_created(csv, self.hook.conn_region_name)
             sqs.send_message(queue_url, message)
-        self._sent = time.monotonic()

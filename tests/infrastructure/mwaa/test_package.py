@@ -39,7 +39,7 @@ home = pathlib.Path(os.environ["AIRFLOW_HOME"])
 bag = BundleDagBag(dag_folder=home / "dags", bundle_path=home / "dags", bundle_name="dags-folder")
 plugins, plugin_errors = _get_plugins()
 modules = {}
-for name in ("datalake", "lake_airflow", "lake_airflow.operators"):
+for name in ("datalake", "lake_airflow", "lake_airflow.operators", "lake_airflow.triggers"):
     for found in pkgutil.iter_modules(importlib.import_module(name).__path__):
         modules[f"{name}.{found.name}"] = importlib.import_module(f"{name}.{found.name}").__file__
 print(json.dumps({

@@ -9,7 +9,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowException
 
 from lake_airflow.operators.dms import DmsFullLoadOperator, loaded_rows
-from tests.support.dag_services import Handler
+from tests.support.dag_services import Handler, a_try, run_task
 
 if TYPE_CHECKING:
     from mypy_boto3_dms.type_defs import TableStatisticsTypeDef
@@ -19,10 +19,14 @@ ARN = "arn:aws:dms:us-east-1:123456789012:task:ABC"
 
 
 class Dms:
-    """A task that shows the given states one after the other; starting it turns to the states of ``after_start``."""
+    """A task that shows the given states one after the other, the last of them for good.
+
+    Starting it turns to the states of ``after_start``.
+    """
 
     def __init__(self, aws_calls: dict[str, Handler], states: list[Any], after_start: list[Any] | None = None) -> None:
         self.states: Iterator[Any] = iter(states)
+        self.state = states[0]
         self.after_start = after_start or []
         self.started: list[str] = []
         self.statistics = [statistics("film", 1000)]
@@ -32,7 +36,7 @@ class Dms:
 
     def _describe(self, request: dict[str, Any]) -> dict[str, Any]:
         assert request["Filters"] == [{"Name": "replication-task-id", "Values": ["the-task"]}]
-        status, fresh_start = next(self.states)
+        self.state = status, fresh_start = next(self.states, self.state)
         stats = {"FreshStartDate": fresh_start} if fresh_start else {}
         return {"ReplicationTasks": [{"ReplicationTaskArn": ARN, "Status": status, "ReplicationTaskStats": stats}]}
 
@@ -49,7 +53,8 @@ def statistics(table: str, rows: int, state: str = "Table completed", errors: in
 
 def load(run_started: datetime | None = RUN_STARTED) -> dict[str, Any]:
     operator = DmsFullLoadOperator(task_id="load", replication_task_id="the-task", poll_interval=0)
-    return operator.execute({"dag_run": SimpleNamespace(start_date=run_started)})
+    found: dict[str, Any] = run_task(operator, a_try(dag_run=SimpleNamespace(start_date=run_started)))
+    return found
 
 
 BEFORE = RUN_STARTED - timedelta(hours=1)

@@ -1,28 +1,23 @@
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, TaskDeferred
+from botocore.exceptions import ClientError
 
+from lake_airflow import job_logs
+from lake_airflow.notes import NOTE_KEY
 from lake_airflow.operators.glue import GlueJobRunOperator
-from tests.support.dag_services import Handler, client_error
+from tests.support.dag_services import Handler, client_error, run_task
 
 NAME = "d:t:r:-1:2"  # of the task below, in its first tries
 PAGE_RUNS = 200  # of GetJobRuns
+OUTPUT, ERROR = "/aws-glue/jobs/output", "/aws-glue/jobs/error"
 ENDS = {"RUNNING": "SUCCEEDED", "STOPPING": "STOPPED"}  # what becomes of a run that has not ended yet
-
-
-class Store(dict[str, Any]):
-    """A task's state store: it outlives the task's tries, and also its clearing."""
-
-    def set(self, key: str, value: Any) -> None:
-        self[key] = value
-
-    def delete(self, key: str) -> None:
-        self.pop(key, None)
 
 
 class Glue:
@@ -42,6 +37,9 @@ class Glue:
         aws_calls["glue.StartJobRun"] = self._start
         aws_calls["glue.GetJobRun"] = self._get
         aws_calls["glue.GetJobRuns"] = self._list
+        self.printed: dict[str, list[str]] = {OUTPUT: [], ERROR: []}
+        self.log_error: ClientError | None = None
+        aws_calls["logs.GetLogEvents"] = self._log
 
     def run(self, state: str, arguments: dict[str, str]) -> str:
         """A run in this state; its id."""
@@ -77,7 +75,18 @@ class Glue:
         run_id = request["RunId"]
         run = {"Id": run_id, "JobRunState": self.runs[run_id], "ErrorMessage": self.message}
         self._end(run_id)
-        return {"JobRun": run}
+        return {"JobRun": {**run, "LogGroupName": "/aws-glue/jobs"}}
+
+    def _log(self, request: dict[str, Any]) -> dict[str, Any]:
+        """As CloudWatch: the newest events of those before the token, in the order of time, after an empty page."""
+        if self.log_error:
+            raise self.log_error
+        assert request["logStreamName"] in self.runs
+        lines = self.printed[request["logGroupName"]]
+        token = request.get("nextToken")
+        end = len(lines) if token is None else int(token)
+        first = end if token is None else max(0, end - request["limit"] // 2)
+        return {"events": [{"message": line} for line in lines[first:end]], "nextBackwardToken": str(first)}
 
 
 @pytest.fixture
@@ -87,9 +96,11 @@ def glue(aws_calls: dict[str, Handler]) -> Glue:
 
 @pytest.fixture
 def context() -> dict[str, Any]:
+    xcom: dict[str, Any] = {}
     ti = SimpleNamespace(
-        xcom_push=lambda **_: None,
+        xcom_push=lambda key, value: xcom.update({key: value}),
         xcom_pull=lambda **_: None,
+        start_date=datetime.now(UTC),
         stats_tags={},
         dag_id="d",
         task_id="t",
@@ -99,7 +110,8 @@ def context() -> dict[str, Any]:
         max_tries=2,
     )
     dag_run = SimpleNamespace(run_after=datetime.now(UTC) - timedelta(days=10))
-    return {"ti": ti, "task_instance": ti, "task_state_store": Store(), "dag_run": dag_run}
+    task = SimpleNamespace(execution_timeout=timedelta(hours=1))
+    return {"ti": ti, "task_instance": ti, "task": task, "dag_run": dag_run, "xcom": xcom}
 
 
 def clear(context: Any) -> None:
@@ -109,7 +121,9 @@ def clear(context: Any) -> None:
 
 
 def execute(context: Any, **options: Any) -> str | None:
-    return GlueJobRunOperator(task_id="run", job_name="the-job", job_poll_interval=0, **options).execute(context)
+    operator = GlueJobRunOperator(task_id="run", job_name="the-job", waiter_delay=0, **options)
+    found: str | None = run_task(operator, context)
+    return found
 
 
 def test_a_run_is_started_and_its_id_returned(glue: Glue, context: Any) -> None:
@@ -123,17 +137,12 @@ def test_a_cleared_task_runs_the_job_again(glue: Glue, context: Any) -> None:
         clear(context)
 
 
-@pytest.mark.parametrize("is_stored", [True, False])
-def test_a_cleared_task_of_a_job_that_takes_what_is_new_keeps_its_run(
-    glue: Glue, context: Any, is_stored: bool
-) -> None:
+def test_a_cleared_task_of_a_job_that_takes_what_is_new_keeps_its_run(glue: Glue, context: Any) -> None:
     """Another run would take nothing, and what its first took would be neither reconciled nor judged."""
     assert execute(context, rerun_when_cleared=False) == "jr_1"
     for hour in range(300):  # runs of later hours, more than a page of Glue's
         glue.run("SUCCEEDED", {"--airflow_task_uuid": f"d:t:{hour}:-1:all"})
     clear(context)
-    if not is_stored:
-        context["task_state_store"].clear()  # it was deferred
     assert execute(context, rerun_when_cleared=False) == "jr_1"
     assert len(glue.runs) == 301
 
@@ -178,7 +187,6 @@ def test_a_run_whose_start_nobody_could_note_is_found_by_its_tasks_name(
     glue.state, glue.lost_reply = "RUNNING", [died]
     with pytest.raises(type(died)):
         execute(context)
-    assert context["task_state_store"] == {}
     assert execute(context) == "jr_1"
     assert glue.runs == {"jr_1": "SUCCEEDED"}
 
@@ -192,7 +200,7 @@ def test_another_tasks_run_is_waited_for_and_not_taken_for_ones_own(glue: Glue, 
 
 def test_a_run_that_is_being_stopped_is_followed_by_another(glue: Glue, context: Any) -> None:
     """A task that is cleared while it runs stops its job run, and the next try comes before that has ended."""
-    context["task_state_store"].set("glue_job_run_id_2", glue.run("STOPPING", {"--airflow_task_uuid": NAME}))
+    glue.run("STOPPING", {"--airflow_task_uuid": NAME})
     assert execute(context) == "jr_2"
     assert glue.runs == {"jr_1": "STOPPED", "jr_2": "SUCCEEDED"}
 
@@ -205,10 +213,19 @@ def test_a_retry_after_a_failed_run_starts_another(glue: Glue, context: Any) -> 
     assert execute(context) == "jr_2"
 
 
-@pytest.mark.parametrize("state", ["FAILED", "TIMEOUT", "STOPPED"])
-def test_a_failure_says_what_glue_says(glue: Glue, context: Any, state: str) -> None:
+@pytest.mark.parametrize("state", ["FAILED", "TIMEOUT", "STOPPED", "ERROR"])
+def test_a_failure_and_the_runs_note_say_what_glue_says(glue: Glue, context: Any, state: str) -> None:
     glue.state, glue.message = state, "ValueError: curated.film_category is empty"
-    with pytest.raises(AirflowException, match=f"Run jr_1 of the-job: {state}: ValueError: curated.film_category is"):
+    reason = f"Run jr_1 of the-job: {state}: ValueError: curated.film_category is empty"
+    with pytest.raises(AirflowException, match=reason):
+        execute(context)
+    assert context["xcom"][NOTE_KEY] == reason
+
+
+def test_another_run_that_does_not_end_is_waited_for_until_the_tasks_timeout(glue: Glue, context: Any) -> None:
+    glue.run("RUNNING", {})
+    context["task"].execution_timeout = timedelta(0)
+    with pytest.raises(AirflowException, match="Another run of the-job has not ended"):
         execute(context)
 
 
@@ -226,14 +243,49 @@ def test_a_job_that_does_not_exist_is_named_and_not_made(
         execute(context)
 
 
-def test_deferred_it_gives_the_slot_back_and_a_retry_finds_the_run_by_name(glue: Glue, context: Any) -> None:
-    operator = GlueJobRunOperator(task_id="run", job_name="the-job", deferrable=True, waiter_delay=1)
-    with pytest.raises(TaskDeferred) as deferred:
+def test_who_waits_is_deferred_also_where_airflow_does_not_defer_by_default(glue: Glue, context: Any) -> None:
+    glue.run("RUNNING", {"--airflow_task_uuid": "d:t:another run:-1"})
+    operator = GlueJobRunOperator(task_id="run", job_name="the-job", waiter_delay=1)
+    with pytest.raises(TaskDeferred) as for_the_other:
         operator.execute(context)
-    assert deferred.value.trigger.waiter_args == {"JobName": "the-job", "RunId": "jr_1"}
-    assert context["task_state_store"] == {}
+    assert for_the_other.value.method_name == "execute"
+    with pytest.raises(TaskDeferred) as for_its_own:
+        operator.execute(context)
+    assert for_its_own.value.trigger.waiter_args == {"JobName": "the-job", "RunId": "jr_2"}
     context["ti"].try_number = 2
     with pytest.raises(TaskDeferred) as again:
         operator.execute(context)
-    assert again.value.trigger.waiter_args == deferred.value.trigger.waiter_args
-    assert operator.execute_complete(context, {"status": "success", "run_id": "jr_1"}) == "jr_1"
+    assert again.value.trigger.waiter_args == for_its_own.value.trigger.waiter_args
+
+
+def test_the_tasks_log_shows_what_the_job_printed_last(
+    glue: Glue, context: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    glue.printed = {OUTPUT: [f"INFO line {number}" for number in range(1000)], ERROR: ["a warning of Spark"]}
+    execute(context)
+    log = capsys.readouterr().out
+    assert re.findall(r"INFO line \d+", log) == [f"INFO line {n}" for n in range(1000 - job_logs.LINES, 1000)]
+    assert f"The last {job_logs.LINES} lines of {OUTPUT}, stream jr_1:" in log
+    assert "a warning of Spark" not in log
+
+
+def test_of_a_failed_job_it_shows_the_end_of_both_logs_and_no_more_than_that(
+    glue: Glue, context: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A traceback is one event of several lines."""
+    traceback = "Traceback (most recent call last):\n" + "\n".join(f"  line {n} " + "x" * 5000 for n in range(100))
+    glue.state = "FAILED"
+    glue.printed = {OUTPUT: ["INFO read 7 objects"], ERROR: ["WARN of Spark", traceback, "ValueError: no films"]}
+    with pytest.raises(AirflowException):
+        execute(context)
+    log = capsys.readouterr().out
+    assert "ValueError: no films" in log
+    assert "INFO read 7 objects" in log
+    assert "WARN of Spark" not in log
+    assert len(log) < 100_000
+
+
+def test_a_log_that_cannot_be_read_fails_nothing(glue: Glue, context: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    glue.log_error = client_error("ResourceNotFoundException", "GetLogEvents")
+    assert execute(context) == "jr_1"
+    assert f"The log {OUTPUT} of run jr_1 cannot be read: " in capsys.readouterr().out
