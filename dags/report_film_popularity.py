@@ -6,7 +6,8 @@ and publishes the results as CSV.
 **Reads** `curated.streaming_films`.
 
 **Writes** in the results bucket: `reports/overall_top_streaming_categories.csv`,
-`reports/overall_top_streaming_states.csv`, `reports/<yyyy>/<MM>/film_popularity.csv`. Each run replaces them.
+`reports/overall_top_streaming_states.csv`, `reports/<yyyy>/<MM>/film_popularity.csv`. Each run replaces them. The run's
+note has the month, the file of its report, and the title on top with its number of streams.
 
 **Schedule** once for each month of `curated.streaming_films` that `enrich_streaming_films` or `rebuild_streaming_films`
 has changed; the month is the run's partition key. By hand: trigger it with a partition key or the parameter `month`.
@@ -29,6 +30,7 @@ from airflow.sdk import IdentityMapper, PartitionedAssetTimetable, chain, dag
 
 from datalake.months import Month
 from datalake.names import QUERY_RESULTS_PREFIX, REPORTS_PREFIX
+from lake_airflow import run_reports
 from lake_airflow.assets import STREAMING_FILMS, report_asset
 from lake_airflow.defaults import DAG_ARGS, LAKE, SQL_PATH, Tag, manual
 from lake_airflow.operators.athena import SqlFileOperator
@@ -69,6 +71,13 @@ def report_film_popularity() -> None:
             outlets=[report_asset(report, "yyyy/MM/" if folder else "")],
         )
         chain(choose_month, query, publish)
+    # of the month's own report, the last of REPORTS
+    note_top_title = PythonOperator(
+        task_id="note_top_title",
+        python_callable=run_reports.tell_top_title,
+        op_args=[choose_month.output, query.output, publish.dest_bucket_key],
+    )
+    chain(publish, note_top_title)
 
 
 report_film_popularity()

@@ -77,6 +77,20 @@ def judge_lines(job_run_id: str, ti: Any) -> str:
     raise AirflowFailException(f"{sentence}. All good lines of {', '.join(report['months'])} are committed")
 
 
+def tell_top_title(month: str, query: str, report_key: str, ti: Any) -> str:
+    """Put the month, the file of its report, and the title on top with its number into the run's note; returns it.
+
+    ``query`` is an execution of ``film_popularity_of_month.sql``, which lists the titles, the most streamed first.
+    """
+    titles = query_rows(AthenaHook(), query)
+    top = (
+        f"{titles[0]['title'] or 'unknown film'} with {int(titles[0]['streams'] or 0):,} streams" if titles else "none"
+    )
+    text = f"{month}: {len(titles):,} titles, on top {top}; s3://{LAKE.results_bucket}/{report_key}"
+    give_note(ti, text)
+    return text
+
+
 def films_agree(report: FilmCategoryReport, films: int) -> str:
     """Raise AirflowFailException unless film_category holds each film of the clean zone once; returns a summary."""
     if report["films"] != films or not films:
@@ -108,6 +122,8 @@ def lines_agree(report: StreamingFilmsReport, counted: Mapping[str, str | None])
 
 def summary(report: StreamingFilmsReport) -> str:
     """The numbers of a run of the enrichment, in one line."""
+    if report["mode"] == "rebuild" and not report["objects"]:
+        return "Nothing has landed in the month: there was nothing to rebuild"
     landed, enriched, quarantined, duplicates = (f"{report[name]:,}" for name in COUNTS[1:5])
     unknown = ", ".join(f"{name} ({count:,})" for name, count in report["unknown_fields"].items())
     vanished = ", ".join(report["vanished_fields"])

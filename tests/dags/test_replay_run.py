@@ -61,7 +61,8 @@ class TestReplay:
         assert list(map(own_arguments, glue.runs)) == [{"--mode": "rebuild", "--month": "2026-11"}]
         listed = lake_services.client("s3").list_objects_v2(Bucket=LAKE.landing_bucket, Prefix="streaming-repaired/")
         assert len(listed["Contents"]) == 1
-        assert note(ended) == (f"{run_reports.summary(REPORT)}\n\nrepaired: not JSON 1; left in quarantine: too late 1")
+        repaired = "repaired: not JSON 1; left in quarantine: too late 1"
+        assert note(ended) == f"month: 2026-11, reason: all\n\n{run_reports.summary(REPORT)}\n\n{repaired}"
 
     def test_what_is_refused_fails_the_run_after_the_rest_was_brought_in(
         self, dagbag: DagBag, aws_calls: dict[str, Handler], lake_services: Emulator

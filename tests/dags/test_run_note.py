@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -41,7 +42,7 @@ class TestNote:
                     .where(TaskInstance.run_id == ended.run_id, TaskInstance.task_id == task)
                     .values(state=state)
                 )
-            run_note_plugin.RunNote().on_dag_run_success(session.scalars(select(DagRun).where(of_run)).one())
+            run_note_plugin.RunNote().on_dag_run_running(session.scalars(select(DagRun).where(of_run)).one())
             guard.commit()
 
     def write(self, ended: DagRun, text: str) -> None:
@@ -65,12 +66,31 @@ class TestNote:
         self.listen(ended, reconcile_lines="upstream_failed")
         assert note(ended) is None
 
+    def test_a_cleared_task_that_is_skipped_says_nothing(self, ended: DagRun) -> None:
+        """A task that is skipped by another one starts and ends at that moment, and has told nothing."""
+        with create_session() as session:
+            of_task = (TaskInstance.run_id == ended.run_id, TaskInstance.task_id == "reconcile_lines")
+            session.execute(update(TaskInstance).where(*of_task).values(start_date=datetime.now(UTC)))
+        self.listen(ended, reconcile_lines="skipped")
+        assert note(ended) is None
+
+    def test_what_was_asked_for_is_there_as_soon_as_the_run_starts(self, ended: DagRun) -> None:
+        for given, expected in (
+            ({"conf": {"month": "2026-10", "reason": None}}, "month: 2026-10"),
+            ({"partition_key": "2026-09", "conf": {}}, "partition: 2026-09"),
+        ):
+            with create_session() as session:
+                session.execute(update(DagRun).where(DagRun.id == ended.id).values(**given))
+                session.execute(delete(XComModel).where(XComModel.run_id == ended.run_id))
+            self.listen(ended)
+            assert note(ended) == expected
+
     def test_a_note_that_cannot_be_written_leaves_the_scheduler_at_work(
         self, ended: DagRun, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         before = note(ended)
 
-        def broken(connection: Any, _: int) -> None:
+        def broken(connection: Any, _: DagRun) -> None:
             connection.execute(delete(DagRunNote))
             connection.execute(text("SELECT * FROM no_such_table"))
 

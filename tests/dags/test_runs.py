@@ -103,7 +103,9 @@ class TestEnrich:
             return {"MessageId": "1"}
 
         aws_calls["sns.Publish"] = publish
-        assert states(run(dagbag, "enrich_streaming_films"))["run_job"] == "failed"
+        ended = run(dagbag, "enrich_streaming_films")
+        assert states(ended)["run_job"] == "failed"
+        assert note(ended) == f"Run jr_3 of {LAKE.streaming_films_job}: FAILED: An executor was lost"
         assert len(glue.runs) == 1 + DEFAULT_ARGS["retries"]
         assert len(told) == 1, "people hear of a task that has given up, not of its tries, nor of the tasks after it"
         assert "Task: run_job, try 3" in told[0]
@@ -119,6 +121,18 @@ class TestRebuild:
         ended = run(dagbag, "rebuild_streaming_films", month="2026-10")
         assert set(states(ended).values()) == {"success"}
         assert own_arguments(glue.runs[0]) == {"--mode": "rebuild", "--month": "2026-10"}
+        assert str(note(ended)).startswith("month: 2026-10\n\nlanded 10 = ")
+
+    def test_a_month_in_which_nothing_has_landed_is_said_so(
+        self, dagbag: DagBag, aws_calls: dict[str, Handler], lake_services: Emulator
+    ) -> None:
+        nothing: Any = dict.fromkeys(run_reports.COUNTS, 0)
+        FakeGlue(aws_calls, lake_services, {**REPORT, **nothing, "mode": "rebuild", "months": []})
+        committed(aws_calls, **nothing)
+        ended = run(dagbag, "rebuild_streaming_films", month="2026-10")
+        assert ended.state == "success"
+        said = "month: 2026-10\n\nNothing has landed in the month: there was nothing to rebuild"
+        assert note(ended) == said
 
     def test_a_run_without_a_month_fails_at_once(
         self, dagbag: DagBag, aws_calls: dict[str, Handler], lake_services: Emulator
@@ -145,11 +159,16 @@ class TestReport:
     def test_results_are_published(
         self, dagbag: DagBag, aws_calls: dict[str, Handler], lake_services: Emulator
     ) -> None:
-        athena = FakeAthena(aws_calls, lambda _: [])
+        titles: list[list[str | None]] = [["title", "streams"], ["ZORRO ARK", "1204"], [None, "3"]]
+        athena = FakeAthena(aws_calls, lambda sql: titles if "rentals" in sql else [])
         s3 = lake_services.client("s3")
         for number in range(3):
             s3.put_object(Bucket=LAKE.results_bucket, Key=f"athena/{number}.csv", Body=f"result {number}".encode())
-        assert run(dagbag, "report_film_popularity", month="2026-11").state == "success"
+        ended = run(dagbag, "report_film_popularity", month="2026-11")
+        assert ended.state == "success"
+        file = f"s3://{LAKE.results_bucket}/reports/2026/11/film_popularity.csv"
+        told = f"2026-11: 2 titles, on top ZORRO ARK with 1,204 streams; {file}"
+        assert note(ended) == f"month: 2026-11\n\n{told}"
         published = {
             entry["Key"]: s3.get_object(Bucket=LAKE.results_bucket, Key=entry["Key"])["Body"].read().decode()
             for entry in s3.list_objects_v2(Bucket=LAKE.results_bucket, Prefix="reports/")["Contents"]
