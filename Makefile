@@ -24,7 +24,7 @@ SEED ?= 1
 SEEDS ?= 20
 
 .PHONY: tools deploy destroy plan help setup setup-tests startable demo up down status clean stream history redrive \
-  verify sql airflow env test test-shuffled $(PARTS) ruff mypy sqlfluff cfn-lint vulture faults kill-loop mutants format docs lock
+  verify sql airflow env test test-shuffled $(PARTS) ruff mypy sqlfluff cfn-lint vulture faults kill-loop mutants format docs pictures lock
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 15
@@ -151,6 +151,9 @@ docs: setup  ## generate docs/DAGS.md, docs/iam.md, docs/cost.md and the tables 
 	@$(TOOLS)/python -m infrastructure.iam.document
 	@$(TOOLS)/python -m infrastructure.cost.document
 	@$(TOOLS)/python -m tests.faults.report
+
+pictures: setup  ## take the guides' pictures of Airflow's UI from the running home, after the demo; it needs Chromium
+	@$(LAKE) pictures
 
 lock: setup  ## compile the requirements again (production's and the local ones together)
 	@for lock in local/requirements requirements local/aws/emulator/requirements tests/containers/requirements infrastructure/scanners/requirements; do \

@@ -79,11 +79,11 @@ def prepare(api: AirflowApi) -> None:
     """Load Sakila's films, which the enrichment needs, by running their DAGs."""
     dags = ("load_sakila", "replicate_sakila", "curate_film_category")
     api.wait_for_dags({*dags, "enrich_streaming_films"})
-    for dag_id in dags:
-        api.unpause(dag_id)
     began = now()
-    api.trigger("load_sakila")
-    for dag_id in dags:
+    for dag_id in dags:  # replicate_sakila must not run before MySQL is loaded; unpaused, it runs at once
+        api.unpause(dag_id)
+        if dag_id == "load_sakila":
+            api.trigger(dag_id)
         api.wait_next_run(dag_id, began, lambda _text: None)
 
 

@@ -9,7 +9,10 @@ and succeeds only on evidence that all of it has arrived.
 **Writes** the tables of database `sakila` (by DMS and Lambda). A table without rows gets a CSV with only a header, as
 DMS writes none. CSV objects of earlier loads and their Parquet are removed when those of this load are converted.
 
-**Schedule** after `load_sakila` has verified MySQL. It starts `curate_film_category`.
+**Schedule** daily at 01:20 UTC, as the film company changes its catalogue without us, and whenever `load_sakila` has
+verified MySQL. It starts `curate_film_category`. One run waits for another to end. It is created paused: unpause it
+when `load_sakila` has succeeded, and it runs at once. Pause it while there is no DMS
+(`CreateDms`) or MySQL is stopped (`MySqlNightlyStop`).
 
 **When it fails**
 
@@ -28,7 +31,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from airflow.providers.standard.operators.python import PythonOperator
-from airflow.sdk import chain, dag
+from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, chain, dag
 
 from lake_airflow import mysql_tasks, replication
 from lake_airflow.assets import CLEAN_TABLES, LANDED_SAKILA, MYSQL_SAKILA
@@ -42,7 +45,8 @@ LOAD_STARTED = "{{ ti.xcom_pull(task_ids='run_full_load')['started'] }}"
 
 
 @dag(
-    schedule=[MYSQL_SAKILA],
+    schedule=AssetOrTimeSchedule(timetable=CronTriggerTimetable("20 1 * * *", timezone="UTC"), assets=[MYSQL_SAKILA]),
+    is_paused_upon_creation=True,
     tags=[Tag.SAKILA, Tag.INGESTION],
     deadline=FRESHNESS,
     template_searchpath=SQL_PATH,

@@ -153,6 +153,8 @@ def _last_lines(group: str, stream: str) -> list[str]:
         events = logs.get_log_events(logGroupName=group, logStreamName=stream, limit=LINES)["events"]
     except logs.exceptions.ResourceNotFoundException:
         return ["(nothing yet)"]
+    except (ClientError, BotoCoreError) as error:  # what is known of the run is shown without its log
+        return [f"(cannot be read: {error})"]
     return [f"(the last {LINES} lines)"] * (len(events) == LINES) + [event["message"] for event in events]
 
 

@@ -48,7 +48,7 @@ FACTS = {
     "run_log": Fact(1, "MB a run", ASSUMED, "continuous log of driver and executor"),
     "lambda": Fact(15, "s a CSV", ASSUMED, "the book's author saw 14 to 18 s"),
     "tables": Fact(16, "CSV a load", MEASURED, "Sakila's tables, a file each"),
-    "loads": Fact(1, "loads a month", ASSUMED, "replicate_sakila runs by hand"),
+    "loads": Fact(30, "loads a month", ASSUMED, "replicate_sakila runs daily"),
     "e_mails": Fact(10, "a month", ASSUMED, "alarms and their ends, one subscriber"),
     "secret_reads": Fact(1000, "a month", ASSUMED, "Airflow, DMS, the rotation"),
     "restarted": Fact(1 / 8, "of the time", AWS, "RDS starts a stopped database after 7 days; the next night stops it"),

@@ -70,6 +70,7 @@ COMMANDS = {
     "airflow": Command("Airflow's own command line, for the home's Airflow", "airflow_command", takes_the_rest=True),
     "redrive": Command("send the CSV objects that could not be converted back to their queue", "redrive"),
     "startable": Command("check, before anything is installed, that the home could start", "lifecycle", "startable"),
+    "pictures": Command("take the guides' pictures of Airflow's UI, after the demo", "pictures"),
     "prepare-trino": Command("make what Trino needs before it starts", "provision"),
     "deploy": Command("deploy the lake into the running home, options as on AWS", "provision", takes_the_rest=True),
     "destroy": Command("remove the lake from the running home, options as on AWS", "provision", takes_the_rest=True),

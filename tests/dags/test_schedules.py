@@ -111,6 +111,11 @@ def test_maintenance_ticks_when_no_hourly_run_does(dagbag: DagBag) -> None:
     assert [f"{run.run_after:%a %d %H:%M}" for run in made] == ["Sun 01 04:35", "Sun 08 04:35"]
 
 
+def test_the_catalogue_is_replicated_daily_whether_or_not_it_was_loaded(dagbag: DagBag) -> None:
+    made = runs(dagbag, "replicate_sakila", at(2026, 12, 31), 2)
+    assert [f"{run.run_after:%d %H:%M}" for run in made] == ["31 01:20", "01 01:20"]
+
+
 def test_assets_start_the_dags_downstream(dagbag: DagBag) -> None:
     def waits_for(dag_id: str) -> set[str]:
         condition = scheduled(dagbag, dag_id).timetable.asset_condition

@@ -43,6 +43,7 @@ class Airflow:
         """Load Sakila and wait for curated.film_category."""
         began = now()
         self.api.wait_run("load_sakila", self.api.trigger("load_sakila"), lambda _: None)
+        self.api.unpause("replicate_sakila")  # its schedule is due at once
         self.api.wait_next_run("replicate_sakila", began, lambda _: None)
         self.api.wait_next_run("curate_film_category", began, lambda _: None)
         began = now()

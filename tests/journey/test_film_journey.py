@@ -17,6 +17,7 @@ import pymysql
 import pytest
 
 from datalake.names import Lake
+from local.commands.airflow_api import AirflowApi
 from local.engines.waiting import wait_until
 from local.settings import ENVIRONMENT, SUFFIX
 from tests.support.own_home import Home
@@ -101,14 +102,43 @@ def test_saved_queries_equal_a_recount_of_the_raw_events(
 
 
 def test_every_run_that_enriched_says_in_its_note_what_it_counted(home: Home) -> None:
-    from local.commands.airflow_api import AirflowApi
-
     api = AirflowApi(f"http://127.0.0.1:{home.settings.airflow_port}")
     rebuilt = [run["note"] for run in api.runs("rebuild_streaming_films") if run["state"] == "success"]
     assert len(rebuilt) >= 3
     assert all(
         re.match(r"landed [\d,]+ = enriched [\d,]+ \+ quarantined 0 \+ duplicates 0; ", note) for note in rebuilt
     )
+
+
+def test_the_asset_graph_leads_from_a_report_back_to_mysql(home: Home) -> None:
+    """Airflow's own graph, as its page *Task Dependencies* shows it."""
+    client = AirflowApi(f"http://127.0.0.1:{home.settings.airflow_port}").client
+    assets = client.get("/api/v2/assets", params={"name_pattern": "reports.film_popularity"}).json()["assets"]
+    node = f"asset:{assets[0]['id']}"
+    graph = client.get("/ui/dependencies", params={"node_id": node, "dependency_type": "data"}).json()
+    before: dict[str, set[str]] = {entry["id"]: set() for entry in graph["nodes"]}
+    for edge in graph["edges"]:
+        before[edge["target_id"]].add(edge["source_id"])
+    seen, ahead = set[str](), {node}
+    while ahead:
+        seen |= ahead
+        ahead = {source for target in ahead for source in before[target]} - seen
+    labels = {entry["label"] for entry in graph["nodes"] if entry["id"] in seen and entry["type"] == "asset"}
+    assert labels == {
+        "mysql.sakila", "landing.sakila", "sakila.film", "sakila.film_category", "sakila.category",
+        "curated.film_category", "landing.streaming", "curated.streaming_films", "reports.film_popularity",
+    }  # fmt: skip
+
+
+def test_the_link_of_a_query_leads_to_its_rows(home: Home) -> None:
+    api = AirflowApi(f"http://127.0.0.1:{home.settings.airflow_port}")
+    run = next(run for run in api.runs("report_film_popularity") if run["state"] == "success")
+    task = "query_overall_top_streaming_states"
+    links = api.get(f"/dags/report_film_popularity/dagRuns/{run['dag_run_id']}/taskInstances/{task}/links")
+    page = api.client.get(links["extra_links"]["Query Results"])
+    assert page.status_code == 200, page.text
+    shown = json.loads((home.settings.home / "demo.json").read_text())
+    assert f"<td>{shown['Overall-Top-Streaming-States'][0][0]}</td>" in page.text
 
 
 def test_every_landed_event_is_one_row(session: boto3.Session) -> None:
@@ -205,6 +235,4 @@ def test_a_killed_service_comes_back_with_nothing_lost(home: Home, session: boto
 
 
 def test_airflow_has_no_import_errors(home: Home) -> None:
-    from local.commands.airflow_api import AirflowApi
-
     assert AirflowApi(f"http://127.0.0.1:{home.settings.airflow_port}").import_errors() == []

@@ -34,6 +34,8 @@ def test_an_idle_month_of_dev_by_hand() -> None:
         ("DmsInstance", "instance"): 730 * 0.018,
         ("SecretsEndpoint", "interface, in each of its zones"): 730 * 0.01,
         ("CsvQueue", "Lambda's polls"): 0.657 * 0.40,
+        ("FilmCategoryJob", "runs"): 30 * 90 / 3600 * 2 * 0.44,  # two workers
+        ("CsvFunction", "duration"): 30 * 16 * 15 * 0.0000166667,  # 1 GB
     }
     assert {key: lines[key] for key in by_hand} == pytest.approx(by_hand)
     rest = [usd for key, usd in lines.items() if key not in by_hand]

@@ -92,9 +92,9 @@ def test_the_crawler_is_billed_ten_minutes_a_day(load: Load, dollars: float) -> 
 @pytest.mark.parametrize(
     ("load", "storage", "put"),
     [
-        (IDLE, 0, 0.0074),  # 16 CSV, 1,460 listings
-        (TEN, 0.0543, 0.2264),  # + 43,800 objects
-        (THOUSAND, 5.4323, 2.4259),  # 472.37 GB / 2 x 0.023; + 483,706 objects
+        (IDLE, 0, 0.0097),  # 30 x 16 CSV, 1,460 listings
+        (TEN, 0.0543, 0.2287),  # + 43,800 objects
+        (THOUSAND, 5.4323, 2.4282),  # 472.37 GB / 2 x 0.023; + 483,706 objects
     ],
 )
 def test_the_landing_bucket(load: Load, storage: float, put: float) -> None:
