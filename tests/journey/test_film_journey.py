@@ -130,15 +130,23 @@ def test_the_asset_graph_leads_from_a_report_back_to_mysql(home: Home) -> None:
     }  # fmt: skip
 
 
-def test_the_link_of_a_query_leads_to_its_rows(home: Home) -> None:
+def test_the_links_of_tasks_lead_to_what_exists_here(home: Home) -> None:
     api = AirflowApi(f"http://127.0.0.1:{home.settings.airflow_port}")
-    run = next(run for run in api.runs("report_film_popularity") if run["state"] == "success")
-    task = "query_overall_top_streaming_states"
-    links = api.get(f"/dags/report_film_popularity/dagRuns/{run['dag_run_id']}/taskInstances/{task}/links")
-    page = api.client.get(links["extra_links"]["Query Results"])
-    assert page.status_code == 200, page.text
+
+    def page(dag_id: str, task_id: str, link: str) -> str:
+        run = next(run for run in api.runs(dag_id) if run["state"] == "success")
+        links = api.get(f"/dags/{dag_id}/dagRuns/{run['dag_run_id']}/taskInstances/{task_id}/links")["extra_links"]
+        reply = api.client.get(links[link])
+        assert reply.status_code == 200, reply.text
+        return reply.text
+
     shown = json.loads((home.settings.home / "demo.json").read_text())
-    assert f"<td>{shown['Overall-Top-Streaming-States'][0][0]}</td>" in page.text
+    rows = page("report_film_popularity", "query_overall_top_streaming_states", "Query Results")
+    assert f"<td>{shown['Overall-Top-Streaming-States'][0][0]}</td>" in rows
+    log = page("curate_film_category", "run_job", "AWS Glue Job Run Details")
+    assert "<td>SUCCEEDED</td>" in log
+    assert "/aws-glue/jobs/output" in log
+    assert "cannot be read" not in log
 
 
 def test_every_landed_event_is_one_row(session: boto3.Session) -> None:
