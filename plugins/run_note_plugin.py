@@ -1,4 +1,4 @@
-"""Writes a DAG run's note when the run has ended: what was asked for, and what its tasks told.
+"""Writes a DAG run's note: what was asked for when the run starts, and what its tasks told when it has ended.
 
 The texts are those of ``lake_airflow.notes``.
 
@@ -35,10 +35,10 @@ log = logging.getLogger(__name__)
 
 
 class RunNote:
-    """Airflow calls it in the scheduler, within the transaction that ends the run."""
+    """Airflow calls it in the scheduler, within the transaction that starts or ends the run."""
 
     @hookimpl
-    def on_dag_run_success(self, dag_run: DagRun) -> None:
+    def on_dag_run_running(self, dag_run: DagRun) -> None:
         """Write, replace or remove our note of the run. Errors are only logged, as a note must not fail a run."""
         try:
             with _session(dag_run) as session:
@@ -49,7 +49,7 @@ class RunNote:
         except Exception:
             log.exception("The note of %s %s could not be written", dag_run.dag_id, dag_run.run_id)
 
-    on_dag_run_failed = on_dag_run_success
+    on_dag_run_success = on_dag_run_failed = on_dag_run_running
 
 
 def _session(dag_run: DagRun) -> AbstractContextManager[Session]:

@@ -42,7 +42,7 @@ class TestNote:
                     .where(TaskInstance.run_id == ended.run_id, TaskInstance.task_id == task)
                     .values(state=state)
                 )
-            run_note_plugin.RunNote().on_dag_run_success(session.scalars(select(DagRun).where(of_run)).one())
+            run_note_plugin.RunNote().on_dag_run_running(session.scalars(select(DagRun).where(of_run)).one())
             guard.commit()
 
     def write(self, ended: DagRun, text: str) -> None:
@@ -74,7 +74,7 @@ class TestNote:
         self.listen(ended, reconcile_lines="skipped")
         assert note(ended) is None
 
-    def test_what_was_asked_for_is_said_also_when_no_task_tells_anything(self, ended: DagRun) -> None:
+    def test_what_was_asked_for_is_there_as_soon_as_the_run_starts(self, ended: DagRun) -> None:
         for given, expected in (
             ({"conf": {"month": "2026-10", "reason": None}}, "month: 2026-10"),
             ({"partition_key": "2026-09", "conf": {}}, "partition: 2026-09"),
