@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from oracle import lines
@@ -37,24 +38,29 @@ def expect(
 
 
 def _apply_repairs(landed: dict[str, Landed], ranked: list[str]) -> None:
-    """Quarantine every line, good or bad, that a valid repair names; of several repairs the first one counts.
+    """Quarantine every line, good or bad, of which valid repairs name each value; of several the first one counts.
 
-    A repair that is itself superseded still supersedes its line: its successor repairs the same line. A repair of a
-    line that never landed is quarantined, because it would count an event that nobody sent.
+    A line has one value, unless several JSON values are on it. A repair that is itself superseded still supersedes its
+    line: its successor repairs the same line. A repair of a line that never landed is quarantined, because it would
+    count an event that nobody sent.
     """
-    claims: dict[tuple[str, int], list[tuple[Landed, int]]] = {}
+    claims: dict[tuple[str, int, int], list[tuple[Landed, int]]] = {}
     for one in map(landed.__getitem__, ranked):
         for number, target in one.supersedes.items():
             claims.setdefault(target, []).append((one, number))
-    for (file, line), claimants in claims.items():
-        if file in landed and line in landed[file].lines:
-            _quarantine(landed[file], line, "superseded")
-            late, reason = claimants[1:], "already repaired"
-        else:
-            late, reason = claimants, "repairs no landed line"
-        for one, number in late:
-            if (one.key, number) not in claims:
-                _quarantine(one, number, reason)
+    repaired = Counter(
+        (file, line)
+        for file, line, index in claims
+        if file in landed and line in landed[file].lines and index <= landed[file].values.get(line, 1)
+    )
+    superseded = {(file, line) for (file, line), n in repaired.items() if n == landed[file].values.get(line, 1)}
+    for file, line in superseded:
+        _quarantine(landed[file], line, "superseded")
+    for (file, line, index), claimants in claims.items():
+        lands = (file, line) in repaired and index <= landed[file].values.get(line, 1)
+        for one, number in claimants[1:] if lands else claimants:
+            if (one.key, number) not in superseded:
+                _quarantine(one, number, "already repaired" if lands else "repairs no landed line")
 
 
 def _quarantine_copies(ranked: list[tuple[int, Landed]]) -> None:

@@ -60,7 +60,9 @@ class Landed:
     partition_1: str  # MM of the folder, or unknown
     time: int | None  # seconds since 1970 UTC, from the name; None if the name is not of Firehose's form
     lines: dict[int, Enriched | Quarantined] = field(default_factory=dict)
-    supersedes: dict[int, tuple[str, int]] = field(default_factory=dict)  # of a repair object: line -> (file, line)
+    values: dict[int, int] = field(default_factory=dict)  # JSON values of a line that holds several
+    # Of a repair object: line -> (file, line, 1-based index of the JSON value in it)
+    supersedes: dict[int, tuple[str, int, int]] = field(default_factory=dict)
 
     @property
     def month(self) -> str:

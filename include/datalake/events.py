@@ -3,41 +3,42 @@
 Events have the partners' format: ``timestamp`` (ISO-8601 with offset), ``eventtype``, ``film_id``, ``distributor``,
 ``platform``, ``state``, and optionally ``event_id`` (UUID). The case of field names does not matter. Any text is a
 valid distributor or platform, as partners add new ones. Unknown fields are reported as drift and are never an error.
+What has only one meaning is taken as meant (docs/decisions/0027-events-as-partners-send-them.md): a byte order mark
+before the record, ``"106"`` and ``106.0`` for 106, a space for the T of a timestamp, and epoch time.
 
-A line of a repair is ``{"supersedes": {"source_file": KEY, "source_line": N}, "event": {...}}``.
+A line of a repair is ``{"supersedes": {"source_file": KEY, "source_line": N}, "event": {...}}``. With ``source_index``
+beside ``source_line`` it repairs one of several JSON values on that line: 1, the first, by default.
 """
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+from datalake.json_lines import (
+    DUPLICATE_KEY,
+    NOT_AN_OBJECT,
+    NOT_JSON,
+    NOT_UTF8,
+    OVERLONG,
+    SEVERAL_VALUES,
+    RejectedError,
+    json_object,
+    split_lines,
+)
 from datalake.landing import LandedObject, parse_key
 
-EVENT_TYPES = frozenset({"rent", "buy", "trailer"})
 # How far an event's time may lie from the time in its object's name. It is not compared with the clock, so that a
 # rebuild judges a line as the first run did.
 TOO_EARLY = timedelta(days=400)
 TOO_LATE = timedelta(hours=1)
-# Firehose takes records of at most 1,000 KiB (Firehose quotas), so a longer line cannot be one record.
-MAX_LINE_BYTES = 1_024_000
-OVERLONG_KEPT_BYTES = 65_536
-# Levels of nested arrays and objects, including the record itself. Python's own limit depends on how deep the calling
-# code is, so that the same line could be judged in two ways.
-MAX_NESTING = 100
+FOUND_SHOWN = 80  # characters of a value that a refusal shows
 
 OBJECT_NAME = "object name"
-OVERLONG = "line too long"
-NOT_UTF8 = "not UTF-8"
-NOT_JSON = "not JSON"
-NOT_AN_OBJECT = "not a JSON object"
-DUPLICATE_KEY = "duplicate key"
 MISSING = "missing field: {}"
-IMPOSSIBLE = "impossible value: {}"
 EARLY = "too early"
 LATE = "too late"
 # Reasons that only a comparison with other lines can find
@@ -48,39 +49,50 @@ REPAIRED_TWICE = "already repaired"
 REPAIRS_NOTHING = "repairs no landed line"
 NOT_WRONG = frozenset({DUPLICATE, SUPERSEDED, REPAIRED_TWICE})  # these do not mean that the line is bad
 
-UTF8, BASE64, BASE64_START = "utf-8", "base64", "base64-start"
-
+EVENT_TYPES = ("rent", "buy", "trailer")
 _MAX_INT = 2**31 - 1
 _TEXT_FIELDS = ("distributor", "platform", "state")
+# A field's reason tells what was expected. What was found is in the quarantine's raw, so that there are few reasons.
+EXPECTED = {
+    "timestamp": "timestamp: expected a time with its offset as 2026-11-30T12:00:00Z",
+    "eventtype": "eventtype: expected rent or buy or trailer",
+    "film_id": f"film_id: expected a whole number from 1 to {_MAX_INT}",
+    **{name: f"{name}: expected a text that is not blank" for name in _TEXT_FIELDS},
+    "event_id": "event_id: expected a UUID",
+    "supersedes": "supersedes: expected a line of another object of the same month and time",
+}
 _REQUIRED = ("timestamp", "eventtype", "film_id", *_TEXT_FIELDS)
-_KNOWN = frozenset({*_REQUIRED, "event_id"})
 # Every reason for which a landed line is bad and can be repaired. A line of an object whose name has no time cannot, as
 # the time of its repair would be unknown.
 REPAIRABLE = (
-    *(OVERLONG, NOT_UTF8, NOT_JSON, NOT_AN_OBJECT, DUPLICATE_KEY),
+    *(OVERLONG, NOT_UTF8, NOT_JSON, SEVERAL_VALUES, NOT_AN_OBJECT, DUPLICATE_KEY),
     *(MISSING.format(field) for field in _REQUIRED),
-    *(IMPOSSIBLE.format(field) for field in (*_REQUIRED, "event_id")),
+    *(EXPECTED[field] for field in (*_REQUIRED, "event_id")),
     *(EARLY, LATE, CONFLICT),
 )
+_KNOWN = frozenset({*_REQUIRED, "event_id"})
 _ISO_8601 = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:?[0-5][0-9])"
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}(?::?[0-5][0-9])?)"
 )
+_EPOCH_TIME = re.compile(r"[1-9][0-9]{9}(?:[0-9]{3})?")  # seconds or milliseconds, from 2001 to 2286
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_WHOLE_NUMBER = re.compile(r"[1-9][0-9]{0,9}")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
-_BRACKET_OR_TEXT = re.compile(r'[\[\]{}]|"(?:[^"\\]|\\.)*"')
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 class Supersedes(NamedTuple):
-    """The landed line that a repair replaces."""
+    """The landed line that a repair replaces, or one of the JSON values on it."""
 
     source_file: str
     source_line: int
+    source_index: int = 1  # 1-based
 
 
 class Event(NamedTuple):
     """One well-formed event."""
 
-    timestamp: str  # as written
+    timestamp: str  # ISO-8601 with T and offset, as written if that was written
     eventtype: str
     film_id: int
     distributor: str
@@ -93,9 +105,15 @@ class Event(NamedTuple):
 
 
 class Rejection(NamedTuple):
-    """Why a line is not an event. There are few different reasons, so that they can be counted."""
+    """Why a line is not an event."""
 
-    reason: str
+    reason: str  # one of a few, so that they can be counted
+    values: int = 1  # JSON values that the line holds; 1 for a line that holds none
+    found: str = ""  # the value that is not as expected
+
+    def __str__(self) -> str:
+        """The reason with what was found, for people."""
+        return f"{self.reason}, found {self.found}" if self.found else self.reason
 
 
 class Line(NamedTuple):
@@ -106,21 +124,6 @@ class Line(NamedTuple):
     outcome: Event | Rejection
 
 
-class _RejectedError(Exception):
-    """Carries the reason."""
-
-
-class _Clash:
-    """Stands for a JSON object with two keys that differ at most in their case."""
-
-
-def split_lines(body: bytes) -> Iterator[tuple[int, bytes]]:
-    r"""Split at \n only; yield each line that is not blank with its 1-based number."""
-    for number, line in enumerate(body.split(b"\n"), start=1):
-        if line.strip():
-            yield number, line
-
-
 def parse_object(key: str, body: bytes) -> Iterator[Line]:
     """Yield every line of a landed object that is not blank, once and in order. No input makes it fail."""
     parser = LineParser(parse_key(key))
@@ -128,26 +131,12 @@ def parse_object(key: str, body: bytes) -> Iterator[Line]:
         yield Line(number, line, parser.parse(line))
 
 
-def quarantine_text(line: bytes) -> tuple[str, str]:
-    """The columns ``raw`` and ``raw_encoding`` of a rejected line.
-
-    utf-8: the line itself; base64: the bytes of a line that is not UTF-8; base64-start: the first 64 KiB of a line that
-    is too long, and that only the landing zone holds whole.
-    """
-    if len(line) > MAX_LINE_BYTES:
-        return base64.b64encode(line[:OVERLONG_KEPT_BYTES]).decode(), BASE64_START
-    try:
-        return line.decode("utf-8"), UTF8
-    except UnicodeDecodeError:
-        return base64.b64encode(line).decode(), BASE64
-
-
 class LineParser:
     """Parses the lines of one object; remembers the timestamps that it has already parsed."""
 
     def __init__(self, landed: LandedObject) -> None:
         self._landed = landed
-        self._times: dict[str, str] = {}
+        self._times: dict[str, tuple[str, str]] = {}
         if landed.time:
             # Keep the limits within the range of datetime, also for a name of year 1 or 9999.
             self._latest = landed.time + min(TOO_LATE, datetime.max.replace(tzinfo=UTC) - landed.time)
@@ -158,116 +147,99 @@ class LineParser:
         try:
             if not self._landed.time:
                 return Rejection(OBJECT_NAME)
-            fields = _json_object(line)
+            fields = json_object(line)
             if self._landed.is_repair:
                 return self._repair(fields)
             return self._event(fields, None)
-        except _RejectedError as rejected:
-            return Rejection(str(rejected))
+        except RejectedError as rejected:
+            return Rejection(rejected.reason, rejected.values, rejected.found)
 
     def _event(self, fields: dict[str, Any], supersedes: Supersedes | None) -> Event:
-        timestamp = _text(fields, "timestamp")
-        event_time = self._times.get(timestamp)
-        if event_time is None:
-            event_time = self._times[timestamp] = self._event_time(timestamp)
+        written = fields.get("timestamp")
+        times = self._times.get(written) if type(written) is str else None
+        timestamp, event_time = times or self._time(written)
         eventtype = _text(fields, "eventtype")
         if eventtype not in EVENT_TYPES:
-            raise _RejectedError(IMPOSSIBLE.format("eventtype"))
+            raise _unexpected("eventtype", eventtype)
         film_id = fields.get("film_id")
-        if film_id is None:
-            raise _RejectedError(MISSING.format("film_id"))
         if type(film_id) is not int or not 1 <= film_id <= _MAX_INT:  # a bool is an int, too
-            raise _RejectedError(IMPOSSIBLE.format("film_id"))
+            film_id = _whole_number("film_id", film_id)
         distributor, platform, state = (_text(fields, name) for name in _TEXT_FIELDS)
         event_id = fields.get("event_id")
         if event_id is not None:
             if not isinstance(event_id, str) or not _UUID.fullmatch(event_id):
-                raise _RejectedError(IMPOSSIBLE.format("event_id"))
+                raise _unexpected("event_id", event_id)
             event_id = event_id.lower()
         unknown = () if fields.keys() <= _KNOWN else tuple(sorted(map(_printable, fields.keys() - _KNOWN)))
         return Event(
             timestamp, eventtype, film_id, distributor, platform, state, event_id, event_time, unknown, supersedes
         )
 
-    def _event_time(self, timestamp: str) -> str:
-        if not _ISO_8601.fullmatch(timestamp):
-            raise _RejectedError(IMPOSSIBLE.format("timestamp"))
+    def _time(self, written: Any) -> tuple[str, str]:
+        """A timestamp in ISO-8601 with T and offset, and in UTC."""
+        if written is None:
+            raise RejectedError(MISSING.format("timestamp"))
+        text = str(written) if type(written) is int else written
+        if not isinstance(text, str):
+            raise _unexpected("timestamp", written)
+        if _EPOCH_TIME.fullmatch(text):
+            moment = _EPOCH + timedelta(seconds=int(text[:10]), milliseconds=int(text[10:] or 0))
+            text = moment.isoformat(timespec="milliseconds" if text[10:] else "seconds").replace("+00:00", "Z")
+        if not _ISO_8601.fullmatch(text):
+            raise _unexpected("timestamp", written)
         try:
-            time = datetime.fromisoformat(timestamp)
+            time = datetime.fromisoformat(text)
         except ValueError as error:  # the 30th of February, an offset of 25 hours
-            raise _RejectedError(IMPOSSIBLE.format("timestamp")) from error
+            raise _unexpected("timestamp", written) from error
         if time > self._latest:
-            raise _RejectedError(LATE)
+            raise RejectedError(LATE)
         if time < self._earliest:
-            raise _RejectedError(EARLY)
-        return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            raise RejectedError(EARLY)
+        times = text.replace(" ", "T"), time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        if isinstance(written, str):
+            self._times[written] = times
+        return times
 
     def _repair(self, fields: dict[str, Any]) -> Event:
         """A repair has the month and time of the line that it repairs, so that its event is judged as that line was."""
         line, event = fields.get("supersedes"), fields.get("event")
         if not isinstance(line, dict):
-            raise _RejectedError(MISSING.format("supersedes"))
+            raise RejectedError(MISSING.format("supersedes"))
         if not isinstance(event, dict):
-            raise _RejectedError(MISSING.format("event"))
-        key, number = line.get("source_file"), line.get("source_line")
-        if not isinstance(key, str) or type(number) is not int or not 1 <= number <= _MAX_INT:
-            raise _RejectedError(IMPOSSIBLE.format("supersedes"))
+            raise RejectedError(MISSING.format("event"))
+        key, *numbers = line.get("source_file"), line.get("source_line"), line.get("source_index", 1)
+        if not isinstance(key, str) or not all(type(number) is int and 1 <= number <= _MAX_INT for number in numbers):
+            raise _unexpected("supersedes", line)
         superseded = parse_key(key)
         elsewhere = (superseded.month, superseded.time) != (self._landed.month, self._landed.time)
         if elsewhere or key == self._landed.key:
-            raise _RejectedError(IMPOSSIBLE.format("supersedes"))
-        return self._event(event, Supersedes(key, number))
+            raise _unexpected("supersedes", line)
+        return self._event(event, Supersedes(key, *numbers))
 
 
-def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any] | _Clash:
-    fields = {name.lower(): value for name, value in pairs}
-    return fields if len(fields) == len(pairs) else _Clash()
+def _unexpected(name: str, found: Any) -> RejectedError:
+    return RejectedError(EXPECTED[name], found=json.dumps(found, default=str)[:FOUND_SHOWN])
 
 
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
-_DECODE = json.JSONDecoder(object_pairs_hook=_fields, parse_constant=_no_constant).decode
-
-
-def _json_object(line: bytes) -> dict[str, Any]:
-    """The line's fields by lower-case name; raises _RejectedError for anything but one JSON object."""
-    if len(line) > MAX_LINE_BYTES:
-        raise _RejectedError(OVERLONG)
-    try:
-        text = line.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise _RejectedError(NOT_UTF8) from error
-    if text.count("[") + text.count("{") > MAX_NESTING and _nesting(text) > MAX_NESTING:
-        raise _RejectedError(NOT_JSON)
-    try:
-        fields = _DECODE(text)
-    except ValueError as error:  # including two records in one line, half a record, a number of 5000 digits
-        raise _RejectedError(NOT_JSON) from error
-    if isinstance(fields, _Clash):
-        raise _RejectedError(DUPLICATE_KEY)
-    if not isinstance(fields, dict):
-        raise _RejectedError(NOT_AN_OBJECT)
-    return fields
-
-
-def _nesting(text: str) -> int:
-    """How deeply brackets are nested, not counting those inside strings."""
-    deepest = depth = 0
-    for mark in _BRACKET_OR_TEXT.findall(text):
-        depth += (mark in "[{") - (mark in "]}")
-        deepest = max(deepest, depth)
-    return deepest
+def _whole_number(name: str, value: Any) -> int:
+    """A field's number that is written as a text or with a fraction of zero."""
+    if value is None:
+        raise RejectedError(MISSING.format(name))
+    number = value
+    if (isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value)) or (isinstance(value, float) and value.is_integer()):
+        number = int(value)
+    if type(number) is not int or not 1 <= number <= _MAX_INT:
+        raise _unexpected(name, value)
+    return number
 
 
 def _text(fields: dict[str, Any], name: str) -> str:
     """A field's text, which must not be blank and must be valid Unicode (JSON can escape half a surrogate pair)."""
     value = fields.get(name)
     if value is None:
-        raise _RejectedError(MISSING.format(name))
+        raise RejectedError(MISSING.format(name))
     if not isinstance(value, str) or not value.strip() or (not value.isascii() and _SURROGATE.search(value)):
-        raise _RejectedError(IMPOSSIBLE.format(name))
+        raise _unexpected(name, value)
     return value
 
 

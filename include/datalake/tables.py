@@ -116,7 +116,7 @@ STREAMING_FILMS = Table(
     CURATED,
     "streaming_films/",
     (
-        Column("timestamp", "string", "as the partner wrote it: ISO-8601 with offset"),
+        Column("timestamp", "string", "ISO-8601 with T and offset, as written if the partner wrote it so"),
         Column("eventtype", "string", "rent, buy or trailer"),
         Column("film_id_streaming", "int", "film_id of the event"),
         Column("distributor", "string"),
@@ -139,7 +139,11 @@ QUARANTINE = Table(
     (
         Column("reason", "string", "why the line is not a row of streaming_films"),
         Column("raw", "string", "the landed line, encoded as raw_encoding says"),
-        Column("raw_encoding", "string", "utf-8; base64: not UTF-8; base64-start: only the first 64 KiB"),
+        Column(
+            "raw_encoding",
+            "string",
+            "utf-8; base64: not UTF-8; base64-start: the first 64 KiB of a line of over 16 MiB",
+        ),
         *_SOURCE,
         *ARRIVAL_MONTH,
     ),

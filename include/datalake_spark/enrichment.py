@@ -283,6 +283,7 @@ class Enrichment:
         self.report.add(tallies)
         self.report.events += fields.events
         self.report.with_event_id += fields.with_event_id
+        self.report.more_bad_values += fields.more_bad_values
         self._watch.lap(f"{month}: {sum(tally.landed for tally in tallies):,} landed lines reconciled with their rows")
         if tallies and month != UNKNOWN_MONTH:
             self.report.months.add(month.key)

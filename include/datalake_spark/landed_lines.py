@@ -16,7 +16,8 @@ import boto3
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
-from datalake.events import Event, Line, parse_object, quarantine_text, split_lines
+from datalake.events import Event, Line, parse_object
+from datalake.json_lines import quarantine_text, split_lines
 from datalake.landing import LandedObject
 
 # One task reads this many bytes and writes one file; about 90 MB of Parquet.
@@ -27,11 +28,12 @@ _FETCHERS = 8
 
 _EVENT = "timestamp string, eventtype string, film_id_streaming int, distributor string, platform string, state string"
 # One row for each line that is not blank. Either the event's columns are set, or reason, raw and raw_encoding.
-# object_time: seconds since 1970 UTC, from the object's name. fresh: whether the object is not done.
+# object_time: seconds since 1970 UTC, from the object's name. fresh: whether the object is not done. json_values: how
+# many JSON values a bad line holds, 1 for a good line.
 LINES = (
     f"{_EVENT}, event_id string, event_time string, source_file string, source_line int, object_time bigint, "
-    "fresh boolean, reason string, raw string, raw_encoding string, supersedes_file string, supersedes_line int, "
-    "unknown_fields array<string>"
+    "fresh boolean, reason string, raw string, raw_encoding string, json_values int, supersedes_file string, "
+    "supersedes_line int, supersedes_index int, unknown_fields array<string>"
 )
 # LINES, and one more row for each object, with its key and ``landed``: the number of its lines that are not blank
 OBJECTS = f"{LINES}, landed bigint"
@@ -40,7 +42,10 @@ RAW = "source_file string, source_line int, raw string, raw_encoding string"
 CONTENT = ("timestamp", "eventtype", "film_id_streaming", "distributor", "platform", "state")
 
 _PARSED_TYPES = [pa.string(), pa.string(), pa.int32(), *[pa.string()] * 5]
-_TAIL_TYPES = [pa.string(), pa.string(), pa.string(), pa.string(), pa.int32(), pa.list_(pa.string())]
+_TAIL_TYPES = [
+    *(pa.string(), pa.string(), pa.string(), pa.int32()),
+    *(pa.string(), pa.int32(), pa.int32(), pa.list_(pa.string())),
+]
 _NO_EVENT = (None,) * len(_PARSED_TYPES)
 _OBJECT_NAMES = [definition.split()[0] for definition in OBJECTS.split(", ")]
 _RAW_NAMES = [definition.split()[0] for definition in RAW.split(", ")]
@@ -156,10 +161,11 @@ def count_landed(body: bytes) -> int:
 def _row(line: Line) -> tuple[Any, ...]:
     outcome = line.outcome
     if isinstance(outcome, Event):
-        superseded = outcome.supersedes or (None, None)
-        content, no_reason = outcome[: len(_NO_EVENT)], (None, None, None)
+        superseded = outcome.supersedes or (None, None, None)
+        content, no_reason = outcome[: len(_NO_EVENT)], (None, None, None, 1)
         return (*content, line.source_line, *no_reason, *superseded, outcome.unknown_fields or None)
-    return (*_NO_EVENT, line.source_line, outcome.reason, *quarantine_text(line.raw), None, None, None)
+    kept = quarantine_text(line.raw)
+    return (*_NO_EVENT, line.source_line, outcome.reason, *kept, outcome.values, None, None, None, None)
 
 
 def raw_batch(landed: LandedObject, body: bytes) -> pa.RecordBatch:

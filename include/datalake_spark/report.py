@@ -53,6 +53,7 @@ class Report(Tally):
     objects: int = 0
     events: int = 0  # well-formed lines, enriched or not
     with_event_id: int = 0
+    more_bad_values: int = 0  # JSON values on bad lines, beyond the first of each line
     unknown_fields: Counter[str] = field(default_factory=Counter)
     stale_months: set[str] = field(default_factory=set)  # with rows that a rebuild of another month makes duplicates
 
@@ -72,8 +73,13 @@ class Report(Tally):
 
     @property
     def bad(self) -> int:
-        """The number of bad lines."""
-        return self.bad_reasons.total()
+        """The number of bad lines; a line of several JSON values counts as so many, as so many events are missing."""
+        return self.bad_reasons.total() + self.more_bad_values
+
+    @property
+    def sent(self) -> int:
+        """The number of landed lines, counted in the same way."""
+        return self.landed + self.more_bad_values
 
     @property
     def vanished_fields(self) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as fn
 
-from datalake.events import REPAIRED_TWICE, REPAIRS_NOTHING, SUPERSEDED
+from datalake.events import NOT_WRONG, REPAIRED_TWICE, REPAIRS_NOTHING, SUPERSEDED
 from datalake.months import Month
 from datalake.tables import QUARANTINE, STREAMING_FILMS
 from datalake_spark.redelivery import RANK
@@ -15,24 +15,28 @@ MAX_UNKNOWN_FIELDS = 50
 
 
 def apply_repairs(lines: DataFrame) -> DataFrame:
-    """Give a reason to each line that a good repair supersedes, and to all repairs of one line but the first.
+    """Give a reason to each line that good repairs supersede, and to all repairs of one JSON value but the first.
 
-    The superseded line loses the reason that it had. A repair of a line that is not among ``lines`` is rejected, as it
-    would add an event that never landed; so ``lines`` must hold the repairs and what they repair. A repair may
-    supersede a line of another repair.
+    The superseded line loses the reason that it had. A line of several values is superseded when each of them is
+    repaired. A repair of a value that is not among ``lines`` is rejected, as it would add an event that never landed;
+    so ``lines`` must hold the repairs and what they repair. A repair may supersede a line of another repair.
     """
     named = [fn.col("supersedes_file").alias("source_file"), fn.col("supersedes_line").alias("source_line")]
     repairs = lines.where("reason IS NULL AND supersedes_file IS NOT NULL")
     targets = repairs.select(named).distinct()
-    superseded = lines.select(*LINE).join(fn.broadcast(targets), LINE, "left_semi")
-    order = Window.partitionBy("supersedes_file", "supersedes_line").orderBy(*RANK)
+    targeted = lines.select(*LINE, "json_values").join(fn.broadcast(targets), LINE, "left_semi")
+    order = Window.partitionBy("supersedes_file", "supersedes_line", "supersedes_index").orderBy(*RANK)
     numbered = repairs.withColumn("n", fn.row_number().over(order)).select(
-        fn.struct(*LINE).alias("repair"), "n", *named
+        fn.struct(*LINE).alias("repair"), "n", "supersedes_index", *named
     )
-    judged = numbered.join(superseded.withColumn("lands", fn.lit(True)), LINE, "left").select(
+    landed = fn.coalesce(fn.col("supersedes_index") <= fn.col("json_values"), fn.lit(False))
+    numbered = numbered.join(targeted, LINE, "left").withColumn("landed", landed)
+    judged = numbered.select(
         "repair.*",
-        fn.when(fn.col("lands").isNull(), REPAIRS_NOTHING).when(fn.col("n") > 1, REPAIRED_TWICE).alias("verdict"),
+        fn.when(~fn.col("landed"), REPAIRS_NOTHING).when(fn.col("n") > 1, REPAIRED_TWICE).alias("verdict"),
     )
+    repaired = numbered.where("landed AND n = 1").groupBy(*LINE).agg(fn.count("*").alias("repaired"))
+    superseded = targeted.join(repaired, LINE).where("repaired = json_values").select(*LINE)
     verdicts = superseded.withColumn("verdict", fn.lit(SUPERSEDED)).union(
         judged.where("verdict IS NOT NULL").join(superseded, LINE, "left_anti")
     )
@@ -68,8 +72,13 @@ def with_raw(lines: DataFrame, landed: DataFrame) -> DataFrame:
 
 
 def count_fields(lines: DataFrame) -> DataFrame:
-    """One row: the number of lines, of well-formed events, and of events with an id and with unknown fields."""
+    """One row: the number of lines, of well-formed events, and of events with an id and with unknown fields.
+
+    ``more_bad_values``: the JSON values on bad lines beyond the first of each line.
+    """
+    bad = fn.col("reason").isNotNull() & ~fn.col("reason").isin(*NOT_WRONG)
     return lines.agg(
+        fn.coalesce(fn.sum(fn.when(bad, fn.col("json_values") - 1)), fn.lit(0)).alias("more_bad_values"),
         fn.count("*").alias("lines"),
         fn.count("timestamp").alias("events"),
         fn.count("event_id").alias("with_event_id"),

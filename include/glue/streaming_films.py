@@ -53,12 +53,13 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 def too_many_bad(report: Report, max_bad_share: float) -> str | None:
     """Say how many lines are bad, and why, if they are too many; duplicates and superseded lines are not bad.
 
-    The run succeeds all the same, so that its lines are reconciled and reported: docs/decisions/0020.
+    A bad line of several JSON values counts as so many lines, as it would have been, had it been sent rightly. The run
+    succeeds all the same, so that its lines are reconciled and reported: docs/decisions/0020.
     """
-    if report.bad < MIN_BAD_LINES or report.bad <= max_bad_share * report.landed:
+    if report.bad < MIN_BAD_LINES or report.bad <= max_bad_share * report.sent:
         return None
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in report.bad_reasons.most_common())
-    return f"{report.bad:,} of {report.landed:,} lines are bad, more than {max_bad_share:.1%}: {reasons}"
+    return f"{report.bad:,} of {report.sent:,} lines are bad, more than {max_bad_share:.1%}: {reasons}"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -18,7 +18,7 @@ LATE = (3600, 35 * 86_400)  # seconds by which a late event's timestamp is too e
 
 
 class Event(NamedTuple):
-    """An event as it is sent: its id, and its JSON line including the newline."""
+    """An event: its id, and its JSON line including the newline, which the sender leaves to the stream."""
 
     event_id: str
     data: bytes

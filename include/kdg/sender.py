@@ -134,7 +134,8 @@ class Sender:
 
     def _attempt(self, events: Sequence[Event]) -> Sequence[Event]:
         """One call; returns the events to send again."""
-        records: list[RecordTypeDef] = [{"Data": event.data} for event in events]
+        # The stream ends each record with a newline. One more would be a blank line, and a row of landing.streaming.
+        records: list[RecordTypeDef] = [{"Data": event.data.removesuffix(b"\n")} for event in events]
         try:
             reply: Mapping[str, Any] = self._client.put_record_batch(DeliveryStreamName=self._stream, Records=records)
         except _NO_ANSWER:

@@ -1,10 +1,10 @@
 """Repairs of quarantined lines: what an operator has uploaded becomes the repair objects that the enrichment reads.
 
 An upload is an object ``repairs/yyyy-MM/<any name>`` of JSON lines ``{"supersedes": {"source_file": KEY, "source_line":
-N}, "event": {...}}``. Each line is judged as the job will judge it, and compared with the quarantine and with earlier
-repairs. The good lines that repair one landed object become one repair object, whose name is derived from that object
-and its own bytes. So publishing can be repeated after an interruption: it writes the same objects again. Uploads are
-not changed.
+N}, "event": {...}}``; ``source_index`` beside ``source_line`` names one of several JSON values on that line. Each line
+is judged as the job will judge it, and compared with the quarantine and with earlier repairs. The good lines that
+repair one landed object become one repair object, whose name is derived from that object and its own bytes. So
+publishing can be repeated after an interruption: it writes the same objects again. Uploads are not changed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
-from datalake.events import NOT_WRONG, Event, LineParser, Rejection, Supersedes, parse_object, split_lines
+from datalake.events import NOT_WRONG, Event, LineParser, Rejection, Supersedes, parse_object
+from datalake.json_lines import NOT_AN_OBJECT, SEVERAL_VALUES, split_lines
 from datalake.landing import LandedObject, landed_objects, parse_key
 from datalake.months import Month
 from datalake.names import REPAIRED_PREFIX, REPAIRS_PREFIX
@@ -26,9 +27,10 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 ALL_REASONS = "all"
+SEVERAL_EVENTS = frozenset({SEVERAL_VALUES, NOT_AN_OBJECT})  # a line with one of these reasons can hold several events
 
-# Returns the quarantined lines of these landed objects, each with its reason.
-Quarantined = Callable[[Collection[str]], Mapping[Supersedes, str]]
+# Returns the quarantined lines of these landed objects: source_file, source_line -> reason.
+Quarantined = Callable[[Collection[str]], Mapping[tuple[str, int], str]]
 
 _NO_UUID = str(uuid.UUID(int=0))
 
@@ -73,11 +75,11 @@ def publish(s3: S3Client, bucket: str, month: Month, reason: str, quarantined: Q
                 result.before += 1
             else:
                 result.refused.append(f"{repair.place}: {earlier.place} has repaired the line differently")
-        elif objection := _objection(held.get(line), reason):
+        elif objection := _objection(line.source_index, held.get(line[:2]), reason):
             result.refused.append(f"{repair.place}: {line.source_file} line {line.source_line} {objection}")
         else:
             good.append(repair)
-            result.new[held[line]] += 1
+            result.new[held[line[:2]]] += 1
     for key, body in repair_objects(good):
         s3.put_object(Bucket=bucket, Key=key, Body=body)
         result.keys.append(key)
@@ -96,7 +98,7 @@ def read_repair(place: str, text: bytes, month: Month) -> Repair | str:
         return f"the name of {file} has no time: land its lines again instead"
     outcome = LineParser(parse_key(_repair_key(superseded, _NO_UUID))).parse(text)
     if isinstance(outcome, Rejection) or not outcome.supersedes:
-        return str(outcome[0])
+        return str(outcome)
     return Repair(outcome.supersedes, text, place)
 
 
@@ -125,14 +127,19 @@ def _uploaded(s3: S3Client, bucket: str, month: Month) -> Iterator[tuple[str, by
             yield f"{key} line {number}", line.strip()
 
 
-def _objection(held_for: str | None, reason: str) -> str:
-    """Why a line quarantined for ``held_for`` (None: not quarantined) must not be repaired; empty when it may be."""
+def _objection(index: int, held_for: str | None, reason: str) -> str:
+    """Why a value of a line quarantined for ``held_for`` (None: not quarantined) must not be repaired; empty: it may.
+
+    Whether the line holds so many values is known to the job alone, which quarantines the repair of one more.
+    """
     if held_for is None:
         return "is not in the quarantine"
     if held_for in NOT_WRONG:
         return f"is quarantined as {held_for!r}: nothing is wrong with it"
     if reason not in (ALL_REASONS, held_for):
         return f"is quarantined for {held_for!r}, not for {reason!r}"
+    if index > 1 and held_for not in SEVERAL_EVENTS:
+        return f"holds one event: source_index must be 1, not {index}"
     return ""
 
 

@@ -12,7 +12,7 @@ from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.sdk import Param
 from airflow.sdk.exceptions import AirflowFailException
 
-from datalake.events import REPAIRABLE, Supersedes
+from datalake.events import REPAIRABLE
 from datalake.months import Month
 from datalake.names import REPAIRS_PREFIX
 from lake_airflow import repairs
@@ -91,13 +91,15 @@ def lines_left(month: Month, reason: str) -> Counter[str]:
     left = Counter({str(row["reason"]): int(row["line_count"] or 0) for row in counted})
     repaired = {repair.supersedes for repair in repairs.published(S3Hook().conn, LAKE.landing_bucket, month)}
     held = quarantined(month, {line.source_file for line in repaired})
-    left.subtract(held[line] for line in repaired if line in held)
+    # Of a line of several events the job alone knows whether each of them is repaired: then it has another reason.
+    once = {line[:2] for line in repaired if held.get(line[:2]) not in repairs.SEVERAL_EVENTS}
+    left.subtract(held[line] for line in once if line in held)
     asked = left.keys() - repairs.NOT_WRONG if reason == repairs.ALL_REASONS else {reason}
     return Counter({name: count for name, count in left.items() if name in asked and count})
 
 
-def quarantined(month: Month, keys: Collection[str]) -> dict[Supersedes, str]:
-    """The month's quarantined lines of these landed objects, with their reasons."""
+def quarantined(month: Month, keys: Collection[str]) -> dict[tuple[str, int], str]:
+    """The month's quarantined lines of these landed objects: source_file, source_line -> reason."""
     ordered = sorted(keys)
     rows = [
         row
@@ -109,7 +111,7 @@ def quarantined(month: Month, keys: Collection[str]) -> dict[Supersedes, str]:
             keys=ordered[start : start + KEYS_IN_A_QUERY],
         )
     ]
-    return {Supersedes(str(row["source_file"]), int(row["source_line"] or 0)): str(row["reason"]) for row in rows}
+    return {(str(row["source_file"]), int(row["source_line"] or 0)): str(row["reason"]) for row in rows}
 
 
 def _counts(by_reason: Mapping[str, int]) -> str:

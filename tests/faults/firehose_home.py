@@ -79,6 +79,7 @@ class FirehoseHome:
                 "Prefix": "streaming/!{timestamp:yyyy/MM/}",
                 "ErrorOutputPrefix": "streaming-errors/!{firehose:error-output-type}/",
                 "BufferingHints": {"SizeInMBs": 1, "IntervalInSeconds": seconds},
+                "ProcessingConfiguration": {"Enabled": True, "Processors": [{"Type": "AppendDelimiterToRecord"}]},
                 "CloudWatchLoggingOptions": {
                     "Enabled": True,
                     "LogGroupName": f"/{name}",

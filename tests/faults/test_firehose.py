@@ -81,6 +81,7 @@ def test_firehose_accepts_and_the_reply_is_lost(
             "Prefix": "streaming/!{timestamp:yyyy/MM/}",
             "ErrorOutputPrefix": "streaming-errors/!{firehose:error-output-type}/",
             "BufferingHints": {"SizeInMBs": 1, "IntervalInSeconds": rng.choice([0, 1])},
+            "ProcessingConfiguration": {"Enabled": True, "Processors": [{"Type": "AppendDelimiterToRecord"}]},
         },
     )
     plan = Plan(rng, {REPLY_LOST: rng.choice([0.1, 0.3, 0.5])}, at_most=10)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from datalake.json_lines import SEVERAL_VALUES
 from datalake.tables import STREAMING_FILMS
 from datalake_spark import enrichment, iceberg
 from datalake_spark.enrichment import LandingIncomplete, UnusableFilms
@@ -173,9 +174,30 @@ def test_a_repair_replaces_the_line_it_names_and_a_rebuild_keeps_it(lake: TestLa
         (landed, 1): "superseded",
         (landed, 2): "superseded",
         (repaired, 3): "already repaired",
-        (repaired, 4): "impossible value: supersedes",
+        (repaired, 4): "supersedes: expected a line of another object of the same month and time",
     }
     assert lake.hourly().landed == 0
+    assert lake.same_after_rebuild("2026-11")
+
+
+def test_each_event_of_a_line_without_newlines_is_brought_back_once(lake: TestLake) -> None:
+    sent = [event(NOON, state=f"State {n}") for n in range(4)]
+    landed = lake.put(key(NOON), lines(*sent).replace(b"\n", b"") + b"\n" + lines(event(NOON)))
+    report = lake.hourly()
+    assert (report.landed, report.enriched, report.bad, report.sent) == (2, 1, 4, 5)
+
+    def repair(*indexes: int) -> list[dict[str, Any]]:
+        target = {"source_file": landed, "source_line": 1}
+        return [{"supersedes": target | {"source_index": n}, "event": sent[n - 1]} for n in indexes]
+
+    lake.land(NOON, *repair(1, 2, 3), root="streaming-repaired")
+    lake.hourly()
+    assert lake.reasons() == {SEVERAL_VALUES: 1}  # one event is still missing
+    last = lake.land(NOON, *repair(4, 2), root="streaming-repaired")
+    assert lake.hourly().bad == 0
+    assert lake.reasons() == {"superseded": 1, "already repaired": 1}
+    assert sorted(row.state for row in lake.films().collect()) == sorted([*(one["state"] for one in sent), "Utah"])
+    assert (last, 1) in {(row.source_file, row.source_line) for row in lake.films().collect()}
     assert lake.same_after_rebuild("2026-11")
 
 

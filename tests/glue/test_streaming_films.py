@@ -52,6 +52,11 @@ def test_bad_lines_are_too_many_by_share_and_number() -> None:
     assert judged(1880, broken=100, early=20) == "120 of 2,000 lines are bad, more than 5.0%: 100 broken, 20 early"
 
 
+def test_a_line_of_a_thousand_events_counts_as_so_many() -> None:
+    report = Report(film_category_snapshot=1, landed=1001, reasons=Counter(several=1), more_bad_values=999)
+    assert too_many_bad(report, 0.05) == "1,000 of 2,000 lines are bad, more than 5.0%: 1 several"
+
+
 @pytest.mark.spark
 @pytest.mark.services
 def test_a_run_of_too_many_bad_lines_commits_and_reports_them(lake: TestLake) -> None:

@@ -31,6 +31,7 @@ def line(file: str, number: int, **changes: Any) -> dict[str, Any]:
     """A good line of film 1, as LINES."""
     names = [definition.split()[0] for definition in LINES.split(", ")]
     good = {"timestamp": "t", "eventtype": "rent", "film_id_streaming": 1, "event_id": "e", "object_time": 0}
+    good["json_values"] = 1
     return dict.fromkeys(names) | good | {"source_file": file, "source_line": number, "fresh": True} | changes
 
 
@@ -107,17 +108,35 @@ def test_fields_are_counted_whatever_became_of_the_line(spark: Any) -> None:
         line("f", 1, event_id=None, unknown_fields=["price"]),
         line("f", 2, reason="duplicate"),
         line("f", 3, reason="bad", timestamp=None, event_id=None, raw="x"),
+        line("f", 4, reason="several", timestamp=None, event_id=None, raw="{}{}{}", json_values=3),
+        line("f", 5, reason="superseded", timestamp=None, event_id=None, raw="{}{}", json_values=2),
     ]
     (counts,) = table_rows.count_fields(spark.createDataFrame(rows, LINES)).collect()
-    assert counts.asDict() == {"lines": 3, "events": 2, "with_event_id": 1, "with_unknown_fields": 1}
+    assert counts.asDict() == {
+        "lines": 5,
+        "events": 2,
+        "with_event_id": 1,
+        "with_unknown_fields": 1,
+        "more_bad_values": 2,
+    }
+
+
+def repair(file: str, number: int, superseded: tuple[str, int], index: int = 1, **changes: Any) -> dict[str, Any]:
+    """A line that repairs one value of another line."""
+    target = {"supersedes_file": superseded[0], "supersedes_line": superseded[1], "supersedes_index": index}
+    return line(file, number, **target, **changes)
+
+
+def repaired(spark: Any, *rows: dict[str, Any]) -> dict[tuple[str, int], str | None]:
+    """The reasons after these lines' repairs."""
+    found = table_rows.apply_repairs(spark.createDataFrame(rows, LINES)).collect()
+    return {(row.source_file, row.source_line): row.reason for row in found}
 
 
 @pytest.mark.spark
 def test_repairs_supersede_each_line_once(spark: Any) -> None:
-    def repair(file: str, number: int, superseded: tuple[str, int], **changes: Any) -> dict[str, Any]:
-        return line(file, number, supersedes_file=superseded[0], supersedes_line=superseded[1], **changes)
-
-    rows = [
+    assert repaired(
+        spark,
         line("f", 1),
         line("f", 2, reason="not JSON"),
         line("f", 3),
@@ -129,9 +148,7 @@ def test_repairs_supersede_each_line_once(spark: Any) -> None:
         repair("r", 6, ("f", 4)),
         repair("s", 1, ("r", 1)),
         repair("s", 2, ("r", 5)),
-    ]
-    repaired = table_rows.apply_repairs(spark.createDataFrame(rows, LINES))
-    assert {(row.source_file, row.source_line): row.reason for row in repaired.collect()} == {
+    ) == {
         ("f", 1): "superseded",
         ("f", 2): "superseded",
         ("f", 3): None,
@@ -143,6 +160,32 @@ def test_repairs_supersede_each_line_once(spark: Any) -> None:
         ("r", 6): "repairs no landed line",
         ("s", 1): None,
         ("s", 2): None,
+    }
+
+
+@pytest.mark.spark
+def test_a_line_of_several_values_is_superseded_when_each_of_them_is_repaired(spark: Any) -> None:
+    assert repaired(
+        spark,
+        line("f", 1),
+        line("g", 1, reason="several", json_values=2),
+        line("g", 2, reason="several", json_values=3),
+        repair("t", 1, ("g", 1), 1),
+        repair("t", 2, ("g", 1), 2),
+        repair("t", 3, ("g", 1), 2),
+        repair("t", 4, ("g", 1), 3),
+        repair("t", 5, ("g", 2), 3),
+        repair("t", 6, ("f", 1), 2),
+    ) == {
+        ("f", 1): None,
+        ("g", 1): "superseded",
+        ("g", 2): "several",
+        ("t", 1): None,
+        ("t", 2): None,
+        ("t", 3): "already repaired",
+        ("t", 4): "repairs no landed line",
+        ("t", 5): None,
+        ("t", 6): "repairs no landed line",
     }
 
 

@@ -88,6 +88,9 @@ def test_prefixes(lake: Lake, resolved: Resolved) -> None:
     assert destination["ErrorOutputPrefix"] == (
         names.STREAMING_ERRORS_PREFIX + "!{firehose:error-output-type}/!{timestamp:yyyy/MM/}"
     )
+    # Firehose API reference, Processor: it "adds a new line delimiter between records" and needs no parameter.
+    processing = {"Enabled": True, "Processors": [{"Type": "AppendDelimiterToRecord"}]}
+    assert destination["ProcessingConfiguration"] == processing
     assert resolved("Crawler.Targets") == {"S3Targets": [{"Path": LANDED_EVENTS.location(lake)}]}
     output = resolved("Workgroup.WorkGroupConfiguration.ResultConfiguration.OutputLocation")
     assert output == f"s3://{lake.results_bucket}/{names.QUERY_RESULTS_PREFIX}"

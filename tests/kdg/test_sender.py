@@ -95,7 +95,7 @@ class TestCalls:
     def test_everything_is_sent_once_and_written_down(self, ledger: Path) -> None:
         stream, made = Stream(), events(1750)
         summary = send(stream, ledger, made)
-        assert sorted(stream.taken) == sorted(event.data for event in made)
+        assert sorted(stream.taken) == sorted(event.data.rstrip(b"\n") for event in made)
         assert sorted(ledger.read_text().split()) == sorted(event.event_id for event in made)
         assert (summary.sent, summary.acknowledged, summary.failed_attempts, stream.calls) == (1750, 1750, 0, 4)
 
@@ -107,7 +107,7 @@ class TestPartialFailures:
         )
         made = events(2000)
         summary = send(stream, ledger, made)
-        assert sorted(stream.taken) == sorted(event.data for event in made)
+        assert sorted(stream.taken) == sorted(event.data.rstrip(b"\n") for event in made)
         resent = sum(stream.offered.values()) - len(made)
         assert resent == summary.failed_attempts > 400
         assert sorted(ledger.read_text().split()) == sorted(event.event_id for event in made)

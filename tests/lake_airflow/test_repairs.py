@@ -14,6 +14,7 @@ import pytest
 from jinja2 import Template
 
 from datalake.events import Event, Supersedes, parse_object
+from datalake.json_lines import SEVERAL_VALUES
 from datalake.landing import parse_key
 from datalake.months import Month
 from lake_airflow import repairs
@@ -58,10 +59,10 @@ def test_a_good_line_is_a_repair_as_it_was_written() -> None:
         ({"supersedes": {"source_file": 7, "source_line": 1}, "event": event(NOON)}, NO_REPAIR),
         (
             {"supersedes": {"source_file": FILE, "source_line": "1"}, "event": event(NOON)},
-            "impossible value: supersedes",
+            "supersedes: expected a line of another object of the same month and time, found {",
         ),
         ({"supersedes": {"source_file": FILE, "source_line": 1}}, "missing field: event"),
-        (repair(FILE, 1, eventType="lend"), "impossible value: eventtype"),
+        (repair(FILE, 1, eventType="lend"), 'eventtype: expected rent or buy or trailer, found "lend"'),
         (repair(FILE, 1, timestamp="2026-11-21T12:00:00Z"), "too late"),
         (repair(FILE.replace("2026/11", "2026/10"), 1), "lies in 2026-10, not in 2026-11"),
         (repair("streaming/2026/11/by-hand.json", 1), "has no time"),
@@ -102,15 +103,15 @@ class Landing:
     def __init__(self, emulator: Emulator) -> None:
         self.s3, self.bucket = emulator.client("s3"), f"landing-{uuid.uuid4().hex[:12]}"
         self.s3.create_bucket(Bucket=self.bucket)
-        self.quarantine: dict[Supersedes, str] = {}
+        self.quarantine: dict[tuple[str, int], str] = {}  # source_file, source_line -> reason
 
     def upload(self, name: str, *uploads: dict[str, Any] | bytes) -> None:
         body = b"\n".join(one if isinstance(one, bytes) else text(one) for one in uploads)
         self.s3.put_object(Bucket=self.bucket, Key=f"repairs/2026-11/{name}", Body=body)
 
     def publish(self, reason: str = "all") -> repairs.Published:
-        def held(keys: Collection[str]) -> dict[Supersedes, str]:
-            return {line: reason for line, reason in self.quarantine.items() if line.source_file in keys}
+        def held(keys: Collection[str]) -> dict[tuple[str, int], str]:
+            return {line: reason for line, reason in self.quarantine.items() if line[0] in keys}
 
         return repairs.publish(self.s3, self.bucket, NOVEMBER, reason, held)
 
@@ -129,9 +130,9 @@ def landing(emulator: Emulator) -> Landing:
 class TestPublish:
     def test_twice_writes_once(self, landing: Landing) -> None:
         landing.quarantine = {
-            Supersedes(FILE, 1): NOT_JSON,
-            Supersedes(FILE, 2): "too late",
-            Supersedes(OTHER, 5): NOT_JSON,
+            (FILE, 1): NOT_JSON,
+            (FILE, 2): "too late",
+            (OTHER, 5): NOT_JSON,
         }
         landing.upload("a.json", repair(FILE, 1), b"", repair(FILE, 2))
         landing.upload("b.json", repair(OTHER, 5), repair(FILE, 1))  # one of them for the second time
@@ -144,12 +145,30 @@ class TestPublish:
         assert (again.new, again.before, again.keys, again.refused) == ({}, 3, [], [])
         assert landing.objects() == objects
 
+    def test_each_event_of_a_line_without_newlines_is_repaired_once(self, landing: Landing) -> None:
+        landing.quarantine = {(FILE, 1): SEVERAL_VALUES, (OTHER, 1): NOT_JSON}
+
+        def value(file: str, index: int, **changes: Any) -> dict[str, Any]:
+            one = repair(file, 1, **changes)
+            return one | {"supersedes": one["supersedes"] | {"source_index": index}}
+
+        landing.upload("a.json", *(value(FILE, n, state=f"State {n}") for n in range(1, 1001)), value(OTHER, 2))
+        landing.upload("b.json", value(FILE, 7, state="another"))
+        found = landing.publish()
+        assert found.new == {SEVERAL_VALUES: 1000}
+        assert found.refused == [
+            "repairs/2026-11/b.json line 1: repairs/2026-11/a.json line 7 repairs the same line differently",
+            f"repairs/2026-11/a.json line 1001: {OTHER} line 1 holds one event: source_index must be 1, not 2",
+        ]
+        assert (again := landing.publish()).before == 1000
+        assert again.new == {}
+
     @pytest.mark.parametrize("writes", [0, 1, 2])
     def test_a_run_that_is_killed_anywhere_is_completed_by_the_next(
         self, landing: Landing, monkeypatch: pytest.MonkeyPatch, writes: int
     ) -> None:
         files = [FILE[:-1] + str(n) for n in range(3)]
-        landing.quarantine = {Supersedes(file, line): NOT_JSON for file in files for line in (1, 2)}
+        landing.quarantine = {(file, line): NOT_JSON for file in files for line in (1, 2)}
         landing.upload("all.json", *(repair(file, line) for file in files for line in (1, 2)))
         expected = dict(
             repairs.repair_objects(
@@ -176,7 +195,7 @@ class TestPublish:
         assert landing.objects() == expected
 
     def test_lines_uploaded_later_are_added(self, landing: Landing) -> None:
-        landing.quarantine = {Supersedes(FILE, 1): NOT_JSON, Supersedes(FILE, 2): NOT_JSON}
+        landing.quarantine = {(FILE, 1): NOT_JSON, (FILE, 2): NOT_JSON}
         landing.upload("a.json", repair(FILE, 1))
         landing.publish()
         first = landing.objects()
@@ -187,9 +206,9 @@ class TestPublish:
 
     def test_what_matches_nothing_is_refused_by_file_and_line_and_the_rest_is_published(self, landing: Landing) -> None:
         landing.quarantine = {
-            Supersedes(FILE, 1): NOT_JSON,
-            Supersedes(FILE, 2): "too late",
-            Supersedes(FILE, 3): "duplicate",
+            (FILE, 1): NOT_JSON,
+            (FILE, 2): "too late",
+            (FILE, 3): "duplicate",
         }
         landing.upload(
             "a.json", repair(FILE, 1), b"{broken", repair(FILE, 2), repair(FILE, 3), repair(FILE, 4), repair(OTHER, 1)
@@ -208,7 +227,7 @@ class TestPublish:
         assert len(landing.objects()) == 1
 
     def test_a_line_is_not_repaired_twice_with_other_content(self, landing: Landing) -> None:
-        landing.quarantine = {Supersedes(FILE, 1): NOT_JSON}
+        landing.quarantine = {(FILE, 1): NOT_JSON}
         landing.upload("a.json", repair(FILE, 1))
         (published,) = landing.publish().keys
         landing.upload("a.json", repair(FILE, 1, state="Ohio"))
@@ -225,11 +244,11 @@ def test_repaired_lines_are_brought_in_once_and_no_rebuild_undoes_it(lake: TestL
     upload = [repair(landed, 1, state="Ohio"), repair(landed, 3, state="Texas"), repair(landed, 2, state="Maine")]
     lake.put("repairs/2026-11/mended.json", lines(*upload))
 
-    def quarantined(keys: Collection[str]) -> dict[Supersedes, str]:
+    def quarantined(keys: Collection[str]) -> dict[tuple[str, int], str]:
         """What the DAG asks of Athena, asked of Spark."""
         sql = Template((Path(SQL_PATH) / "tasks/quarantined_lines_of_objects.sql").read_text())
         statement = sql.render(month=NOVEMBER, keys=sorted(keys)).replace("from curated", "from glue_catalog.curated")
-        return {Supersedes(row.source_file, row.source_line): row.reason for row in lake.spark.sql(statement).collect()}
+        return {(row.source_file, row.source_line): row.reason for row in lake.spark.sql(statement).collect()}
 
     for attempt in (1, 2):
         found = repairs.publish(lake.s3, lake.landing, NOVEMBER, "all", quarantined)

@@ -31,14 +31,14 @@ def fates(objects: dict[str, bytes]) -> dict[tuple[str, int], str]:
 def test_a_line_is_judged_by_its_values_its_bounds_and_its_objects_name() -> None:
     late, early = (event(NOON + shift).get("timestamp") for shift in (HOUR + timedelta(seconds=61), -400 * DAY))
     lines = body(
-        event(), b"", b"{}", event(timestamp=late), event(timestamp=early), event(film_id="1"), b"[1]", b"\xff"
+        event(), b"", b"{}", event(timestamp=late), event(timestamp=early), event(film_id="1a"), b"[1]", b"\xff"
     )
     assert [fate for _, fate in sorted(fates({FIRST: lines}).items())] == [
         "counts",
         "missing field: timestamp",
         "too late",
         "too early",
-        "impossible value: film_id",
+        "film_id: expected a whole number from 1 to 2147483647",
         "not a JSON object",
         "not UTF-8",
     ]
@@ -85,6 +85,33 @@ def test_a_repair_supersedes_its_line_once() -> None:
         (repairs[2], 1): "counts",
         (repairs[3], 1): "repairs no landed line",
     }
+
+
+def test_a_line_of_several_values_is_superseded_when_each_of_them_is_repaired() -> None:
+    def repairs(line: int, *indexes: int) -> list[dict[str, Any]]:
+        target = {"source_file": FIRST, "source_line": line}
+        return [{"supersedes": target | {"source_index": index}, "event": event()} for index in indexes]
+
+    first, second = (key(NOON, n, root="streaming-repaired") for n in (5, 6))
+    whole, cut = json.dumps(event()).encode(), json.dumps(event()).encode()[:-40]
+    landed = body(whole * 3, whole + b" " + cut, f"[{whole.decode()}, {whole.decode()}]".encode())
+    objects = {FIRST: landed, first: body(*repairs(1, 1, 2), *repairs(2, 2)), second: body(*repairs(1, 2, 4))}
+    several = "several JSON values on one line: end each record with a newline"
+    partly = {
+        (FIRST, 1): several,
+        (FIRST, 2): several,
+        (FIRST, 3): "not a JSON object",
+        (first, 1): "counts",
+        (first, 2): "counts",
+        (first, 3): "counts",
+        (second, 1): "already repaired",
+        (second, 2): "repairs no landed line",
+    }
+    assert fates(objects) == partly
+    third = key(NOON, 7, root="streaming-repaired")
+    objects[third] = body(*repairs(1, 3), *repairs(2, 1), *repairs(3, 1, 2))
+    superseded = {(FIRST, line): "superseded" for line in (1, 2, 3)}
+    assert fates(objects) == partly | superseded | {(third, line): "counts" for line in (1, 2, 3, 4)}
 
 
 def world() -> World:

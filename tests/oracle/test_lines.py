@@ -10,7 +10,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datalake.events import Event, parse_object, quarantine_text
+from datalake.events import Event, parse_object
+from datalake.json_lines import quarantine_text
 from datalake.landing import parse_key
 from oracle import lines
 from oracle.model import Enriched
@@ -34,10 +35,15 @@ STAMPS = st.one_of(
     st.builds(lambda time, zone: time.replace(tzinfo=zone).isoformat(), NEAR, OFFSETS),
     st.datetimes(timezones=OFFSETS).map(datetime.isoformat),
     st.from_regex(
-        r"20[0-9]{2}-(0[0-9]|1[0-3])-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9](\.[0-9]{0,10})?(Z|z|[+-][0-2][0-9]:?[0-6][0-9])?",
+        r"20[0-9]{2}-(0[0-9]|1[0-3])-[0-3][0-9][Tt ][0-2][0-9]:[0-6][0-9]:[0-6][0-9]"
+        r"(\.[0-9]{0,10})?(Z|z|[+-][0-2][0-9](:?[0-6][0-9])?)?",
         fullmatch=True,
     ),
     st.text(max_size=30),
+    st.integers(1_759_000_000, 1_795_000_000),
+    st.integers(1_759_000_000_000, 1_795_000_000_000),
+    st.integers(1_759_000_000, 1_795_000_000).map(str),
+    st.from_regex(r"-?[0-9]{9,14}(\.0)?", fullmatch=True),
 )
 VALUES = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.lists(st.integers()), st.just(UUID.upper())
@@ -49,6 +55,9 @@ FIELDS = st.lists(
         st.tuples(st.just("timestamp"), STAMPS),
         st.tuples(st.just("eventtype"), st.sampled_from(["rent", "buy", "trailer", "Rent", "x", ""])),
         st.tuples(st.just("film_id"), st.integers(-1, 2**31 + 1)),
+        st.tuples(st.just("film_id"), st.integers(-1, 2**31 + 1).map(float)),
+        st.tuples(st.just("film_id"), st.integers(-1, 2**31 + 1).map(str)),
+        st.tuples(st.just("film_id"), st.from_regex(r"[+-]?[0-9]{0,11}(\.0)?", fullmatch=True)),
         st.tuples(st.just("event_id"), st.one_of(st.uuids().map(str), st.text(max_size=36))),
         st.tuples(st.sampled_from(NAMES), VALUES),
         st.tuples(st.text(max_size=5), VALUES),
@@ -71,11 +80,18 @@ REPAIRS = st.builds(
     lambda target, event: b'{"supersedes": %s, "event": %s}' % (json.dumps(target).encode(), event),
     st.one_of(
         st.just({"source_file": KEY, "source_line": 3}),
-        st.fixed_dictionaries({}, optional={"source_file": SOURCES, "source_line": VALUES}),
+        st.just({"source_file": KEY, "source_line": 3, "source_index": 2}),
+        st.fixed_dictionaries({}, optional={"source_file": SOURCES, "source_line": VALUES, "source_index": VALUES}),
     ),
     NEARLY_GOOD,
 )
 ENDS = st.sampled_from([b"", b" ", b"\r", b"\x0b", b"{}", b"\xff"])
+BOM = "\ufeff".encode()
+PIECES = st.one_of(
+    st.sampled_from([b" ", b"\t\r", BOM, b"}{", b"{", b"}", b'"', b",", b"[]", b"17", b'{"x":"}{"}', b'{"x":"}{}{"}']),
+    st.sampled_from([b'{"x":' * 101 + b"1" + b"}" * 101, b'{"x":"}{}{",' + b'"x":{' * 1100]),
+    st.builds(lambda line, cut: line[:cut], NEARLY_GOOD, st.integers(0, 200)),
+)
 LINES = st.one_of(
     st.binary(max_size=60),
     EVENTS,
@@ -83,6 +99,9 @@ LINES = st.one_of(
     REPAIRS,
     st.builds(lambda line, cut: line[:cut], NEARLY_GOOD, st.integers(0, 200)),
     st.builds(lambda one, other: one + other, NEARLY_GOOD, ENDS),
+    st.lists(st.one_of(NEARLY_GOOD, PIECES), min_size=2, max_size=6).map(b"".join),
+    st.builds(lambda mark, line: mark + line, st.sampled_from([BOM, BOM * 2, b" " + BOM]), NEARLY_GOOD),
+    st.lists(NEARLY_GOOD, max_size=3).map(lambda several: b"[" + b",".join(several) + b"]"),
     st.sampled_from([b"", b"  ", b"\r", b"\x0b\x0c", b"[]", b"17", b"x" * 1_024_001, b"\xff" * 1_024_001]),
 )
 YEARS = datetime(1000, 1, 4), datetime(9999, 12, 28)  # noqa: DTZ001 (names are UTC)
@@ -123,5 +142,6 @@ def test_the_oracle_and_the_lake_read_any_bytes_alike(body: bytes, key: str) -> 
             assert not isinstance(mine, Enriched), (raw, outcome)
             text, encoding = quarantine_text(raw)
             assert (mine.reason, mine.encoding) == (outcome.reason, encoding)
+            assert landed.values.get(number, 1) == outcome.values
             kept = text.encode() if encoding == "utf-8" else base64.b64decode(text)
             assert mine.digest == lines.digest(kept)

@@ -54,6 +54,29 @@ def merge_types(left: HiveType, right: HiveType) -> HiveType:
     return "string"
 
 
+def type_of_hive(name: str) -> HiveType:
+    """The type that ``hive_name`` writes as ``name``."""
+    kind, _, inner = name.removesuffix(">").partition("<")
+    if kind == "array":
+        return [type_of_hive(inner)]
+    if kind == "struct":
+        fields = (field.partition(":") for field in _split_fields(inner))
+        return {field: type_of_hive(of) for field, _, of in fields}
+    return name
+
+
+def _split_fields(text: str) -> list[str]:
+    """Split at the commas that are in no brackets."""
+    fields, depth = [""], 0
+    for char in text:
+        depth += (char in "<(") - (char in ">)")
+        if char == "," and not depth:
+            fields.append("")
+        else:
+            fields[-1] += char
+    return fields
+
+
 def hive_name(of: HiveType) -> str:
     """A type as the catalog writes it; a field without a value becomes a string."""
     if of is None:

@@ -6,16 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from local.aws.glue_crawler.formats import Sample
-from local.aws.glue_crawler.hive_types import hive_name
+from local.aws.glue_crawler.hive_types import hive_name, merge_types, type_of_hive
 from local.aws.protocol import Payload
 
 TEXT_INPUT = "org.apache.hadoop.mapred.TextInputFormat"
 TEXT_OUTPUT = "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat"
 PARQUET_INPUT = "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat"
 PARQUET_OUTPUT = "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat"
-
-# (narrow, wide): a column of the wide type also holds the narrow one, so a later sample does not narrow it again
-WIDENING = {("int", "bigint"), ("int", "double"), ("bigint", "double")}
 
 
 @dataclass
@@ -95,17 +92,22 @@ def columns_of(sample: Sample, keys: Sequence[str]) -> list[Payload]:
 
 
 def find_drift(old: Sequence[Payload], new: Sequence[Payload]) -> Drift:
-    """The differences of the data's columns from the table's."""
+    """The differences of the data's columns from the table's.
+
+    A column's type becomes wider and never narrower: AWS's crawler reads all objects (S3Target, ``SampleSize``: "If not
+    set, all the files are crawled"), and a sample that lacks the object with the wide value must not undo what it did.
+    """
     before = {column["Name"]: column["Type"] for column in old}
     after = {column["Name"]: column["Type"] for column in new}
+    both = {
+        name: hive_name(merge_types(type_of_hive(before[name]), type_of_hive(after[name])))
+        for name in before
+        if name in after
+    }
     return Drift(
         new={name: kind for name, kind in after.items() if name not in before},
         vanished={name: kind for name, kind in before.items() if name not in after},
-        changed={
-            name: (before[name], kind)
-            for name, kind in after.items()
-            if name in before and before[name] != kind and (kind, before[name]) not in WIDENING
-        },
+        changed={name: (before[name], kind) for name, kind in both.items() if kind != before[name]},
     )
 
 

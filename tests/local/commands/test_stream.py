@@ -46,6 +46,7 @@ def test_it_runs_as_producer_and_fills_the_ledger(tmp_path: Path) -> None:
             ExtendedS3DestinationConfiguration={
                 "RoleARN": server.role(LAKE.role("firehose"), delivers),
                 "BucketARN": f"arn:aws:s3:::{bucket}",
+                "ProcessingConfiguration": {"Enabled": True, "Processors": [{"Type": "AppendDelimiterToRecord"}]},
             },
         )
         arn = f"arn:aws:firehose:{REGION}:{ACCOUNT}:deliverystream/{LAKE.delivery_stream}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+from typing import Any
 
 import pytest
 
@@ -61,14 +62,23 @@ class TestObjects:
         assert re.search(r"/named-.*[0-9a-f]{12}\.json\.gz$", named)
         assert gzip.decompress(api.s3.objects[unnamed]) == b"a\nb\n"
 
-    def test_a_delimiter_is_appended_to_each_record(self, api: Api) -> None:
-        api.create(ProcessingConfiguration={"Enabled": True, "Processors": [
-            {"Type": "AppendDelimiterToRecord", "Parameters": [{"ParameterName": "Delimiter", "ParameterValue": "\\n"}]}
-        ]})  # fmt: skip
-        api.put(b"a", b"b")
+    @pytest.mark.parametrize(
+        "parameters",
+        [
+            {},  # Processor in the API reference: "You don't have to put a processor parameter"
+            {"Parameters": [{"ParameterName": "Delimiter", "ParameterValue": "\\n"}]},  # as the console writes it
+        ],
+    )
+    def test_a_delimiter_is_appended_to_each_record(self, api: Api, parameters: dict[str, Any]) -> None:
+        processing = {"Enabled": True, "Processors": [{"Type": "AppendDelimiterToRecord", **parameters}]}
+        api.create(ProcessingConfiguration=processing)
+        api.put(b"a", b"b\n")  # also to one that ends with it: "appends" knows no exception
         api.put(b"c")
         api.tick(60)
-        assert list(api.s3.objects.values()) == [b"a\nb\nc\n"]
+        assert list(api.s3.objects.values()) == [b"a\nb\n\nc\n"]
+        described = api("DescribeDeliveryStream", DeliveryStreamName="events")["DeliveryStreamDescription"]
+        stored = described["Destinations"][0]["ExtendedS3DestinationDescription"]
+        assert stored["ProcessingConfiguration"] == processing
 
     def test_objects_are_encrypted_with_the_streams_key(self, api: Api) -> None:
         key = "arn:aws:kms:us-east-1:123456789012:key/1"

@@ -129,6 +129,20 @@ def test_new_months_and_drift_are_taken_in(lake: LakeServer, glue: Any, crawler:
     assert glue.get_crawler_metrics(CrawlerNameList=[name])["CrawlerMetricsList"][0]["TablesUpdated"] == 1
 
 
+def test_a_type_becomes_wider_and_never_narrower(lake: LakeServer, glue: Any, crawler: Callable[..., str]) -> None:
+    name = crawler()
+    first, odd = EVENT | {"x": {"a": 1, "b": [1]}}, EVENT | {"film_id": "106", "x": {"b": [0.5], "c": "c"}}
+    land(lake, name, "2026/08/a", first)
+    crawl(glue, name)
+    land(lake, name, "2026/08/a", odd)
+    crawl(glue, name)
+    wide = columns(glue, name)
+    assert (wide["film_id"], wide["x"]) == ("string", "struct<a:int,b:array<double>,c:string>")
+    land(lake, name, "2026/08/a", first)  # as when the odd object is sampled no more
+    crawl(glue, name)
+    assert columns(glue, name) == wide
+
+
 def test_a_vanished_field_is_logged_and_kept(lake: LakeServer, glue: Any, crawler: Callable[..., str]) -> None:
     name = crawler()
     land(lake, name, "2026/08/a", EVENT)

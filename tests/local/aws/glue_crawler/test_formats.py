@@ -7,9 +7,11 @@ import io
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from local.aws.glue_crawler.formats import Unclassified, classify
-from local.aws.glue_crawler.hive_types import hive_name, merge_types, type_of_json
+from local.aws.glue_crawler.hive_types import hive_name, merge_types, type_of_hive, type_of_json
 from tests.local.aws.glue_crawler.crawls import parquet
 
 
@@ -74,3 +76,20 @@ def test_parquet_has_its_own_schema() -> None:
     data = parquet()
     found = classify(data[:1000], False, lambda: io.BytesIO(data))
     assert (found.fields, found.records) == ({"id": "bigint", "paid": "decimal(5,2)"}, 2)
+
+
+TYPES = st.recursive(
+    st.sampled_from(["int", "bigint", "double", "boolean", "string", "decimal(5,2)"]),
+    lambda inner: (
+        inner.map(lambda one: [one])
+        | st.dictionaries(st.sampled_from(["a", "b_c", "d"]), inner, min_size=1, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@given(TYPES, TYPES)
+def test_a_types_name_can_be_read_and_a_wider_type_stays(one: Any, other: Any) -> None:
+    assert type_of_hive(hive_name(one)) == one
+    wide = merge_types(one, other)
+    assert merge_types(wide, one) == merge_types(wide, other) == wide
