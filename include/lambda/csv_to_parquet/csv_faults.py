@@ -9,8 +9,8 @@ import re
 
 from datalake.schemas import Column, Table
 
-# DMS truncates LOBs at 1,024 KiB (LobMaxSize), which are two hexadecimal digits a byte. A longer field is a quote that
-# was never closed, which must not fill the memory.
+# DMS truncates LOBs at LobMaxSize (infrastructure/dms/task-settings.json), 1,024 KiB, which are two hexadecimal digits
+# a byte. A longer field is a quote that was never closed, which must not fill the memory.
 FIELD_CHARACTERS = 4 * 1024 * 1024
 DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")
 _EXPECTED = {
