@@ -33,7 +33,9 @@ pytest_plugins = [
 
 # Set before any test module is imported: Airflow and boto3 read the environment at import time.
 _AIRFLOW_HOME = Path(tempfile.mkdtemp(prefix="airflow-home-"))
-for _name in [name for name in os.environ if name.startswith(("AIRFLOW", "AWS_", "LAKE_", "MYSQL_"))]:
+# With the variables of `make test`, a make that a test runs would take part in its jobs and speak of them.
+_OF_OTHERS = ("AIRFLOW", "AWS_", "LAKE_", "MYSQL_", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+for _name in [name for name in os.environ if name.startswith(_OF_OTHERS)]:
     if _name != "AWS_CA_BUNDLE":
         del os.environ[_name]
 os.environ.update(
