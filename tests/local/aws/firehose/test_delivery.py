@@ -134,6 +134,7 @@ def test_kills_of_server_and_emulator_lose_no_acknowledged_event(tmp_path: Path)
                 "arn:aws:iam::123456789012:role/firehose",
                 "landing-zone",
                 BufferingHints={"SizeInMBs": 1, "IntervalInSeconds": 2},
+                ProcessingConfiguration={"Enabled": True, "Processors": [{"Type": "AppendDelimiterToRecord"}]},
             ),
         )
         generator = Generator(Template.read(EVENTS), seed=1, run_id=uuid.uuid4())
