@@ -88,9 +88,12 @@ async def tell_late(context: Mapping[str, Any]) -> None:
     await notifier.async_notify({})
 
 
-# For DAGs whose tables others wait for
+# For DAGs whose tables others wait for. The interval is a number of seconds, a form that Airflow still reads from older
+# versions: with a timedelta, Airflow 3.3.2 answers 500 when somebody clears a run whose deadline has not passed.
 FRESHNESS = DeadlineAlert(
-    reference=DeadlineReference.DAGRUN_QUEUED_AT, interval=LATE_AFTER, callback=AsyncCallback(tell_late)
+    reference=DeadlineReference.DAGRUN_QUEUED_AT,
+    interval=LATE_AFTER.total_seconds(),  # type: ignore[arg-type]
+    callback=AsyncCallback(tell_late),
 )
 
 

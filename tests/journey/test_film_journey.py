@@ -106,7 +106,8 @@ def test_every_run_that_enriched_says_in_its_note_what_it_counted(home: Home) ->
     rebuilt = [run["note"] for run in api.runs("rebuild_streaming_films") if run["state"] == "success"]
     assert len(rebuilt) >= 3
     assert all(
-        re.match(r"landed [\d,]+ = enriched [\d,]+ \+ quarantined 0 \+ duplicates 0; ", note) for note in rebuilt
+        re.match(r"partition: \d{4}-\d\d\n\nlanded [\d,]+ = enriched [\d,]+ \+ quarantined 0 \+ duplicates 0; ", note)
+        for note in rebuilt
     )
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, ClassVar, cast
 
@@ -13,6 +14,8 @@ from airflow.dag_processing import processor
 from airflow.dag_processing.dagbag import DagBag
 from airflow.providers.amazon.aws.notifications.sns import SnsNotifier
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+from airflow.serialization.decoders import decode_deadline_alert
+from airflow.serialization.encoders import encode_deadline_alert
 from airflow.utils.state import TaskInstanceState
 
 from lake_airflow import notices
@@ -202,6 +205,12 @@ class TestLate:
     def test_a_run_that_has_failed_was_told_of_by_its_task(self, told: list[SnsNotifier]) -> None:
         asyncio.run(notices.tell_late({"dag_run": {**self.RUN, "state": "failed"}}))
         assert told == []
+
+    def test_the_deadline_is_read_in_both_ways_of_airflow(self) -> None:
+        """When a run is made, and when it is cleared (``_recalculate_dagrun_queued_at_deadlines``)."""
+        stored = encode_deadline_alert(notices.FRESHNESS)
+        assert decode_deadline_alert(stored).interval == timedelta(hours=2)
+        assert timedelta(seconds=stored["interval"]) == timedelta(hours=2)
 
     def test_the_hourly_dag_and_the_replication_have_a_deadline(self, dagbag: DagBag) -> None:
         watched = {dag_id for dag_id, dag in dagbag.dags.items() if dag.deadline}
