@@ -16,6 +16,8 @@ from fastapi import Depends, FastAPI, Path, Request
 from fastapi.responses import HTMLResponse
 from jinja2 import DictLoader, Environment, StrictUndefined
 
+from lake_airflow import job_logs
+
 ROWS = 500
 CELL = 2000  # characters
 LINES = 1000  # of each log group
@@ -142,20 +144,19 @@ def job(name: JobName, run_id: JobRunId) -> HTMLResponse:
         "Started": _moment(run.get("StartedOn")),
         "Took": f"{run.get('ExecutionTime', 0):,} s",
     }
-    prefix = run["LogGroupName"].rstrip("/")  # each group's stream of the driver has the run's id as its name
-    logs = {group: _last_lines(group, run["Id"]) for group in (f"{prefix}/output", f"{prefix}/error")}
+    logs = {group: _last_lines(group, run["Id"]) for group in job_logs.groups(run)}
     return _page("job", title=f"Run {run_id}", facts=facts, unfinished=run["JobRunState"] in UNFINISHED, logs=logs)
 
 
 def _last_lines(group: str, stream: str) -> list[str]:
     logs = boto3.client("logs")
     try:
-        events = logs.get_log_events(logGroupName=group, logStreamName=stream, limit=LINES)["events"]
+        lines = job_logs.tail(logs, group, stream, LINES)
     except logs.exceptions.ResourceNotFoundException:
         return ["(nothing yet)"]
     except (ClientError, BotoCoreError) as error:  # what is known of the run is shown without its log
         return [f"(cannot be read: {error})"]
-    return [f"(the last {LINES} lines)"] * (len(events) == LINES) + [event["message"] for event in events]
+    return [f"(the last {LINES} lines)"] * (len(lines) == LINES) + lines
 
 
 def _cell(text: str | None) -> str | None:

@@ -173,7 +173,8 @@ class TestJob:
             if request["logGroupName"] != "/aws-glue/jobs/output":
                 raise client_error("ResourceNotFoundException", "GetLogEvents")
             assert request["logStreamName"] == run_id
-            return {"events": [{"message": "read 3 objects"}, {"message": "<done>"}]}
+            before = [] if "nextToken" in request else [{"message": "read 3 objects"}, {"message": "<done>"}]
+            return {"events": before, "nextBackwardToken": "the beginning"}
 
         return events
 

@@ -12,7 +12,7 @@ from lake_airflow import notices
 from local.engines.waiting import wait_until
 from local.settings import ACCOUNT, ENVIRONMENT, REGION, SUFFIX
 from tests.support.alarm_listener import AlarmListener
-from tests.support.lake_home import LAKE, LakeHome, without
+from tests.support.lake_home import LAKE, LakeHome
 
 pytestmark = [pytest.mark.services, pytest.mark.in_order]
 
@@ -61,5 +61,5 @@ def test_without_its_right_nobody_hears(home: LakeHome) -> None:
             return "not authorized to perform: sns:Publish" in str(error)
         return False
 
-    with without(home, "airflow", "sns:Publish"):
+    with home.without("airflow", "sns:Publish"):
         wait_until(is_denied, 60, "IAM did not decide anew")

@@ -67,23 +67,6 @@ class LakeHome:
 
 
 @contextmanager
-def without(home: LakeHome, component: str, action: str) -> Iterator[None]:
-    """Remove an action from the role's inline policy during the block."""
-    iam, named = home.clients("iam"), {"RoleName": home.lake.role(component), "PolicyName": component}
-    policy = iam.get_role_policy(**named)["PolicyDocument"]
-    left = []
-    for statement in policy["Statement"]:
-        actions = [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
-        if kept := [one for one in actions if one != action]:
-            left.append({**statement, "Action": kept})
-    iam.put_role_policy(**named, PolicyDocument=json.dumps({**policy, "Statement": left}))
-    try:
-        yield
-    finally:
-        iam.put_role_policy(**named, PolicyDocument=json.dumps(policy))
-
-
-@contextmanager
 def running_mysql(settings: Settings) -> Iterator[None]:
     """The home's own MariaDB."""
     mysql.prepare(settings)
